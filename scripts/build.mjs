@@ -1,0 +1,31 @@
+// Compiles to dist/ and puts beside the compiled files what tsc does not carry: the SQL of the migrations and the
+// fixtures. Where the development dependencies are absent (an installed package), dist/ is there already.
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
+import path from "node:path";
+
+const root = path.resolve(import.meta.dirname, "..");
+const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
+if (!existsSync(tsc)) process.exit(0);
+
+removeCompiledFilesWithoutSource(path.join(root, "dist"));
+const compiled = spawnSync(process.execPath, [tsc, "-p", root], { stdio: "inherit" });
+if (compiled.status !== 0) process.exit(compiled.status ?? 1);
+
+const assetFolders = ["src/postgres/migrations", "test/fixtures", "demo/newsletter", "bench/preload"];
+for (const folder of assetFolders) {
+  const from = path.join(root, folder);
+  if (existsSync(from)) cpSync(from, path.join(root, "dist", folder), { recursive: true });
+}
+
+// A test file that was renamed would otherwise still run from dist/.
+function removeCompiledFilesWithoutSource(folder) {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { recursive: true })) {
+    if (!entry.endsWith(".js")) continue;
+    const source = path.join(root, entry.replace(/\.js$/, ".ts"));
+    if (existsSync(source)) continue;
+    rmSync(path.join(folder, entry));
+    rmSync(path.join(folder, ".tsbuildinfo"), { force: true });
+  }
+}

@@ -1,0 +1,23 @@
+// Runs the compiled tests with node:test. `npm test -- NAME…` runs the files whose path contains one of the names.
+// POSTLANE_TEST_REQUIRE_ALL=1 turns every skip for a missing Debian package into a failure (set by .ci/run).
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import path from "node:path";
+
+const root = path.resolve(import.meta.dirname, "..");
+const wanted = process.argv.slice(2);
+const files = ["dist/src", "dist/test"]
+  .flatMap((folder) => readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(folder, file)))
+  .filter((file) => file.endsWith(".test.js"))
+  .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(name)))
+  .toSorted();
+if (files.length === 0) {
+  console.error(`no test file matches ${wanted.join(" ")}`);
+  process.exit(1);
+}
+// Two files at a time: each integration file owns a server or a database of its own.
+const run = spawnSync(process.execPath, ["--test", "--test-concurrency=2", "--test-timeout=240000", ...files], {
+  cwd: root,
+  stdio: "inherit",
+});
+process.exit(run.status ?? 1);
