@@ -1,4 +1,4 @@
-// JSON lines on standard error. Events are named `station.past_participle`; addresses never appear at info level.
+// JSON lines, on standard error unless told otherwise. Events are named `station.past_participle`; addresses never appear at info level.
 
 import { pino } from "pino";
 
@@ -9,8 +9,14 @@ export interface Log {
   error(event: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
+const STANDARD_ERROR = 2;
+
 /** `level`: debug, info, warn, error or silent. `bound` fields stand in every line. */
-export function createLog(level: string, bound: Readonly<Record<string, unknown>>): Log {
+export function createLog(
+  level: string,
+  bound: Readonly<Record<string, unknown>>,
+  descriptor: number = STANDARD_ERROR,
+): Log {
   const logger = pino(
     {
       level,
@@ -19,7 +25,7 @@ export function createLog(level: string, bound: Readonly<Record<string, unknown>
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ fd: 2, sync: true }),
+    pino.destination({ fd: descriptor, sync: true }),
   );
   return {
     debug: (event, fields) => logger.debug(fields ?? {}, event),

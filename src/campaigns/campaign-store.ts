@@ -1,0 +1,118 @@
+// Campaigns: their name, template, status. Pausing, resuming and canceling write one row, however many messages wait.
+
+import type { ClientBase } from "pg";
+import type { CampaignId, LaneId } from "../mail/ids.ts";
+import { countOf, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+
+export type CampaignStatus = "importing" | "running" | "paused" | "canceled" | "finished";
+
+export interface CampaignRow {
+  readonly id: CampaignId;
+  readonly name: string;
+  readonly lane_id: LaneId;
+  readonly lane: string;
+  readonly content_id: number;
+  readonly status: CampaignStatus;
+  readonly rejected: number;
+  readonly created_at: Date;
+  readonly started_at: Date | null;
+  readonly canceled_at: Date | null;
+  readonly swept_at: Date | null;
+}
+
+const COLUMNS = `c.id, c.name, c.lane_id, lane.name AS lane, c.content_id, c.status, c.rejected, c.created_at,
+  c.started_at, c.canceled_at, c.swept_at`;
+
+export const CREATE = statement<{ readonly id: CampaignId }>(
+  "campaign_create",
+  `INSERT INTO postlane.campaign (name, lane_id, content_id, status)
+   SELECT $1, id, $3, 'importing' FROM postlane.lane WHERE name = $2
+   ON CONFLICT (name) DO NOTHING RETURNING id`,
+);
+
+/** Undefined: the name is taken, or there is no such lane. */
+export async function createCampaign(
+  on: Queryable,
+  name: string,
+  lane: string,
+  contentId: number,
+): Promise<CampaignId | undefined> {
+  const [row] = await rowsOf(on, CREATE, [name, lane, contentId]);
+  return row?.id;
+}
+
+export const FIND = statement<CampaignRow>(
+  "campaign_find",
+  `SELECT ${COLUMNS} FROM postlane.campaign AS c JOIN postlane.lane ON lane.id = c.lane_id
+   WHERE c.name = $1 OR c.id = $2`,
+);
+
+export async function findCampaign(on: Queryable, name: string, id: number | undefined): Promise<CampaignRow | undefined> {
+  const [row] = await rowsOf(on, FIND, [name, id ?? null]);
+  return row;
+}
+
+export const LIST = statement<CampaignRow>(
+  "campaign_list",
+  `SELECT ${COLUMNS} FROM postlane.campaign AS c JOIN postlane.lane ON lane.id = c.lane_id ORDER BY c.id DESC LIMIT $1`,
+);
+
+export async function listCampaigns(on: Queryable, rowsMax: number): Promise<readonly CampaignRow[]> {
+  return await rowsOf(on, LIST, [rowsMax]);
+}
+
+export const MOVE = statement<unknown>(
+  "campaign_move",
+  `UPDATE postlane.campaign SET status = $2,
+     started_at = CASE WHEN $2 = 'running' THEN coalesce(started_at, clock_timestamp()) ELSE started_at END,
+     canceled_at = CASE WHEN $2 = 'canceled' THEN clock_timestamp() ELSE canceled_at END
+   WHERE id = $1 AND status = ANY ($3::text[])`,
+);
+
+/** From one of these statuses to another; false when it was in none of them. */
+export async function moveCampaignIfIn(
+  on: Queryable,
+  id: CampaignId,
+  to: CampaignStatus,
+  from: readonly CampaignStatus[],
+): Promise<boolean> {
+  return (await countOf(on, MOVE, [id, to, from])) === 1;
+}
+
+export const ADD_REJECTED = statement<unknown>(
+  "campaign_set_rejected",
+  `UPDATE postlane.campaign SET rejected = $2 WHERE id = $1`,
+);
+
+export async function setRejected(on: Queryable, id: CampaignId, rejected: number): Promise<void> {
+  await countOf(on, ADD_REJECTED, [id, rejected]);
+}
+
+export const UNSWEPT = statement<{ readonly id: CampaignId; readonly lane_id: LaneId }>(
+  "campaign_unswept",
+  `SELECT id, lane_id FROM postlane.campaign WHERE status = 'canceled' AND swept_at IS NULL`,
+);
+export async function unsweptCampaigns(on: Queryable): Promise<readonly { id: CampaignId; lane_id: LaneId }[]> {
+  return await rowsOf(on, UNSWEPT);
+}
+
+export const MARK_SWEPT = statement<unknown>(
+  "campaign_mark_swept",
+  `UPDATE postlane.campaign SET swept_at = clock_timestamp() WHERE id = $1`,
+);
+export async function markSwept(client: ClientBase, id: CampaignId): Promise<void> {
+  await countOf(client, MARK_SWEPT, [id]);
+}
+
+// A finished campaign is asked for no more; the list that dispatchers read five times a second stays short.
+export const FINISH = statement<{ readonly id: CampaignId; readonly name: string }>(
+  "campaign_finish",
+  `UPDATE postlane.campaign AS c SET status = 'finished'
+   WHERE status = 'running' AND NOT EXISTS (
+     SELECT FROM postlane.queue WHERE lane_id = c.lane_id AND campaign_id = c.id)
+   RETURNING id, name`,
+);
+
+export async function finishCampaigns(on: Queryable): Promise<readonly { id: CampaignId; name: string }[]> {
+  return await rowsOf(on, FINISH);
+}

@@ -1,0 +1,128 @@
+// From a claimed row to what goes on the wire: a campaign's message is merged with its template, a single email is
+// written from its parts. Templates are read once per process and compiled once. Throws what is wrong with this
+// message; the dispatcher then holds it, alone.
+
+import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
+import { composeMail } from "../compose/compose-mail.ts";
+import { wireAddress } from "../compose/mailbox-header.ts";
+import { domainOf, parseMailbox } from "../mail/address.ts";
+import type { Content, Envelope } from "../mail/envelope.ts";
+import { printMessageId } from "../mail/ids.ts";
+import type { ClaimedRow } from "../queue/queue-store.ts";
+import { compileTemplate } from "../templates/compile-template.ts";
+import type { TemplateSource } from "../templates/compiled-template.ts";
+
+export interface Composer {
+  /** Reads the templates that these rows need and that are not here yet. */
+  prepare(rows: readonly ClaimedRow[]): Promise<void>;
+  compose(row: ClaimedRow, wallMs: number): { readonly envelope: Envelope; readonly content: Content };
+}
+
+/** An email as `postlane.enqueue` stores it. */
+interface StoredEmail {
+  readonly from?: string;
+  readonly to: readonly string[];
+  readonly cc?: readonly string[];
+  readonly reply_to?: readonly string[];
+  readonly subject?: string;
+  readonly text?: string;
+  readonly html?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface LoadedTemplate {
+  readonly mail: CompiledMail;
+  readonly sender: Sender;
+}
+
+interface Sender {
+  readonly address: string;
+  /** Of the Message-IDs: as it goes on the wire. */
+  readonly domain: string;
+}
+
+/** Compiled templates in memory; the one that was loaded first goes first. */
+const TEMPLATES_MAX = 100;
+
+export function createComposer(given: {
+  /** The sender of mail that names none. */
+  readonly from: string;
+  readonly readContent: (contentId: number) => Promise<unknown>;
+}): Composer {
+  const templates = new Map<number, LoadedTemplate | Error>();
+  return {
+    async prepare(rows) {
+      for (const row of rows) {
+        if (row.content !== null || templates.has(row.content_id)) continue;
+        const source = (await given.readContent(row.content_id)) as TemplateSource;
+        if (templates.size >= TEMPLATES_MAX) templates.delete(templates.keys().next().value!);
+        templates.set(row.content_id, loadTemplate(source, given.from));
+      }
+    },
+    compose(row, wallMs) {
+      if (row.content !== null) return composeSingle(row, row.content as unknown as StoredEmail, given.from, wallMs);
+      const template = templates.get(row.content_id);
+      if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
+      if (template instanceof Error) throw template;
+      const content = mergeMail(template.mail, {
+        data: row.data ?? {},
+        recipient: row.recipient,
+        messageId: messageIdOf(row, template.sender),
+        wallMs,
+      });
+      return { envelope: envelopeOf(row, template.sender), content };
+    },
+  };
+}
+
+function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
+  try {
+    const from = source.from ?? defaultFrom;
+    return { mail: compileMail(compileTemplate(source), { from }), sender: senderOf(from) };
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function composeSingle(
+  row: ClaimedRow,
+  email: StoredEmail,
+  defaultFrom: string,
+  wallMs: number,
+): { envelope: Envelope; content: Content } {
+  const from = email.from ?? defaultFrom;
+  const sender = senderOf(from);
+  const { text, html, to, cc, reply_to, subject, headers } = email;
+  const content = composeMail(
+    { ...(text === undefined ? {} : { text }), ...(html === undefined ? {} : { html }) },
+    {
+      from,
+      to,
+      ...(cc === undefined ? {} : { cc }),
+      ...(reply_to === undefined ? {} : { replyTo: reply_to }),
+      ...(subject === undefined ? {} : { subject }),
+      ...(headers === undefined ? {} : { headers }),
+      messageId: messageIdOf(row, sender),
+      wallMs,
+    },
+  );
+  return { envelope: envelopeOf(row, sender), content };
+}
+
+// The same for every attempt of a message, so that whoever gets a second copy can tell (RFC 5322 §3.6.4). The time of
+// acceptance keeps two databases apart.
+function messageIdOf(row: ClaimedRow, sender: Sender): string {
+  return `${printMessageId(row.message_id)}.${Math.round(row.accepted_ms).toString(36)}@${sender.domain}`;
+}
+
+// Return path `keep`: failures go to whom the mail is from.
+function envelopeOf(row: ClaimedRow, sender: Sender): Envelope {
+  return { sender: sender.address, recipient: row.recipient };
+}
+
+function senderOf(mailbox: string): Sender {
+  const parsed = parseMailbox(mailbox);
+  if (parsed.kind === "bad") throw new Error(`the sender ${mailbox} is not an address: ${parsed.reason}`);
+  const { address } = parsed;
+  return { address, domain: domainOf(wireAddress(address) ?? address) };
+}

@@ -1,0 +1,76 @@
+// The lane's queue in PostgreSQL: the stores behind the dispatcher's seam, with the transactions that settling needs.
+
+import type { Pool } from "pg";
+import { appendEvents, type MessageEvent } from "../events/event-store.ts";
+import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
+import { inTransaction } from "../postgres/transaction.ts";
+import { recordStateChanges, type StateChange } from "../queue/balance-store.ts";
+import { readOrders } from "../queue/lane-store.ts";
+import { holdLease, renewLeaseIfHeld } from "../queue/lease-store.ts";
+import {
+  claim,
+  discoverDestinations,
+  giveBackIfClaimed,
+  lookForArrivals,
+  nextDue,
+  settleIfClaimed,
+  type BackRow,
+  type ClaimedRow,
+} from "../queue/queue-store.ts";
+import type { ClientBase } from "pg";
+import type { LaneQueue, Settlement } from "./lane-queue.ts";
+
+export function createDatabaseQueue(given: {
+  readonly pool: Pool;
+  readonly laneId: LaneId;
+  readonly leaseId: LeaseId;
+  readonly leaseMs: number;
+  readonly prepare: (rows: readonly ClaimedRow[]) => Promise<void>;
+}): LaneQueue {
+  const { pool, laneId, leaseId } = given;
+  return {
+    look: (cursor) => lookForArrivals(pool, laneId, cursor),
+    discover: (campaignId, after, rowsMax) => discoverDestinations(pool, { laneId, campaignId, after, rowsMax }),
+    nextDue: (wants) => nextDue(pool, laneId, wants),
+    claim: (wants, batchId, finishedBatchIds) => claim(pool, { leaseId, laneId, wants, batchId, finishedBatchIds }),
+    settle: (group) =>
+      inTransaction(pool, async (client) => {
+        if (!(await holdLease(client, leaseId))) return "lease_lost";
+        await writeSettlements(client, { laneId, leaseId, group });
+        return "settled";
+      }),
+    orders: () => readOrders(pool, laneId),
+    renew: (pulse) => renewLeaseIfHeld(pool, leaseId, given.leaseMs, pulse),
+    prepare: given.prepare,
+  };
+}
+
+/** Within a transaction that has taken the lease: states, events and books together, or none of them. */
+export async function writeSettlements(
+  client: ClientBase,
+  { laneId, leaseId, group }: { readonly laneId: LaneId; readonly leaseId: LeaseId; readonly group: readonly Settlement[] },
+): Promise<void> {
+  const settledIds: MessageId[] = [];
+  const back: BackRow[] = [];
+  for (const { row, becomes } of group) {
+    if (becomes.kind === "settled") settledIds.push(row.message_id);
+    else back.push({ messageId: row.message_id, fromState: row.state, ...becomes });
+  }
+  const done = new Set<MessageId>();
+  if (settledIds.length > 0) for (const id of await settleIfClaimed(client, leaseId, settledIds)) done.add(id);
+  if (back.length > 0) for (const id of await giveBackIfClaimed(client, leaseId, back)) done.add(id);
+  const written = group.filter(({ row }) => done.has(row.message_id));
+  await appendEvents(client, written.flatMap(eventOf));
+  await recordStateChanges(client, written.flatMap((settlement) => changeOf(laneId, settlement)));
+}
+
+function eventOf({ row, attempt, event }: Settlement): readonly MessageEvent[] {
+  return event === undefined ? [] : [{ messageId: row.message_id, attempt, ...event }];
+}
+
+function changeOf(laneId: LaneId, { row, becomes }: Settlement): readonly StateChange[] {
+  if (row.state === becomes.state) return [];
+  return [
+    { laneId, campaignId: row.campaign_id, acceptedOn: row.accepted_on, from: row.state, to: becomes.state },
+  ];
+}

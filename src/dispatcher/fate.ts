@@ -1,0 +1,107 @@
+// From an outcome to what is written of it: the state the message reaches, when it is tried again, its event.
+// Pure: `dispatcher` and `rescue` both settle by it.
+
+import type { AttemptResult } from "../mail/attempt.ts";
+import type { LaneSettings } from "../mail/lane.ts";
+import type { Outcome } from "../mail/outcome.ts";
+import { printReply } from "../mail/reply.ts";
+import { nextTryAt } from "../outcome/retry-schedule.ts";
+import { KEEP_DUE, type ClaimedRow } from "../queue/queue-store.ts";
+import type { SettledFate, Settlement, WaitingFate } from "./lane-queue.ts";
+
+export interface FateContext {
+  readonly outletName: string;
+  readonly lane: LaneSettings;
+  readonly nowMs: number;
+  readonly expiresAtMs: number;
+  readonly random: () => number;
+}
+
+export function fateOf(
+  { row, attempt }: { readonly row: ClaimedRow; readonly attempt: number },
+  outcome: Outcome,
+  result: AttemptResult,
+  context: FateContext,
+): Settlement {
+  const told = { outlet: context.outletName, host: "host" in result ? result.host : "" };
+  switch (outcome.kind) {
+    case "untried":
+      return unclaimed(row);
+    case "sent": {
+      const event = { kind: "sent", ...told, reply: printReply(outcome.reply) };
+      return { row, attempt, becomes: { kind: "settled", state: "sent" }, event };
+    }
+    case "bounced": {
+      const event = { kind: "bounced", ...told, reply: outcome.reason };
+      return { row, attempt, becomes: { kind: "settled", state: "bounced" }, event };
+    }
+    case "unknown": {
+      const event = { kind: "unknown", ...told, reply: outcome.reason };
+      return { row, attempt, becomes: unknownFate(row, attempt, context.lane), event };
+    }
+    case "deferred": {
+      const event = { kind: "deferred", ...told, reply: outcome.reason };
+      return { row, attempt, becomes: deferredFate(row, attempt, outcome.scope, context), event };
+    }
+  }
+}
+
+/** Policy `resend`: tried again after the grace; `hold`: until a person or evidence decides. */
+export function unknownFate(row: Pick<ClaimedRow, "tries" | "rescues">, attempt: number, lane: LaneSettings): WaitingFate {
+  return {
+    kind: "waiting",
+    state: "unknown",
+    delayMs: lane.unknownPolicy === "resend" ? lane.unknownGraceMs : null,
+    attempts: attempt,
+    tries: row.tries,
+    rescues: row.rescues,
+  };
+}
+
+export function deferredFate(
+  row: Pick<ClaimedRow, "tries" | "rescues">,
+  attempt: number,
+  scope: "recipient" | "message" | "destination" | "outlet",
+  context: Omit<FateContext, "outletName">,
+): WaitingFate | SettledFate {
+  const isOwnFault = scope === "recipient" || scope === "message";
+  const tries = row.tries + (isOwnFault ? 1 : 0);
+  const next = nextTryAt({
+    attempts: tries,
+    schedule: context.lane.retry,
+    nowMs: context.nowMs,
+    expiresAtMs: context.expiresAtMs,
+    scope,
+    random: context.random,
+  });
+  if (next.kind === "expired") return { kind: "settled", state: "expired" };
+  const delayMs = Math.max(0, next.atMs - context.nowMs);
+  return { kind: "waiting", state: "deferred", delayMs, attempts: attempt, tries, rescues: row.rescues };
+}
+
+/** As it was: nothing of it was offered to anyone. */
+export function unclaimed(row: ClaimedRow): Settlement {
+  const { state, attempts, tries, rescues } = row;
+  return { row, attempt: attempts + 1, becomes: { kind: "waiting", state, delayMs: KEEP_DUE, attempts, tries, rescues } };
+}
+
+export function expired(row: ClaimedRow): Settlement {
+  const reply = "its time to live was over before it could be handed over";
+  return {
+    row,
+    attempt: row.attempts,
+    becomes: { kind: "settled", state: "expired" },
+    event: { kind: "expired", reply },
+  };
+}
+
+/** Set aside alone, with the error; the lane goes on. */
+export function heldWith(row: ClaimedRow, error: string): Settlement {
+  const { attempts, tries, rescues } = row;
+  return {
+    row,
+    attempt: attempts + 1,
+    becomes: { kind: "waiting", state: "held", delayMs: null, attempts, tries, rescues },
+    event: { kind: "held", reply: error.slice(0, 1000) },
+  };
+}

@@ -1,0 +1,180 @@
+// The dispatcher's local record of hand-overs begun and answered (DESIGN: the contract, 3). A line goes in before the
+// final dot is written to a socket, another when its reply is known. Written without fsync: the page cache survives a
+// killed process but not the machine, so the first line names the kernel's boot, and it is believed under that only.
+//
+// Lines are ASCII, each ends in LF; a last line without it is torn and makes its message unknown.
+//   postlane-journal 1 <boot id> <lease id> <lane id> <pid> <process start>
+//   c <message id> <attempt>             a suspect is being merged: one that was claimed when a dispatcher died
+//   d <message id> <attempt>             a final dot may be written from here on
+//   a <message id> <attempt> <answer>    the reply, judged: JSON
+
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
+
+export interface JournalHead {
+  readonly bootId: string;
+  readonly leaseId: LeaseId;
+  readonly laneId: LaneId;
+  readonly pid: number;
+  /** Tells a process from a later one with the same pid. */
+  readonly processStart: string;
+}
+
+/** What a rescuer must know to settle a message by its reply. */
+export interface JournalAnswer {
+  readonly kind: "sent" | "deferred" | "bounced" | "unknown";
+  readonly outlet: string;
+  readonly host: string;
+  readonly reply: string;
+  readonly isOwnFault: boolean;
+}
+
+export interface AttemptName {
+  readonly messageId: MessageId;
+  readonly attempt: number;
+}
+
+export interface Journal {
+  /** Returns only when the line is written: should merging it kill the process, the journal names the culprit. */
+  composing(attempt: AttemptName): void;
+  /** Returns only when the lines are written. Throws when they cannot be: then no dot may follow. */
+  dots(attempts: readonly AttemptName[]): void;
+  /** Kept until the next `dots` or `flush`: a reply that is lost with the process makes its message unknown. */
+  answer(attempt: AttemptName, answer: JournalAnswer): void;
+  flush(): void;
+  /** The database knows it now: its lines may go when the file starts again. */
+  settled(attempt: AttemptName): void;
+  /** The file stays: it is evidence until its lease has ended. */
+  close(): void;
+  remove(): void;
+}
+
+/** Bytes after which the file starts again with the lines of what is not settled yet. */
+export const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
+
+export function openJournal(file: string, head: JournalHead, bytesMax: number = JOURNAL_BYTES_MAX): Journal {
+  const headLine = `postlane-journal 1 ${head.bootId} ${head.leaseId} ${head.laneId} ${head.pid} ${head.processStart}\n`;
+  const unsettled = new Map<string, string>();
+  let descriptor = openSync(file, "wx", 0o600);
+  let bytes = writeAll(descriptor, headLine);
+  let pending = "";
+
+  const note = (attempt: AttemptName, line: string): void => {
+    const key = `${attempt.messageId} ${attempt.attempt}`;
+    unsettled.set(key, (unsettled.get(key) ?? "") + line);
+    pending += line;
+  };
+  const flush = (): void => {
+    if (pending === "") return;
+    bytes += writeAll(descriptor, pending);
+    pending = "";
+    if (bytes > bytesMax) startAgain();
+  };
+  // The whole new file takes the old one's name in one step: a crash finds one or the other.
+  const startAgain = (): void => {
+    const fresh = openSync(`${file}.new`, "w", 0o600);
+    bytes = writeAll(fresh, headLine + [...unsettled.values()].join(""));
+    renameSync(`${file}.new`, file);
+    closeSync(descriptor);
+    descriptor = fresh;
+  };
+
+  return {
+    composing(attempt) {
+      note(attempt, `c ${attempt.messageId} ${attempt.attempt}\n`);
+      flush();
+    },
+    dots(attempts) {
+      for (const attempt of attempts) note(attempt, `d ${attempt.messageId} ${attempt.attempt}\n`);
+      flush();
+    },
+    answer(attempt, answer) {
+      note(attempt, `a ${attempt.messageId} ${attempt.attempt} ${asciiJson(answer)}\n`);
+    },
+    flush,
+    settled(attempt) {
+      unsettled.delete(`${attempt.messageId} ${attempt.attempt}`);
+    },
+    close() {
+      closeSync(descriptor);
+    },
+    remove() {
+      rmSync(file, { force: true });
+    },
+  };
+}
+
+// A short write (a full disk) must not pass for a whole one.
+function writeAll(descriptor: number, text: string): number {
+  let left = Buffer.from(text, "latin1");
+  while (left.length > 0) left = left.subarray(writeSync(descriptor, left));
+  return text.length;
+}
+
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+export type JournalVerdict =
+  | { readonly kind: "no_line" }
+  /** The suspect that was being merged when the process died. */
+  | { readonly kind: "composing" }
+  | { readonly kind: "dot" }
+  | { readonly kind: "answered"; readonly answer: JournalAnswer };
+
+export interface JournalEvidence {
+  readonly head: JournalHead;
+  /** What the journal says of this attempt. A torn last line that could be about it makes it `dot`. */
+  verdictOn(messageId: MessageId, attempt: number): JournalVerdict;
+  readonly answered: readonly (AttemptName & { readonly answer: JournalAnswer })[];
+}
+
+/** Undefined when the file is no journal, or was torn before its first line was whole: then it began nothing. */
+export function readJournal(file: string): JournalEvidence | undefined {
+  const lines = readFileSync(file, "latin1").split("\n");
+  const torn = lines.pop() ?? "";
+  const head = readHead(lines.shift());
+  if (head === undefined) return undefined;
+  const dots = new Set<string>();
+  const answers = new Map<string, JournalAnswer>();
+  let lastComposed: string | undefined;
+  for (const line of lines) {
+    const found = /^([cda]) (\d+ \d+)(?: (.*))?$/.exec(line);
+    if (found === null) continue;
+    const [, kind, key, rest] = found as unknown as [string, string, string, string];
+    if (kind === "c") lastComposed = key;
+    else if (kind === "d") dots.add(key);
+    else answers.set(key, JSON.parse(rest) as JournalAnswer);
+  }
+  const tornAttempt = torn.replace(/^[cda]? ?/, "");
+  return {
+    head,
+    verdictOn(messageId, attempt) {
+      const key = `${messageId} ${attempt}`;
+      const answer = answers.get(key);
+      if (answer !== undefined) return { kind: "answered", answer };
+      const isTorn = torn !== "" && (key.startsWith(tornAttempt) || tornAttempt.startsWith(`${key} `));
+      if (dots.has(key) || isTorn) return { kind: "dot" };
+      return { kind: key === lastComposed ? "composing" : "no_line" };
+    },
+    answered: [...answers].map(([key, answer]) => {
+      const [messageId, attempt] = key.split(" ").map(Number);
+      return { messageId: messageId as MessageId, attempt: attempt!, answer };
+    }),
+  };
+}
+
+function readHead(line: string | undefined): JournalHead | undefined {
+  const found = /^postlane-journal 1 (\S+) (\d+) (\d+) (\d+) (\S+)$/.exec(line ?? "");
+  if (found === null) return undefined;
+  const [, bootId, leaseId, laneId, pid, processStart] = found as unknown as [string, string, string, string, string, string];
+  return {
+    bootId,
+    leaseId: Number(leaseId) as LeaseId,
+    laneId: Number(laneId) as LaneId,
+    pid: Number(pid),
+    processStart,
+  };
+}

@@ -1,0 +1,59 @@
+// What the dispatcher asks of the queue: the seam at which a simulation puts a model in the database's place.
+// database-queue.ts beside this file is the real one.
+
+import type { CampaignId, MessageId } from "../mail/ids.ts";
+import type { SettledState, WaitingState } from "../mail/state.ts";
+import type { LaneOrders } from "../queue/lane-store.ts";
+import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
+
+/** What becomes of a claimed message: the outcome, judged and ready to be written. */
+export interface Settlement {
+  readonly row: ClaimedRow;
+  readonly attempt: number;
+  readonly becomes: SettledFate | WaitingFate;
+  /** Absent for an unclaim: nothing happened that is worth telling. */
+  readonly event?: {
+    readonly kind: string;
+    readonly outlet?: string;
+    readonly host?: string;
+    readonly reply?: string;
+  };
+}
+
+export interface SettledFate {
+  readonly kind: "settled";
+  readonly state: SettledState;
+}
+
+export interface WaitingFate {
+  readonly kind: "waiting";
+  readonly state: WaitingState;
+  /** As in `BackRow`. */
+  readonly delayMs: number | null;
+  readonly attempts: number;
+  readonly tries: number;
+  readonly rescues: number;
+}
+
+export interface LaneQueue {
+  look(cursor: ArrivalCursor | undefined): Promise<{
+    readonly cursor: ArrivalCursor;
+    readonly arrivals: readonly DestinationRow[];
+  }>;
+  discover(campaignId: CampaignId, after: string, rowsMax: number): Promise<readonly DestinationRow[]>;
+  nextDue(wants: readonly Pick<Want, "campaignId" | "destination">[]): Promise<readonly DestinationRow[]>;
+  /** Durable when it answers. Empty also when the lease is over. */
+  claim(wants: readonly Want[], batchId: number, finishedBatchIds: readonly number[]): Promise<readonly ClaimedRow[]>;
+  /** One transaction, and safe to repeat after an error: what an earlier try has settled is left alone. */
+  settle(group: readonly Settlement[]): Promise<"settled" | "lease_lost">;
+  orders(): Promise<LaneOrders>;
+  /** False: the lease is over. */
+  renew(pulse: unknown): Promise<boolean>;
+  /** Loads what composing these rows needs and has not been loaded yet. */
+  prepare(rows: readonly ClaimedRow[]): Promise<void>;
+}
+
+export interface MessageAttempt {
+  readonly messageId: MessageId;
+  readonly attempt: number;
+}

@@ -1,0 +1,224 @@
+// Rescue: what a dead dispatcher had claimed is settled, given back or made unknown (DESIGN: the contract, 3 to 5).
+// Where the journal lies, the next process on that data directory does it at once; without the journal it is done only
+// `rescue_grace` after the lease's end, and then all that was claimed is unknown. The lease row is locked first, so
+// that no settle can be in between.
+
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import type { ClientBase, Pool } from "pg";
+import { appendEvents } from "../events/event-store.ts";
+import type { LaneId, LeaseId } from "../mail/ids.ts";
+import type { LaneSettings } from "../mail/lane.ts";
+import type { Log } from "../platform/log.ts";
+import { inTransaction } from "../postgres/transaction.ts";
+import { recordStateChanges } from "../queue/balance-store.ts";
+import {
+  claimedUnderLease,
+  endLease,
+  listLeases,
+  takeLeaseForRescue,
+  type ClaimedUnderLease,
+} from "../queue/lease-store.ts";
+import type { ClaimedRow } from "../queue/queue-store.ts";
+import { retryIfUnknown, settleIfUnknown } from "../queue/unknown-store.ts";
+import { writeSettlements } from "./database-queue.ts";
+import { deferredFate, heldWith, unclaimed, unknownFate } from "./fate.ts";
+import { readJournal, type JournalAnswer, type JournalEvidence } from "./journal.ts";
+import type { Settlement } from "./lane-queue.ts";
+
+export interface RescueReport {
+  readonly leaseId: LeaseId;
+  readonly answered: number;
+  readonly givenBack: number;
+  readonly unknown: number;
+  readonly held: number;
+}
+
+export interface RescueContext {
+  readonly pool: Pool;
+  readonly bootId: string;
+  readonly laneSettingsOf: (laneId: LaneId) => LaneSettings;
+  readonly nowMs: () => number;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** Deaths of a dispatcher while it merged this very message, after which the message is set aside. */
+export const RESCUES_MAX = 3;
+
+/**
+ * Every journal in the folder whose process is gone. One whose lease is still there is rescued by it; one whose lease
+ * others have ended meanwhile stays evidence for what they had to call unknown. Then the file goes.
+ */
+export async function rescueByJournals(
+  context: RescueContext,
+  journalDir: string,
+  isAlive: (head: JournalEvidence["head"]) => boolean,
+): Promise<readonly RescueReport[]> {
+  const reports: RescueReport[] = [];
+  for (const name of existsSync(journalDir) ? readdirSync(journalDir) : []) {
+    if (!name.endsWith(".journal")) continue;
+    const file = path.join(journalDir, name);
+    const evidence = readJournal(file);
+    if (evidence !== undefined && isAlive(evidence.head)) continue;
+    if (evidence !== undefined) {
+      const report = await rescueLease(context, evidence.head.leaseId, evidence);
+      if (report !== undefined) reports.push(report);
+      else await settleLate(context, evidence.answered);
+    }
+    rmSync(file, { force: true });
+  }
+  return reports;
+}
+
+/** Leases long over whose journal is not here: what was claimed under them is unknown. */
+export async function rescueOverdue(
+  context: RescueContext,
+  rescueGraceMs: number,
+): Promise<readonly RescueReport[]> {
+  const reports: RescueReport[] = [];
+  for (const lease of await listLeases(context.pool)) {
+    if (lease.late_ms < rescueGraceMs) continue;
+    const report = await rescueLease(context, lease.id, undefined);
+    if (report !== undefined) reports.push(report);
+  }
+  return reports;
+}
+
+async function rescueLease(
+  context: RescueContext,
+  leaseId: LeaseId,
+  evidence: JournalEvidence | undefined,
+): Promise<RescueReport | undefined> {
+  const believed = evidence?.head.bootId === context.bootId ? evidence : answersOnly(evidence);
+  const report = await inTransaction(context.pool, async (client) => {
+    const lease = await takeLeaseForRescue(client, leaseId);
+    if (lease === undefined) return undefined;
+    const rows = await claimedUnderLease(client, leaseId);
+    const group = rows.map((row) => rescueRow(row, believed, context));
+    await writeSettlements(client, { laneId: lease.lane_id, leaseId, group });
+    await endLease(client, leaseId);
+    return reportOf(leaseId, group);
+  });
+  if (report !== undefined) context.log.warn("lease.rescued", { ...report, has_journal: evidence !== undefined });
+  return report;
+}
+
+// From another boot, lines may be missing: what is shown answered is, and everything else may have been sent.
+function answersOnly(evidence: JournalEvidence | undefined): JournalEvidence | undefined {
+  if (evidence === undefined) return undefined;
+  return {
+    ...evidence,
+    verdictOn(messageId, attempt) {
+      const verdict = evidence.verdictOn(messageId, attempt);
+      return verdict.kind === "answered" ? verdict : { kind: "dot" };
+    },
+  };
+}
+
+function rescueRow(
+  claimed: ClaimedUnderLease,
+  evidence: JournalEvidence | undefined,
+  context: RescueContext,
+): Settlement {
+  const row = claimed as unknown as ClaimedRow;
+  const attempt = claimed.attempts + 1;
+  const lane = context.laneSettingsOf(claimed.lane_id);
+  const verdict = evidence?.verdictOn(claimed.message_id, attempt) ?? { kind: "dot" };
+  switch (verdict.kind) {
+    case "no_line":
+      return unclaimed({ ...row, rescues: Math.max(1, claimed.rescues) });
+    case "composing": {
+      const rescues = claimed.rescues + 1;
+      if (rescues <= RESCUES_MAX) return unclaimed({ ...row, rescues });
+      return heldWith(row, `the dispatcher died ${RESCUES_MAX} times while it merged this message`);
+    }
+    case "answered":
+      return answeredRow(row, attempt, verdict.answer, lane, context);
+    case "dot": {
+      const reply = "the dispatcher died after it had permitted the final dot, and no reply is known";
+      return { row, attempt, becomes: unknownFate(row, attempt, lane), event: { kind: "unknown", reply } };
+    }
+  }
+}
+
+function answeredRow(
+  row: ClaimedRow,
+  attempt: number,
+  answer: JournalAnswer,
+  lane: LaneSettings,
+  context: RescueContext,
+): Settlement {
+  const { kind, outlet, host, reply, isOwnFault } = answer;
+  const event = { kind, outlet, host, reply };
+  switch (kind) {
+    case "sent":
+    case "bounced":
+      return { row, attempt, becomes: { kind: "settled", state: kind }, event };
+    case "unknown":
+      return { row, attempt, becomes: unknownFate(row, attempt, lane), event };
+    case "deferred": {
+      const expiresAtMs = Math.min(row.expires_ms ?? Infinity, row.accepted_ms + lane.ttlMs);
+      const scope = isOwnFault ? "recipient" : "outlet";
+      const { random } = context;
+      return {
+        row,
+        attempt,
+        becomes: deferredFate(row, attempt, scope, { lane, nowMs: context.nowMs(), expiresAtMs, random }),
+        event,
+      };
+    }
+  }
+}
+
+/** Outcomes that come after their lease: kept as events, and rows that are still unknown after them are settled. */
+export async function settleLate(
+  context: Pick<RescueContext, "pool">,
+  late: readonly { readonly messageId: number; readonly attempt: number; readonly answer: JournalAnswer }[],
+): Promise<void> {
+  if (late.length === 0) return;
+  const named = late.map((one) => ({ ...one, messageId: one.messageId as ClaimedRow["message_id"] }));
+  await inTransaction(context.pool, async (client) => {
+    await settleLateAs(client, named, "sent");
+    await settleLateAs(client, named, "bounced");
+    await settleLateAs(client, named, "deferred");
+  });
+}
+
+async function settleLateAs(
+  client: ClientBase,
+  late: readonly { messageId: ClaimedRow["message_id"]; attempt: number; answer: JournalAnswer }[],
+  kind: "sent" | "bounced" | "deferred",
+): Promise<void> {
+  const meant = late.filter(({ answer }) => answer.kind === kind);
+  if (meant.length === 0) return;
+  const rows = await (kind === "deferred" ? retryIfUnknown(client, meant) : settleIfUnknown(client, meant));
+  const moved = new Set(rows.map((row) => row.message_id));
+  await appendEvents(
+    client,
+    meant
+      .filter(({ messageId }) => moved.has(messageId))
+      .map(({ messageId, attempt, answer: { outlet, host, reply } }) => ({ messageId, attempt, kind, outlet, host, reply })),
+  );
+  await recordStateChanges(
+    client,
+    rows.map((row) => ({
+      laneId: row.lane_id,
+      campaignId: row.campaign_id,
+      acceptedOn: row.accepted_on,
+      from: "unknown" as const,
+      to: kind,
+    })),
+  );
+}
+
+function reportOf(leaseId: LeaseId, group: readonly Settlement[]): RescueReport {
+  const count = (isMeant: (settlement: Settlement) => boolean): number => group.filter(isMeant).length;
+  return {
+    leaseId,
+    answered: count(({ event }) => event !== undefined && event.kind !== "unknown" && event.kind !== "held"),
+    givenBack: count(({ event }) => event === undefined),
+    unknown: count(({ becomes }) => becomes.state === "unknown"),
+    held: count(({ becomes }) => becomes.state === "held"),
+  };
+}

@@ -1,0 +1,55 @@
+// The append-only story of every message, partitioned by day.
+
+import type { ClientBase } from "pg";
+import type { MessageId } from "../mail/ids.ts";
+import { countOf, numberArray, statement, type Queryable } from "../postgres/statement.ts";
+
+export interface MessageEvent {
+  readonly messageId: MessageId;
+  readonly attempt: number;
+  /** A state that the message reached, or something that happened to it: `late_sent`, `rescued`, `released` … */
+  readonly kind: string;
+  readonly outlet?: string | undefined;
+  readonly host?: string | undefined;
+  /** The server's reply, or in words what happened instead. */
+  readonly reply?: string | undefined;
+}
+
+export const APPEND = statement<unknown>(
+  "event_append",
+  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply)
+   SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[])`,
+);
+
+export async function appendEvents(client: ClientBase, events: readonly MessageEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await countOf(client, APPEND, [
+    numberArray(events.map((event) => event.messageId)),
+    numberArray(events.map((event) => event.attempt)),
+    events.map((event) => event.kind),
+    events.map((event) => event.outlet ?? null),
+    events.map((event) => event.host ?? null),
+    events.map((event) => event.reply ?? null),
+  ]);
+}
+
+// Days are UTC. Rows that went to the default partition because the day's was missing stay there: they are found by the
+// same index.
+export const CREATE_PARTITION = `
+  DO $$
+  DECLARE
+    day date := (now() AT TIME ZONE 'UTC')::date + OFFSET_DAYS;
+    name text := 'event_' || to_char(day, 'YYYYMMDD');
+  BEGIN
+    IF to_regclass('postlane.' || name) IS NULL THEN
+      EXECUTE format('CREATE TABLE postlane.%I PARTITION OF postlane.event FOR VALUES FROM (%L) TO (%L)', name,
+        day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+    END IF;
+  END $$`;
+
+/** The partitions of today and the next days, made ahead of time. A default partition with rows of a day refuses it. */
+export async function createPartitionsAhead(on: Queryable, days: number): Promise<void> {
+  for (let offset = 0; offset <= days; offset++) {
+    await on.query(CREATE_PARTITION.replace("OFFSET_DAYS", String(offset)));
+  }
+}

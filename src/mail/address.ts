@@ -1,0 +1,68 @@
+// Addresses and mailboxes. The rules stand twice, here and in the database (`postlane.address_problem`), because the
+// SQL door has no process in front of it; a test compares both. So they are plain regular expressions, in this order,
+// and the first that holds is the answer:
+//   no address · no @ · local part is empty · local part is longer than 64 octets · domain is longer than 253 octets
+//   · address is longer than 254 octets · a character that an address cannot have · dots in the local part
+//   · the domain has fewer than two labels · the domain has a bad label
+// Quoted local parts and address literals are refused by their characters. Nothing is looked up or changed in case.
+
+export type MailboxParsed =
+  | { readonly kind: "mailbox"; readonly name?: string; readonly address: string }
+  | { readonly kind: "bad"; readonly reason: string };
+
+/** `Ann <ann@example.com>` or `ann@example.com`, with the address checked. A name in quotes loses them. */
+export function parseMailbox(text: string): MailboxParsed {
+  if (CONTROL.test(text)) return { kind: "bad", reason: "a control character" };
+  const parts = /^(.*)<([^<>]*)>\s*$/s.exec(text);
+  const address = parts ? parts[2]! : text.replace(/^ +| +$/g, "");
+  const reason = addressProblem(address);
+  if (reason !== undefined) return { kind: "bad", reason };
+  const name = parts ? unquoted(parts[1]!.trim()) : "";
+  return name === "" ? { kind: "mailbox", address } : { kind: "mailbox", name, address };
+}
+
+/** Why the text cannot be an address, or undefined when it can. Lengths: RFC 5321 §4.5.3.1, characters: RFC 6531 §3.3. */
+export function addressProblem(address: string): string | undefined {
+  if (PLAIN_ADDRESS.test(address) && address.length <= ADDRESS_OCTETS_MAX) return undefined;
+  if (address === "") return "no address";
+  const at = address.lastIndexOf("@");
+  if (at < 0) return "no @";
+  if (address.startsWith("@")) return "local part is empty";
+  const local = address.slice(0, at);
+  const domain = address.slice(at + 1);
+  if (Buffer.byteLength(local) > LOCAL_OCTETS_MAX) return "local part is longer than 64 octets";
+  if (Buffer.byteLength(domain) > DOMAIN_OCTETS_MAX) return "domain is longer than 253 octets";
+  if (Buffer.byteLength(address) > ADDRESS_OCTETS_MAX) return "address is longer than 254 octets";
+  if (IMPOSSIBLE.test(address) || local.includes("@")) return "a character that an address cannot have";
+  if (/^\.|\.\.|\.$/.test(local)) return "dots in the local part";
+  if (!domain.includes(".")) return "the domain has fewer than two labels";
+  if (!LABELS.test(domain) || /[^.]{64}/u.test(domain)) return "the domain has a bad label";
+  return undefined;
+}
+
+/** The part after the last @, lower-cased. The local part's case is its owner's affair; the domain's never matters. */
+export function domainOf(address: string): string {
+  return address.slice(address.lastIndexOf("@") + 1).toLowerCase();
+}
+
+const LOCAL_OCTETS_MAX = 64;
+/** RFC 1035 §2.3.4 allows 255 octets on the wire, which leaves 253 characters. */
+const DOMAIN_OCTETS_MAX = 253;
+/** A path is at most 256 octets with its angle brackets (RFC 5321 §4.5.3.1.3). */
+const ADDRESS_OCTETS_MAX = 254;
+
+/** What nearly every address is, in one look; whatever does not match goes through the rules one by one. */
+const PLAIN_ADDRESS =
+  /^(?=[^@]{1,64}@)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+/** Lone surrogates too: they are no characters, and no text in the database can hold one. */
+// oxlint-disable-next-line no-control-regex
+const IMPOSSIBLE = /[\u0000-\u0020"(),:;<>[\\\]\u007f-\u00a0\u2028\u2029\ud800-\udfff]/u;
+const LABELS =
+  /^(?:[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?\.)+[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?$/u;
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+function unquoted(name: string): string {
+  const quoted = /^"((?:[^"\\]|\\.)*)"$/s.exec(name);
+  return quoted ? quoted[1]!.replace(/\\(.)/gsu, "$1") : name;
+}

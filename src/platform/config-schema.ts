@@ -1,0 +1,187 @@
+// The keys of postlane.yaml: their types, limits, and what a problem says was expected. Defaults are not here but in
+// config.ts, since some of them depend on other keys. docs/reference/configuration.md describes every key, and a test
+// compares. A key stands here only when it does something.
+
+import Type, { type Static } from "typebox";
+import { parseMailbox } from "../mail/address.ts";
+import { parseHost } from "./config-host.ts";
+import { parseDuration, printDuration } from "./quantities.ts";
+
+const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Names of lanes and outlets; they become parts of environment variables, file names and metrics. */
+const NAME_PATTERN = "^[a-z][a-z0-9_-]{0,31}$";
+const NAME_EXPECTED = "a name of a-z, 0-9, _ and -, starting with a letter, at most 32 characters";
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+const RETRY_LIST_MAX = 50;
+const HOST_EXPECTED = 'a host such as "relay.example.com:25" or "[::1]:25"';
+
+const RETRY = Type.Union(
+  [
+    Type.Array(duration(SECOND_MS, 30 * DAY_MS, "5 min"), { minItems: 1, maxItems: RETRY_LIST_MAX }),
+    mapping({
+      first: Type.Optional(duration(SECOND_MS, 30 * DAY_MS, "15 min")),
+      factor: Type.Optional(Type.Number({ minimum: 1, maximum: 100, expected: "a number from 1 to 100" })),
+      cap: Type.Optional(duration(SECOND_MS, 30 * DAY_MS, "6 h")),
+      jitter: Type.Optional(Type.Number({ minimum: 0, maximum: 1, expected: "a share from 0 to 1" })),
+    }),
+  ],
+  { expected: `a list of 1 to ${RETRY_LIST_MAX} durations, or a mapping of first, factor, cap and jitter` },
+);
+
+const LANE = mapping({
+  priority: Type.Optional(choice("transactional", "bulk")),
+  outlets: Type.Optional(
+    Type.Array(Type.String({ pattern: NAME_PATTERN, expected: "the name of an outlet" }), {
+      minItems: 1,
+      maxItems: 16,
+      expected: "a list of 1 to 16 names of outlets",
+    }),
+  ),
+  ttl: Type.Optional(duration(SECOND_MS, 365 * DAY_MS, "3 days")),
+  unknown: Type.Optional(choice("resend", "hold")),
+  unknown_grace: Type.Optional(duration(0, 30 * DAY_MS, "60 s")),
+  dispatchers: Type.Optional(integer(1, 32)),
+  retry: Type.Optional(RETRY),
+  claim_ahead_max: Type.Optional(integer(1, 10_000)),
+});
+
+const HOST = Type.Refine(Type.String({ expected: HOST_EXPECTED }), (text) => parseHost(text) !== undefined);
+
+const SMTP_OUTLET = mapping({
+  type: Type.Literal("smtp"),
+  hosts: Type.Array(
+    Type.Union(
+      [
+        HOST,
+        mapping({
+          host: Type.String({ pattern: "^[A-Za-z0-9._:-]{1,253}$", expected: "a host name or an address" }),
+          port: Type.Optional(integer(1, 65_535)),
+          weight: Type.Optional(integer(1, 1000)),
+        }),
+      ],
+      { expected: `${HOST_EXPECTED}, or a mapping of host, port and weight` },
+    ),
+    { minItems: 1, maxItems: 64, expected: 'a list of 1 to 64 hosts, such as ["127.0.0.1:25"]' },
+  ),
+  tls: Type.Optional(choice("off", "opportunistic", "required", "implicit")),
+  auth: Type.Optional(
+    mapping({
+      user: Type.String({ minLength: 1, maxLength: 500, expected: "a user name (in quotes, if it is a number)" }),
+      password: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 500, isSecret: true, expected: "a password (in quotes, if it is a number)" }),
+      ),
+      password_file: Type.Optional(filePath()),
+    }),
+  ),
+  ca_file: Type.Optional(filePath()),
+  helo_name: Type.Optional(
+    Type.String({ pattern: "^(?:[A-Za-z0-9._-]{1,253}|\\[[A-Za-z0-9.:]{2,60}\\])$", expected: "a host name, or an address in brackets" }),
+  ),
+  max_open: Type.Optional(integer(1, 10_000)),
+  max_connections: Type.Optional(integer(1, 1000)),
+  max_open_per_destination: Type.Optional(integer(1, 10_000)),
+  messages_per_connection: Type.Optional(integer(1, 1_000_000)),
+  connection_age: Type.Optional(duration(SECOND_MS, DAY_MS, "5 min")),
+  idle: Type.Optional(duration(0, HOUR_MS, "5 s")),
+  timeouts: Type.Optional(
+    mapping({
+      connect: phaseTimeout(),
+      banner: phaseTimeout(),
+      ehlo: phaseTimeout(),
+      mail: phaseTimeout(),
+      rcpt: phaseTimeout(),
+      data: phaseTimeout(),
+      block: phaseTimeout(),
+      dot: phaseTimeout(),
+    }),
+  ),
+  return_path: Type.Optional(choice("keep")),
+});
+
+const CAPTURE_OUTLET = mapping({ type: Type.Literal("capture") });
+
+const CONFIG_SCHEMA = mapping({
+  data_dir: Type.Optional(filePath()),
+  database_url: Type.Optional(
+    Type.String({
+      pattern: "^postgres(?:ql)?://",
+      isSecret: true,
+      expected: "a PostgreSQL address such as postgres://user@host/database",
+    }),
+  ),
+  from: Type.Optional(mailbox()),
+  lanes: Type.Optional(named(LANE, "a mapping of lanes, each under its name")),
+  outlets: Type.Optional(named(Type.Union([CAPTURE_OUTLET, SMTP_OUTLET]), "a mapping of outlets, each under its name")),
+  no_progress_alarm: Type.Optional(duration(SECOND_MS, DAY_MS, "60 s")),
+  rescue_grace: Type.Optional(duration(0, DAY_MS, "60 s")),
+  lease: Type.Optional(duration(3 * SECOND_MS, 10 * MINUTE_MS, "15 s")),
+  log_level: Type.Optional(choice(...LOG_LEVELS)),
+});
+
+export type ConfigInput = Static<typeof CONFIG_SCHEMA>;
+export type LaneInput = Static<typeof LANE>;
+export type SmtpOutletInput = Static<typeof SMTP_OUTLET>;
+
+/** The schema as data: the library's types say what may stand where, but not in a form that can be walked. */
+export const CONFIG_SCHEMA_NODE = CONFIG_SCHEMA as unknown as SchemaNode;
+
+/** A schema as data, as far as checking and documents look into it. */
+export interface SchemaNode {
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly required?: readonly string[];
+  readonly patternProperties?: Readonly<Record<string, SchemaNode>>;
+  readonly items?: SchemaNode;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly anyOf?: readonly SchemaNode[];
+  readonly expected?: string;
+  readonly expectedName?: string;
+  readonly isSecret?: boolean;
+}
+
+function mapping<const Properties extends Type.TProperties>(properties: Properties) {
+  return Type.Object(properties, { additionalProperties: false, expected: "a mapping of keys" });
+}
+
+function named<Value extends Type.TSchema>(value: Value, expected: string) {
+  return Type.Record(Type.String({ pattern: NAME_PATTERN }), value, { expected, expectedName: NAME_EXPECTED });
+}
+
+function choice<Names extends string[]>(...names: Names): Type.TEnum<Names> {
+  return Type.Enum<Names>([...names], { expected: names.length === 1 ? names.join("") : `one of ${names.join(", ")}` });
+}
+
+function integer(minimum: number, maximum: number) {
+  return Type.Integer({ minimum, maximum, expected: `a whole number from ${minimum} to ${maximum.toLocaleString("en")}` });
+}
+
+function duration(minMs: number, maxMs: number, example: string) {
+  const range = `from ${printDuration(minMs)} to ${printDuration(maxMs)}`;
+  return Type.Refine(Type.String({ expected: `a duration ${range}, such as "${example}"` }), (text) => {
+    const quantity = parseDuration(text);
+    return quantity.kind === "quantity" && quantity.value >= minMs && quantity.value <= maxMs;
+  });
+}
+
+/** RFC 5321 §4.5.3.2 sets minimums that a test or a patient operator may want to leave; a second is the least sense. */
+function phaseTimeout() {
+  return Type.Optional(duration(SECOND_MS, HOUR_MS, "5 min"));
+}
+
+function filePath() {
+  return Type.String({ minLength: 1, maxLength: 4096, expected: "a path" });
+}
+
+function mailbox() {
+  const expected = 'a mailbox such as "Example <hello@example.com>"';
+  return Type.Refine(Type.String({ expected }), (text) => parseMailbox(text).kind === "mailbox");
+}

@@ -1,0 +1,304 @@
+// The configuration: `postlane.yaml` and the environment over it, checked as a whole, with every default filled in and
+// every quantity read. Every key is optional; without a file and variables everything has its default, and mail goes
+// into `capture`. Throws one ConfigError that lists all problems. Plain data: it may be passed to a child as JSON.
+
+import { hostname as machineName } from "node:os";
+import path from "node:path";
+import { addressProblem } from "../mail/address.ts";
+import type { LanePriority, LaneSettings, RetryExponential, RetryList, RetrySchedule } from "../mail/lane.ts";
+import { checkAgainstSchema, checkTogether, readNamedFiles, withoutNulls, type Report } from "./config-check.ts";
+import { ConfigError, type ConfigProblem } from "./config-error.ts";
+import { parseHost } from "./config-host.ts";
+import {
+  CONFIG_SCHEMA_NODE,
+  type ConfigInput,
+  type LaneInput,
+  type LogLevel,
+  type SmtpOutletInput,
+} from "./config-schema.ts";
+import { printKeys, readConfigSource, type Environment } from "./config-source.ts";
+import { parseDuration } from "./quantities.ts";
+
+export interface Config {
+  /** The file that was read, absolute; absent when there was none. */
+  readonly file?: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Absent: the embedded database. */
+  readonly databaseUrl?: string;
+  /** The mailbox that mail without a sender of its own comes from. */
+  readonly from: string;
+  /** `transactional` and `bulk` are always there. */
+  readonly lanes: readonly LaneSettings[];
+  /** `default` is always there. */
+  readonly outlets: readonly OutletConfig[];
+  readonly noProgressAlarmMs: number;
+  readonly rescueGraceMs: number;
+  readonly leaseMs: number;
+  readonly logLevel: LogLevel;
+}
+
+export type OutletConfig = CaptureOutletConfig | SmtpOutletConfig;
+
+interface OutletLimits {
+  readonly name: string;
+  /** Hand-overs open at once. */
+  readonly openMax: number;
+  readonly openPerDestinationMax: number;
+}
+
+export interface CaptureOutletConfig extends OutletLimits {
+  readonly type: "capture";
+  /** Absolute: where the mail is kept. */
+  readonly dir: string;
+}
+
+export interface SmtpOutletConfig extends OutletLimits {
+  readonly type: "smtp";
+  readonly hosts: readonly { readonly host: string; readonly port: number; readonly weight: number }[];
+  readonly tls: "off" | "opportunistic" | "required";
+  /** TLS from the first octet, with a certificate that verifies. */
+  readonly implicitTls: boolean;
+  readonly auth?: { readonly user: string; readonly password: string };
+  /** Certificates in PEM to trust in place of the system's. */
+  readonly ca?: string;
+  readonly heloName: string;
+  readonly connectionsMax: number;
+  readonly messagesPerConnectionMax: number;
+  readonly connectionAgeMsMax: number;
+  readonly idleMs: number;
+  readonly timeouts: SmtpTimeoutsConfig;
+  readonly returnPath: "keep";
+}
+
+export interface SmtpTimeoutsConfig {
+  readonly connectMs: number;
+  readonly bannerMs: number;
+  readonly ehloMs: number;
+  readonly starttlsMs: number;
+  readonly authMs: number;
+  readonly mailMs: number;
+  readonly rcptMs: number;
+  readonly dataMs: number;
+  readonly blockMs: number;
+  readonly dotMs: number;
+}
+
+export interface ConfigQuestion {
+  readonly cwd: string;
+  /** Named by `--config`; must exist. */
+  readonly file?: string | undefined;
+  readonly env: Environment;
+  /** This machine's name, for defaults. */
+  readonly hostname?: string;
+}
+
+export function loadConfig(question: ConfigQuestion): Config {
+  const source = readConfigSource(question, CONFIG_SCHEMA_NODE);
+  const problems: ConfigProblem[] = [];
+  const report: Report = (keys, found, expected, hint) => {
+    const origin = source.originOf(keys);
+    problems.push({ origin, key: printKeys(keys), found, expected, ...(hint === undefined ? {} : { hint }) });
+  };
+  const baseDir = source.file === undefined ? question.cwd : path.dirname(source.file);
+
+  checkAgainstSchema(CONFIG_SCHEMA_NODE, source.value, [], report);
+  const value = withoutNulls(source.value);
+  checkTogether(value, report);
+  const fileTexts = readNamedFiles(value, baseDir, report);
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  const hostname = question.hostname ?? machineName();
+  const config = assembleConfig(value as ConfigInput, { baseDir, hostname, fileTexts });
+  return source.file === undefined ? config : { file: source.file, ...config };
+}
+
+interface Surroundings {
+  readonly baseDir: string;
+  readonly hostname: string;
+  readonly fileTexts: ReadonlyMap<string, string>;
+}
+
+function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config {
+  const dataDir = path.resolve(surroundings.baseDir, input.data_dir ?? "postlane-data");
+  return {
+    dataDir,
+    ...(input.database_url === undefined ? {} : { databaseUrl: input.database_url }),
+    from: input.from ?? defaultFrom(surroundings.hostname),
+    lanes: assembleLanes(input.lanes ?? {}),
+    outlets: assembleOutlets(input.outlets ?? {}, dataDir, surroundings),
+    noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
+    rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
+    leaseMs: ms(input.lease ?? "15 s"),
+    logLevel: input.log_level ?? "info",
+  };
+}
+
+/** A name without a dot is no domain that mail could come from; then a name that is surely nobody else's stands in. */
+function defaultFrom(hostname: string): string {
+  const address = `postlane@${hostname}`;
+  return `Postlane <${addressProblem(address) === undefined ? address : "postlane@localhost.localdomain"}>`;
+}
+
+// ---- lanes -----------------------------------------------------------------------------------------------------------
+
+type LaneDefaults = Pick<LaneSettings, "ttlMs" | "unknownPolicy" | "unknownGraceMs" | "retry" | "claimAheadMax">;
+
+const TRANSACTIONAL_RETRY: RetryList = {
+  kind: "list",
+  delaysMs: ["15 s", "1 min", "5 min", "15 min", "30 min"].map(ms),
+};
+
+/** About 32 tries in seven days. The jitter keeps a campaign that was put off together from coming back together. */
+const BULK_RETRY: RetryExponential = {
+  kind: "exponential",
+  firstMs: ms("15 min"),
+  factor: 2,
+  capMs: ms("6 h"),
+  jitter: 0.2,
+};
+
+const LANE_DEFAULTS: Readonly<Record<LanePriority, LaneDefaults>> = {
+  transactional: {
+    ttlMs: ms("3 days"),
+    unknownPolicy: "resend",
+    // A relay's log or failure notice is there within seconds; a password reset cannot wait much longer.
+    unknownGraceMs: ms("60 s"),
+    retry: TRANSACTIONAL_RETRY,
+    // What one crash of the machine can make `unknown`: few, for mail that somebody waits for.
+    claimAheadMax: 200,
+  },
+  bulk: {
+    ttlMs: ms("7 days"),
+    unknownPolicy: "hold",
+    unknownGraceMs: ms("60 s"),
+    retry: BULK_RETRY,
+    claimAheadMax: 1000,
+  },
+};
+
+function assembleLanes(given: Readonly<Record<string, LaneInput>>): readonly LaneSettings[] {
+  const lanes: Readonly<Record<string, LaneInput>> = { transactional: {}, bulk: {}, ...given };
+  return Object.entries(lanes).map(([name, input]) => assembleLane(name, input));
+}
+
+function assembleLane(name: string, input: LaneInput): LaneSettings {
+  const priority = input.priority ?? (name === "transactional" ? "transactional" : "bulk");
+  const defaults = LANE_DEFAULTS[priority];
+  return {
+    name,
+    priority,
+    outlets: input.outlets ?? [DEFAULT_OUTLET],
+    ttlMs: msOr(input.ttl, defaults.ttlMs),
+    unknownPolicy: input.unknown ?? defaults.unknownPolicy,
+    unknownGraceMs: msOr(input.unknown_grace, defaults.unknownGraceMs),
+    dispatchers: input.dispatchers ?? 1,
+    retry: input.retry === undefined ? defaults.retry : assembleRetry(input.retry),
+    claimAheadMax: input.claim_ahead_max ?? defaults.claimAheadMax,
+  };
+}
+
+function assembleRetry(input: NonNullable<LaneInput["retry"]>): RetrySchedule {
+  if (Array.isArray(input)) return { kind: "list", delaysMs: input.map(ms) };
+  const firstMs = msOr(input.first, BULK_RETRY.firstMs);
+  return {
+    kind: "exponential",
+    firstMs,
+    factor: input.factor ?? BULK_RETRY.factor,
+    capMs: msOr(input.cap, Math.max(firstMs, BULK_RETRY.capMs)),
+    jitter: input.jitter ?? BULK_RETRY.jitter,
+  };
+}
+
+// ---- outlets ---------------------------------------------------------------------------------------------------------
+
+const DEFAULT_OUTLET = "default";
+
+/**
+ * Twice the default connections: on each, one message waits for the reply to its final dot while the next one is
+ * already merged.
+ */
+const OPEN_MAX = 40;
+const CONNECTIONS_MAX = 20;
+
+function assembleOutlets(
+  given: NonNullable<ConfigInput["outlets"]>,
+  dataDir: string,
+  surroundings: Surroundings,
+): readonly OutletConfig[] {
+  const outlets: typeof given = { [DEFAULT_OUTLET]: { type: "capture" }, ...given };
+  const assemble = (name: string, input: (typeof given)[string]): OutletConfig => {
+    switch (input.type) {
+      case "capture": {
+        const dir = path.join(dataDir, "capture", name);
+        return { name, type: "capture", dir, openMax: OPEN_MAX, openPerDestinationMax: OPEN_MAX };
+      }
+      case "smtp":
+        return assembleSmtpOutlet(name, input, surroundings);
+    }
+  };
+  return Object.entries(outlets).map(([name, input]) => assemble(name, input));
+}
+
+function assembleSmtpOutlet(name: string, input: SmtpOutletInput, { hostname, fileTexts }: Surroundings): SmtpOutletConfig {
+  const openMax = input.max_open ?? OPEN_MAX;
+  const isImplicit = input.tls === "implicit";
+  const password = input.auth?.password ?? fileTexts.get(`outlets.${name}.auth.password_file`);
+  const ca = fileTexts.get(`outlets.${name}.ca_file`);
+  return {
+    name,
+    type: "smtp",
+    hosts: input.hosts.map((host) => assembleHost(host, isImplicit ? 465 : 25)),
+    tls: input.tls === "implicit" ? "required" : (input.tls ?? "opportunistic"),
+    implicitTls: isImplicit,
+    ...(input.auth === undefined || password === undefined ? {} : { auth: { user: input.auth.user, password } }),
+    ...(ca === undefined ? {} : { ca }),
+    heloName: input.helo_name ?? (/^[A-Za-z0-9.-]{1,253}$/.test(hostname) ? hostname : "localhost"),
+    openMax,
+    openPerDestinationMax: input.max_open_per_destination ?? openMax,
+    connectionsMax: input.max_connections ?? CONNECTIONS_MAX,
+    messagesPerConnectionMax: input.messages_per_connection ?? 1000,
+    connectionAgeMsMax: msOr(input.connection_age, ms("5 min")),
+    idleMs: msOr(input.idle, ms("5 s")),
+    timeouts: assembleTimeouts(input.timeouts ?? {}),
+    returnPath: input.return_path ?? "keep",
+  };
+}
+
+function assembleHost(input: SmtpOutletInput["hosts"][number], defaultPort: number): SmtpOutletConfig["hosts"][number] {
+  if (typeof input !== "string") {
+    return { host: input.host, port: input.port ?? defaultPort, weight: input.weight ?? 1 };
+  }
+  const { host, port = defaultPort } = parseHost(input) ?? { host: input };
+  return { host, port, weight: 1 };
+}
+
+/** RFC 5321 §4.5.3.2.1 to 6; it says nothing of connecting (30 s, as Postfix does) and of EHLO, STARTTLS and AUTH. */
+function assembleTimeouts(input: NonNullable<SmtpOutletInput["timeouts"]>): SmtpTimeoutsConfig {
+  const ehloMs = ms(input.ehlo ?? "5 min");
+  return {
+    connectMs: ms(input.connect ?? "30 s"),
+    bannerMs: ms(input.banner ?? "5 min"),
+    ehloMs,
+    starttlsMs: ehloMs,
+    authMs: ehloMs,
+    mailMs: ms(input.mail ?? "5 min"),
+    rcptMs: ms(input.rcpt ?? "5 min"),
+    dataMs: ms(input.data ?? "2 min"),
+    blockMs: ms(input.block ?? "3 min"),
+    dotMs: ms(input.dot ?? "10 min"),
+  };
+}
+
+// ---- quantities ------------------------------------------------------------------------------------------------------
+
+/** Of a text that the schema has let through. */
+function ms(text: string): number {
+  const quantity = parseDuration(text);
+  if (quantity.kind === "refused") throw new Error(`"${text}" should have been refused: expected ${quantity.problem}`);
+  return quantity.value;
+}
+
+function msOr(text: string | undefined, defaultMs: number): number {
+  return text === undefined ? defaultMs : ms(text);
+}

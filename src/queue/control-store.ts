@@ -1,0 +1,92 @@
+// What people do to single messages: hold, release, cancel. Only a message that is not claimed can be stopped; one that
+// is being handed over is past stopping, and the caller says so. Each takes effect with its commit.
+
+import type { ClientBase } from "pg";
+import type { CampaignId, LaneId, MessageId } from "../mail/ids.ts";
+import type { WaitingState } from "../mail/state.ts";
+import { rowsOf, statement } from "../postgres/statement.ts";
+
+export interface ControlledRow {
+  readonly message_id: MessageId;
+  readonly lane_id: LaneId;
+  readonly campaign_id: CampaignId;
+  readonly accepted_on: string;
+  readonly attempts: number;
+  readonly state: WaitingState;
+  readonly is_claimed: boolean;
+}
+
+export const LOCK = statement<ControlledRow>(
+  "control_lock",
+  `SELECT message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state,
+     lease_id IS NOT NULL AS is_claimed
+   FROM postlane.queue WHERE message_id = $1 FOR UPDATE`,
+);
+
+/** The row that waits, locked for the caller's transaction; undefined when the message waits no longer. */
+export async function lockMessage(client: ClientBase, messageId: MessageId): Promise<ControlledRow | undefined> {
+  const [row] = await rowsOf(client, LOCK, [messageId]);
+  return row;
+}
+
+export const HOLD = statement<unknown>(
+  "control_hold",
+  `UPDATE postlane.queue SET state = 'held', due_at = 'infinity', tx = pg_current_xact_id() WHERE message_id = $1`,
+);
+export async function holdMessage(client: ClientBase, messageId: MessageId): Promise<void> {
+  await rowsOf(client, HOLD, [messageId]);
+}
+
+export const RELEASE = statement<{ readonly state: WaitingState }>(
+  "control_release",
+  `UPDATE postlane.queue SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END,
+     due_at = clock_timestamp(), tx = pg_current_xact_id(), rescues = 0
+   WHERE message_id = $1 RETURNING state`,
+);
+/** Due at once, as `queued` or, when it was tried before, `deferred`. */
+export async function releaseMessage(client: ClientBase, messageId: MessageId): Promise<WaitingState> {
+  const [row] = await rowsOf(client, RELEASE, [messageId]);
+  return row!.state;
+}
+
+export const REMOVE = statement<unknown>("control_remove", `DELETE FROM postlane.queue WHERE message_id = $1`);
+export async function removeFromQueue(client: ClientBase, messageId: MessageId): Promise<void> {
+  await rowsOf(client, REMOVE, [messageId]);
+}
+
+export interface SweptRow {
+  readonly message_id: MessageId;
+  readonly lane_id: LaneId;
+  readonly campaign_id: CampaignId;
+  readonly accepted_on: string;
+  readonly attempts: number;
+  readonly state: WaitingState;
+}
+
+// What is claimed is left to its dispatcher: it is handed over, or comes back and is swept then.
+export const SWEEP = statement<SweptRow>(
+  "control_sweep",
+  `DELETE FROM postlane.queue WHERE message_id IN (
+     SELECT message_id FROM postlane.queue
+     WHERE lane_id = $1 AND campaign_id = $2 AND lease_id IS NULL LIMIT $3 FOR UPDATE SKIP LOCKED
+   ) RETURNING message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state`,
+);
+
+/** Up to `rowsMax` waiting rows of a canceled campaign leave the queue. */
+export async function sweepCampaign(
+  client: ClientBase,
+  laneId: LaneId,
+  campaignId: CampaignId,
+  rowsMax: number,
+): Promise<readonly SweptRow[]> {
+  return await rowsOf(client, SWEEP, [laneId, campaignId, rowsMax]);
+}
+
+export const IS_EMPTY = statement<{ readonly is_empty: boolean }>(
+  "control_is_empty",
+  `SELECT NOT EXISTS (SELECT FROM postlane.queue WHERE lane_id = $1 AND campaign_id = $2) AS is_empty`,
+);
+export async function isCampaignEmpty(client: ClientBase, laneId: LaneId, campaignId: CampaignId): Promise<boolean> {
+  const [row] = await rowsOf(client, IS_EMPTY, [laneId, campaignId]);
+  return row!.is_empty;
+}

@@ -1,0 +1,69 @@
+// Lanes as the database knows them, and what a dispatcher must know several times a second: is the lane paused, which
+// of its campaigns run, who else serves it, and does the transactional lane wait.
+
+import type { CampaignId, LaneId, LeaseId } from "../mail/ids.ts";
+import { countOf, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+
+export const SYNC = statement<unknown>(
+  "lane_sync",
+  `INSERT INTO postlane.lane (name) SELECT name FROM unnest($1::text[]) AS name
+   WHERE name NOT IN (SELECT name FROM postlane.lane) ON CONFLICT (name) DO NOTHING`,
+);
+
+/** Makes the lanes that the configuration names. A lane is never removed: messages remember it. */
+export async function syncLanes(on: Queryable, names: readonly string[]): Promise<void> {
+  await countOf(on, SYNC, [names]);
+}
+
+export interface LaneRow {
+  readonly id: LaneId;
+  readonly name: string;
+  readonly paused_at: Date | null;
+}
+
+export const LIST = statement<LaneRow>("lane_list", `SELECT id, name, paused_at FROM postlane.lane ORDER BY id`);
+
+export async function listLanes(on: Queryable): Promise<readonly LaneRow[]> {
+  return await rowsOf(on, LIST);
+}
+
+export const PAUSE = statement<unknown>(
+  "lane_pause",
+  `UPDATE postlane.lane SET paused_at = coalesce(paused_at, clock_timestamp()) WHERE name = $1`,
+);
+export const RESUME = statement<unknown>("lane_resume", `UPDATE postlane.lane SET paused_at = NULL WHERE name = $1`);
+
+/** False: there is no such lane. */
+export async function pauseLane(on: Queryable, name: string): Promise<boolean> {
+  return (await countOf(on, PAUSE, [name])) === 1;
+}
+export async function resumeLane(on: Queryable, name: string): Promise<boolean> {
+  return (await countOf(on, RESUME, [name])) === 1;
+}
+
+export interface LaneOrders {
+  readonly is_paused: boolean;
+  readonly database_ms: number;
+  /** Running campaigns of the lane; messages of no campaign always run. */
+  readonly campaign_ids: readonly CampaignId[];
+  /** The live leases of the lane, in the order of their ids. */
+  readonly lease_ids: readonly LeaseId[];
+  /** The longest p99 of waiting time that a dispatcher of another lane reported within the last three seconds. */
+  readonly others_waiting_ms: number | null;
+}
+
+export const ORDERS = statement<LaneOrders>(
+  "lane_orders",
+  `SELECT lane.paused_at IS NOT NULL AS is_paused,
+     (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS database_ms,
+     ARRAY(SELECT id FROM postlane.campaign WHERE lane_id = $1 AND status = 'running' ORDER BY id) AS campaign_ids,
+     ARRAY(SELECT id FROM postlane.lease WHERE lane_id = $1 AND deadline > clock_timestamp() ORDER BY id) AS lease_ids,
+     (SELECT max((pulse ->> 'waiting_p99_ms')::float8) FROM postlane.lease
+      WHERE pulse ->> 'priority' = 'transactional' AND deadline > clock_timestamp()) AS others_waiting_ms
+   FROM postlane.lane WHERE id = $1`,
+);
+
+export async function readOrders(on: Queryable, laneId: LaneId): Promise<LaneOrders> {
+  const [orders] = await rowsOf(on, ORDERS, [laneId]);
+  return orders!;
+}

@@ -1,0 +1,53 @@
+// Messages whose hand-over may or may not have arrived: they are settled by evidence that comes late, or by a person.
+// Every write compares state and attempt, so that late evidence never touches a newer claim.
+
+import type { ClientBase } from "pg";
+import type { CampaignId, LaneId, MessageId } from "../mail/ids.ts";
+import { numberArray, rowsOf, statement } from "../postgres/statement.ts";
+
+export interface UnknownRow {
+  readonly message_id: MessageId;
+  readonly lane_id: LaneId;
+  readonly campaign_id: CampaignId;
+  readonly accepted_on: string;
+  readonly attempts: number;
+}
+
+export const SETTLE_UNKNOWN = statement<UnknownRow>(
+  "unknown_settle",
+  `DELETE FROM postlane.queue AS q USING unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
+   WHERE q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
+     AND (given.attempt IS NULL OR q.attempts = given.attempt)
+   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts`,
+);
+
+/** Rows that are (still) unknown after this very attempt leave the queue; a null attempt means whichever it was. */
+export async function settleIfUnknown(
+  client: ClientBase,
+  attempts: readonly { readonly messageId: MessageId; readonly attempt: number | null }[],
+): Promise<readonly UnknownRow[]> {
+  return await rowsOf(client, SETTLE_UNKNOWN, [
+    numberArray(attempts.map(({ messageId }) => messageId)),
+    numberArray(attempts.map(({ attempt }) => attempt)),
+  ]);
+}
+
+export const RETRY_UNKNOWN = statement<UnknownRow>(
+  "unknown_retry",
+  `UPDATE postlane.queue AS q SET state = 'deferred', due_at = clock_timestamp(), tx = pg_current_xact_id()
+   FROM unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
+   WHERE q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
+     AND (given.attempt IS NULL OR q.attempts = given.attempt)
+   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts`,
+);
+
+/** Rows that are (still) unknown are due again now: evidence says they did not arrive, or a person accepts two copies. */
+export async function retryIfUnknown(
+  client: ClientBase,
+  attempts: readonly { readonly messageId: MessageId; readonly attempt: number | null }[],
+): Promise<readonly UnknownRow[]> {
+  return await rowsOf(client, RETRY_UNKNOWN, [
+    numberArray(attempts.map(({ messageId }) => messageId)),
+    numberArray(attempts.map(({ attempt }) => attempt)),
+  ]);
+}

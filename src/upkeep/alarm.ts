@@ -1,0 +1,43 @@
+// Nothing stops in silence: a lane with backlog in which nothing was settled for `no_progress_alarm` raises an alarm,
+// once, and takes it back when it moves again. Pure.
+
+import type { LaneProgress } from "./upkeep-store.ts";
+
+export interface Alarm {
+  readonly lane: string;
+  readonly isRaised: boolean;
+  readonly detail: string;
+}
+
+export interface AlarmWatch {
+  /** The alarms that begin or end with this look. */
+  look(lanes: readonly LaneProgress[], nowMs: number): readonly Alarm[];
+}
+
+export function createAlarmWatch(noProgressMs: number): AlarmWatch {
+  const stuckSinceMs = new Map<string, number>();
+  const raised = new Set<string>();
+  return {
+    look(lanes, nowMs) {
+      return lanes.flatMap((lane): readonly Alarm[] => {
+        const isMoving = lane.queued === 0 || lane.is_paused || (lane.settled_ms_ago ?? Infinity) < noProgressMs;
+        if (isMoving) {
+          stuckSinceMs.delete(lane.lane);
+          if (!raised.delete(lane.lane)) return [];
+          return [{ lane: lane.lane, isRaised: false, detail: "messages are settled again, or none wait" }];
+        }
+        const sinceMs = stuckSinceMs.get(lane.lane) ?? nowMs - Math.min(lane.settled_ms_ago ?? 0, noProgressMs);
+        stuckSinceMs.set(lane.lane, sinceMs);
+        if (nowMs - sinceMs < noProgressMs || raised.has(lane.lane)) return [];
+        raised.add(lane.lane);
+        return [{ lane: lane.lane, isRaised: true, detail: explainStop(lane, noProgressMs) }];
+      });
+    },
+  };
+}
+
+function explainStop(lane: LaneProgress, noProgressMs: number): string {
+  const waiting = `${lane.queued} messages wait in lane ${lane.lane} and none was settled for ${noProgressMs / 1000} s`;
+  if (lane.dispatchers === 0) return `${waiting}: no dispatcher serves it; run \`postlane up\``;
+  return `${waiting}: see \`postlane status\` for what its dispatchers say`;
+}

@@ -1,0 +1,31 @@
+// What the alarm and the ageing of partitions ask the database.
+
+import { rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+
+export interface LaneProgress {
+  readonly lane: string;
+  readonly is_paused: boolean;
+  /** Messages in state `queued` of no campaign or a running one. */
+  readonly queued: number;
+  readonly dispatchers: number;
+  /** Of the live dispatcher that settled last. */
+  readonly settled_ms_ago: number | null;
+}
+
+export const PROGRESS = statement<LaneProgress>(
+  "upkeep_progress",
+  `SELECT lane.name AS lane, lane.paused_at IS NOT NULL AS is_paused,
+     coalesce((SELECT sum(sheet.n) FROM postlane.balance_sheet AS sheet
+       LEFT JOIN postlane.campaign AS c ON c.id = sheet.campaign_id
+       WHERE sheet.lane_id = lane.id AND sheet.state = 'queued' AND (c.id IS NULL OR c.status = 'running')), 0)::bigint
+       AS queued,
+     (SELECT count(*) FROM postlane.lease WHERE lease.lane_id = lane.id AND deadline > clock_timestamp())::integer
+       AS dispatchers,
+     (SELECT min((pulse ->> 'settled_ms_ago')::float8) FROM postlane.lease
+      WHERE lease.lane_id = lane.id AND deadline > clock_timestamp()) AS settled_ms_ago
+   FROM postlane.lane ORDER BY lane.id`,
+);
+
+export async function readProgress(on: Queryable): Promise<readonly LaneProgress[]> {
+  return await rowsOf(on, PROGRESS);
+}

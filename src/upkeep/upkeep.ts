@@ -1,0 +1,81 @@
+// What has to be done from time to time, whoever sends: fold the books, make tomorrow's partitions, sweep canceled
+// campaigns, close finished ones, rescue leases whose dispatcher is long gone, raise the alarm. Every round is safe to
+// run twice and by several processes.
+
+import type { Pool } from "pg";
+import { finishCampaigns } from "../campaigns/campaign-store.ts";
+import { createPartitionsAhead } from "../events/event-store.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import { foldBalance } from "../queue/balance-store.ts";
+import { createAlarmWatch, type Alarm } from "./alarm.ts";
+import { sweepCanceled } from "./sweep.ts";
+import { readProgress } from "./upkeep-store.ts";
+
+export interface UpkeepSettings {
+  readonly noProgressAlarmMs: number;
+}
+
+export interface UpkeepPorts {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly rescueOverdue: () => Promise<void>;
+  readonly onAlarm: (alarm: Alarm) => void;
+  readonly onFinished: (campaign: string) => void;
+}
+
+const ROUND_MS = 1000;
+const PARTITIONS_MS = 3_600_000;
+const PARTITION_DAYS_AHEAD = 3;
+const RESCUE_MS = 5000;
+
+export interface Upkeep {
+  stop(): Promise<void>;
+}
+
+export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkeep {
+  const { pool, clock, log } = ports;
+  const watch = createAlarmWatch(settings.noProgressAlarmMs);
+  let isStopped = false;
+  const every = async (ms: number, name: string, work: () => Promise<void>): Promise<void> => {
+    while (!isStopped) {
+      try {
+        await work();
+      } catch (error) {
+        log.warn("upkeep.failed", { work: name, error: error instanceof Error ? error.message : String(error) });
+      }
+      await pause(ms);
+    }
+  };
+  const pauses = new Set<() => void>();
+  const pause = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        pauses.delete(end);
+        resolve();
+      };
+      const timer = clock.after(isStopped ? 0 : ms, end);
+      pauses.add(end);
+    });
+  const loops = Promise.all([
+    every(ROUND_MS, "fold", () => foldBalance(pool)),
+    every(ROUND_MS, "sweep", async () => void (await sweepCanceled(pool))),
+    every(ROUND_MS, "finish", async () => {
+      for (const { name } of await finishCampaigns(pool)) ports.onFinished(name);
+    }),
+    every(ROUND_MS, "alarm", async () => {
+      for (const alarm of watch.look(await readProgress(pool), clock.monotonicMs())) ports.onAlarm(alarm);
+    }),
+    every(PARTITIONS_MS, "partitions", () => createPartitionsAhead(pool, PARTITION_DAYS_AHEAD)),
+    every(RESCUE_MS, "rescue", ports.rescueOverdue),
+  ]);
+  return {
+    async stop() {
+      isStopped = true;
+      for (const end of pauses) end();
+      await loops;
+    },
+  };
+}
