@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { compileMail, mergeMail, type MergeFields } from "./compile-mail.ts";
+import { ComposeRefused } from "./compose-refused.ts";
+
+const FIELDS: MergeFields = {
+  data: { name: "Ann" },
+  recipient: "ann@example.net",
+  messageId: "msg_1.1@example.com",
+  wallMs: Date.UTC(2027, 0, 2, 3, 4, 5),
+};
+const name = (data: Readonly<Record<string, unknown>>): string => String(data["name"]);
+const TEMPLATE = { from: "hello@example.com", subject: ["Hi ", name], text: ["Hello ", name, ",\nbye"] };
+
+test("a merge fills in what the template leaves open, and closes the last line", () => {
+  const mail = compileMail(TEMPLATE, { replyTo: "Help <help@example.com>", headers: { "X-Campaign": "7" } });
+  assert.equal(
+    mergeMail(mail, FIELDS).text,
+    [
+      "From: hello@example.com",
+      "Reply-To: Help <help@example.com>",
+      "X-Campaign: 7",
+      "MIME-Version: 1.0",
+      "To: ann@example.net",
+      "Subject: Hi Ann",
+      "Date: Sat, 02 Jan 2027 03:04:05 +0000",
+      "Message-ID: <msg_1.1@example.com>",
+      "Content-Type: text/plain; charset=utf-8",
+      "Content-Transfer-Encoding: quoted-printable",
+      "",
+      "Hello Ann,",
+      "bye",
+      "",
+    ].join("\r\n"),
+  );
+});
+
+test("a value's line stays short, and no space ends a line", () => {
+  const mail = compileMail({ ...TEMPLATE, text: ["x".repeat(70), name, "\nnext"] });
+  const bodyOf = (value: string) =>
+    mergeMail(mail, { ...FIELDS, data: { name: value } })
+      .text.split("\r\n\r\n")
+      .slice(1)
+      .join("\r\n\r\n");
+  assert.equal(bodyOf("12345"), `${"x".repeat(70)}12345\r\nnext\r\n`);
+  assert.equal(bodyOf("123456"), `${"x".repeat(70)}=\r\n123456\r\nnext\r\n`);
+  assert.equal(bodyOf("1 "), `${"x".repeat(70)}1 =\r\n\r\nnext\r\n`);
+  assert.equal(bodyOf("=é"), `${"x".repeat(70)}=\r\n=3D=C3=A9\r\nnext\r\n`);
+  assert.equal(bodyOf(""), `${"x".repeat(70)}\r\nnext\r\n`);
+});
+
+test("the campaign's sender goes before the template's; without any it is refused", () => {
+  const merged = mergeMail(compileMail(TEMPLATE, { from: "Other <other@example.com>" }), FIELDS).text;
+  assert.ok(merged.startsWith("From: Other <other@example.com>\r\n"));
+  const { from: _, ...anonymous } = TEMPLATE;
+  assert.throws(() => compileMail(anonymous), /whom it is from/);
+});
+
+test("only a local part beyond ASCII makes more than ASCII of it", () => {
+  const content = mergeMail(compileMail(TEMPLATE), { ...FIELDS, recipient: "jürgen@example.net", data: { name: "é" } });
+  assert.equal(content.isAscii, false);
+  assert.equal(content.bytes, Buffer.byteLength(content.text));
+  assert.ok(mergeMail(compileMail(TEMPLATE), { ...FIELDS, data: { name: "é" } }).isAscii);
+});
+
+test("the date follows the clock", () => {
+  const mail = compileMail(TEMPLATE);
+  const dateAt = (wallMs: number) => /Date: (.*)\r/.exec(mergeMail(mail, { ...FIELDS, wallMs }).text)![1];
+  assert.equal(dateAt(999), "Thu, 01 Jan 1970 00:00:00 +0000");
+  assert.equal(dateAt(1000), "Thu, 01 Jan 1970 00:00:01 +0000");
+  assert.throws(() => dateAt(Number.NaN), RangeError);
+});
+
+test("data that would break a header stops its message, and too much of it too", () => {
+  const mail = compileMail(TEMPLATE);
+  const refuses = (data: MergeFields["data"], field: string, more: Partial<MergeFields> = {}) =>
+    assert.throws(
+      () => mergeMail(mail, { ...FIELDS, data, ...more }),
+      (error) => error instanceof ComposeRefused && error.field === field,
+    );
+  refuses({ name: "Ann\r\nBcc: x@example.org" }, "Subject");
+  refuses({ name: "n".repeat(1000) }, "Subject");
+  refuses({ name: "Ann" }, "To", { recipient: "ann@example.net\r\nBcc: x@example.org" });
+  const large = compileMail({ ...TEMPLATE, subject: ["x"] });
+  assert.throws(() => mergeMail(large, { ...FIELDS, data: { name: "n".repeat(5_000_001) } }), /more than 5000000/);
+});

@@ -1,0 +1,114 @@
+// The fast road of campaigns. What is the same in every message of a template's version is written once, when it is
+// compiled; a merge adds recipient, subject, date, Message-ID and the encoded values. Bodies are always quoted-printable,
+// since only that can be put together from pieces. Everything is checked after filling in, so a value from a list can
+// stop its own message (`ComposeRefused`, `TemplateRefused`) and never becomes a header.
+
+import type { Content } from "../mail/envelope.ts";
+import type { CompiledTemplate, MergeData, Piece } from "../templates/compiled-template.ts";
+import { closeLastLine, partHeaders } from "./body-part.ts";
+import { boundaryOf } from "./boundary.ts";
+import { alternativeHeaders, contentOf, fixedHeaders, MIME_VERSION } from "./compose-mail.ts";
+import { ComposeRefused } from "./compose-refused.ts";
+import { textHeader } from "./header-line.ts";
+import { addressHeader } from "./mailbox-header.ts";
+import { mergePart, type PreparedPart, preparePart } from "./merge-part.ts";
+import { dateHeader, messageIdHeader } from "./trace-headers.ts";
+
+/** What the template leaves open, or the campaign says differently. */
+export interface CampaignFields {
+  /** Goes before the template's own. */
+  readonly from?: string;
+  readonly replyTo?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface MergeFields {
+  readonly data: MergeData;
+  /** The recipient's address, which is also what stands in To. */
+  readonly recipient: string;
+  /** `id@domain`. */
+  readonly messageId: string;
+  readonly wallMs: number;
+}
+
+/** Opaque: made by `compileMail` once per template version, used by `mergeMail` for every message. */
+export interface CompiledMail {
+  readonly fixed: string;
+  readonly isFixedAscii: boolean;
+  readonly subject: readonly Piece[];
+  readonly text: PreparedPart | undefined;
+  readonly html: PreparedPart | undefined;
+  /** The Date header of the second that was written last. */
+  readonly date: { second: number; header: string };
+}
+
+export function compileMail(template: CompiledTemplate, fields: CampaignFields = {}): CompiledMail {
+  const from = fields.from ?? template.from;
+  if (from === undefined)
+    throw new ComposeRefused("From", "neither the template nor the campaign says whom it is from");
+  if (template.text === undefined && template.html === undefined)
+    throw new ComposeRefused("text", "the template has neither text nor HTML");
+  const replyTo = fields.replyTo ?? template.replyTo;
+  const fixed = fixedHeaders(from, replyTo === undefined ? [] : [replyTo], fields.headers ?? {}) + MIME_VERSION;
+  return {
+    fixed,
+    isFixedAscii: isAscii(fixed),
+    subject: template.subject,
+    text: template.text && preparePart("text", template.text),
+    html: template.html && preparePart("html", template.html),
+    date: { second: -1, header: "" },
+  };
+}
+
+export function mergeMail(mail: CompiledMail, fields: MergeFields): Content {
+  const recipient = addressHeader("To", fields.recipient);
+  const headers =
+    mail.fixed +
+    recipient +
+    textHeader("Subject", fillSubject(mail.subject, fields.data)) +
+    dateOf(mail, fields.wallMs) +
+    messageIdHeader(fields.messageId);
+  const text = headers + mergeBodies(mail, fields);
+  // Bodies and all other headers are ASCII by construction, which saves looking through them.
+  return mail.isFixedAscii && isAscii(recipient) ? { text, bytes: text.length, isAscii: true } : contentOf(text);
+}
+
+const SUBJECT_CHARS_MAX = 998;
+
+function isAscii(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex
+  return /^[\u0000-\u007f]*$/.test(text);
+}
+
+function fillSubject(pieces: readonly Piece[], data: MergeData): string {
+  let subject = "";
+  for (const piece of pieces) subject += typeof piece === "string" ? piece : piece(data);
+  if (subject.length > SUBJECT_CHARS_MAX)
+    throw new ComposeRefused("Subject", `has more than ${SUBJECT_CHARS_MAX} characters when filled in`);
+  return subject;
+}
+
+function dateOf(mail: CompiledMail, wallMs: number): string {
+  const second = Math.floor(wallMs / 1000);
+  if (second !== mail.date.second) {
+    mail.date.header = dateHeader(wallMs);
+    mail.date.second = second;
+  }
+  return mail.date.header;
+}
+
+function mergeBodies(mail: CompiledMail, { data, messageId }: MergeFields): string {
+  const { text, html } = mail;
+  if (text && html) {
+    const boundary = boundaryOf(messageId, []);
+    return (
+      `${alternativeHeaders(boundary)}--${boundary}\r\n${TEXT_HEADERS}${mergePart(text, data)}\r\n` +
+      `--${boundary}\r\n${HTML_HEADERS}${mergePart(html, data)}\r\n--${boundary}--\r\n`
+    );
+  }
+  if (html) return HTML_HEADERS + closeLastLine(mergePart(html, data));
+  return text ? TEXT_HEADERS + closeLastLine(mergePart(text, data)) : "";
+}
+
+const TEXT_HEADERS = `${partHeaders("plain", "quoted-printable")}\r\n`;
+const HTML_HEADERS = `${partHeaders("html", "quoted-printable")}\r\n`;

@@ -1,0 +1,173 @@
+// The governor: how many hand-overs may be open on an outlet or to a destination, how many may start per second, and
+// why. Pure: readings, settings and the time in, a verdict out.
+//
+// The law is the smallest honest one: a fixed window from the configuration, cut to the lane's share; zero after a
+// failure that the outlet (or the destination) is to blame for; one probe when its wait is over; the full window after
+// the first success. It measures no relay's queue and limits no pace yet.
+
+/** What is known of an outlet or a destination. Plain data; `recordSuccess` and `recordFailure` make the next one. */
+interface Readings<Target extends GovernedKind> {
+  readonly target: Target;
+  /** Failures since the last success that waited for a probe: those of one wave count once. */
+  readonly failuresInARow: number;
+  readonly lastFailureAtMs?: number;
+  readonly lastFailureReason?: string;
+}
+type GovernedKind = "outlet" | "destination";
+export type OutletReadings = Readings<"outlet">;
+export type DestinationReadings = Readings<"destination">;
+
+export interface GovernorSettings {
+  /** Hand-overs open at once, from the configuration. */
+  readonly openMax: number;
+  /** The lane's part of it, above 0 and up to 1. Absent: all of it. */
+  readonly share?: number;
+  /** True while this lane gives way to one with more urgent mail. */
+  readonly gaveWay?: boolean;
+}
+
+export interface Verdict {
+  /** Hand-overs that may be open at once. */
+  readonly window: number;
+  /** Hand-overs that may start per second; Infinity: not limited. */
+  readonly pace: number;
+  /** What limits the window, the tightest limit first. Never empty. */
+  readonly reasons: readonly Reason[];
+  /** When the verdict changes by time alone. Absent: only a new reading changes it. */
+  readonly changesAtMs?: number;
+}
+
+export type ReasonCode =
+  | "window_fixed"
+  | "lane_share"
+  | "gave_way"
+  | "outlet_failing"
+  | "destination_failing"
+  | "probing";
+
+export interface Reason {
+  readonly code: ReasonCode;
+  /** The window that this reason alone would leave. */
+  readonly limit: number;
+  /** For people: on what grounds. */
+  readonly evidence: string;
+}
+
+export function governOutlet(readings: OutletReadings, settings: GovernorSettings, nowMs: number): Verdict {
+  return govern(readings, settings, nowMs, "outlet_failing");
+}
+
+export function governDestination(readings: DestinationReadings, settings: GovernorSettings, nowMs: number): Verdict {
+  return govern(readings, settings, nowMs, "destination_failing");
+}
+
+export const healthyOutlet: OutletReadings = { target: "outlet", failuresInARow: 0 };
+export const healthyDestination: DestinationReadings = { target: "destination", failuresInARow: 0 };
+const HEALTHY: { readonly [Target in GovernedKind]: Readings<Target> } = {
+  outlet: healthyOutlet,
+  destination: healthyDestination,
+};
+
+/** It answered: any outcome that it is not to blame for. Always the same object, so that it may be compared by `===`. */
+export function recordSuccess<Target extends GovernedKind>(readings: Readings<Target>): Readings<Target> {
+  return HEALTHY[readings.target];
+}
+
+/**
+ * An outcome whose scope it is. What fails before the probe's turn was started before the stop and is the same wave: it
+ * counts once, else forty open hand-overs that fail together would stand for forty probes.
+ */
+export function recordFailure<Target extends GovernedKind>(
+  readings: Readings<Target>,
+  atMs: number,
+  reason: string,
+): Readings<Target> {
+  const probeAt = probeAtMs(readings);
+  if (probeAt !== undefined && atMs < probeAt) return { ...readings, lastFailureReason: reason };
+  return {
+    target: readings.target,
+    failuresInARow: readings.failuresInARow + 1,
+    lastFailureAtMs: atMs,
+    lastFailureReason: reason,
+  };
+}
+
+/** When one probe may start; undefined while nothing fails. */
+export function probeAtMs(readings: Readings<GovernedKind>): number | undefined {
+  if (readings.failuresInARow === 0 || readings.lastFailureAtMs === undefined) return undefined;
+  const { firstMs, capMs } = PROBE_WAITS[readings.target];
+  return readings.lastFailureAtMs + Math.min(capMs, firstMs * 2 ** (readings.failuresInARow - 1));
+}
+
+/**
+ * This dispatcher's part of a window that several live dispatchers of the lane share. The parts sum to the window; with
+ * fewer slots than dispatchers the first ones have one each, so a probe goes to ordinal 0 alone.
+ */
+export function divideWindow(window: number, dispatchers: number, ordinal: number): number {
+  if (!Number.isInteger(dispatchers) || !Number.isInteger(ordinal) || ordinal < 0 || ordinal >= dispatchers) {
+    throw new RangeError(`there is no dispatcher ${ordinal} of ${dispatchers}`);
+  }
+  return Math.floor(window / dispatchers) + (ordinal < window % dispatchers ? 1 : 0);
+}
+
+/**
+ * An outlet is mostly a relay next door that restarts within seconds: asking it once a minute costs nothing. A
+ * destination is somebody else's server, which RFC 5321 §4.5.4.1 wants left alone for longer and longer.
+ */
+const PROBE_WAITS: Readonly<Record<GovernedKind, { readonly firstMs: number; readonly capMs: number }>> = {
+  outlet: { firstMs: 1_000, capMs: 60_000 },
+  destination: { firstMs: 15_000, capMs: 900_000 },
+};
+
+/** Bulk leaves this part of its window to transactional mail while that waits. */
+const GAVE_WAY_FACTOR = 0.5;
+
+function govern(
+  readings: Readings<GovernedKind>,
+  settings: GovernorSettings,
+  nowMs: number,
+  failing: ReasonCode,
+): Verdict {
+  const steady = steadyReasons(settings);
+  const probeAt = probeAtMs(readings);
+  if (probeAt === undefined) return bind(steady);
+  if (nowMs >= probeAt) return bind([probingReason(readings, settings), ...steady]);
+  return { ...bind([failingReason(failing, readings, probeAt - nowMs), ...steady]), changesAtMs: probeAt };
+}
+
+/** The tightest limit binds; equal ones keep their order, in which the later decision stands first. */
+function bind(reasons: readonly Reason[]): Verdict {
+  const ordered = reasons.toSorted((one, other) => one.limit - other.limit);
+  return { window: ordered[0]?.limit ?? 0, pace: Infinity, reasons: ordered };
+}
+
+/** What limits while nothing fails. A lane keeps at least one slot of an open window, however small its share. */
+function steadyReasons({ openMax, share, gaveWay }: GovernorSettings): readonly Reason[] {
+  const atLeastOne = (window: number) => Math.min(openMax, Math.max(1, Math.floor(window)));
+  const reasons: Reason[] = [{ code: "window_fixed", limit: openMax, evidence: `configured for ${openMax} open at once` }];
+  let window = openMax;
+  if (share !== undefined && share < 1) {
+    window = atLeastOne(openMax * share);
+    const evidence = `this lane's share is ${Math.round(share * 100)} % of ${openMax}`;
+    reasons.unshift({ code: "lane_share", limit: window, evidence });
+  }
+  if (gaveWay === true) {
+    window = atLeastOne(window * GAVE_WAY_FACTOR);
+    reasons.unshift({ code: "gave_way", limit: window, evidence: "gives way while transactional mail waits" });
+  }
+  return reasons;
+}
+
+function probingReason(readings: Readings<GovernedKind>, { openMax }: GovernorSettings): Reason {
+  return { code: "probing", limit: Math.min(1, openMax), evidence: `one probe after ${printFailures(readings)}` };
+}
+
+function failingReason(code: ReasonCode, readings: Readings<GovernedKind>, waitMs: number): Reason {
+  const evidence = `${printFailures(readings)}; next probe in ${Math.ceil(waitMs / 1000)} s`;
+  return { code, limit: 0, evidence };
+}
+
+function printFailures({ failuresInARow, lastFailureReason }: Readings<GovernedKind>): string {
+  const count = failuresInARow === 1 ? "1 failure" : `${failuresInARow} failures in a row`;
+  return lastFailureReason === undefined ? count : `${count}, the last: ${lastFailureReason}`;
+}

@@ -1,0 +1,97 @@
+// One supervised process: started, watched, started again when it dies, ended when it hangs. The pause before a new
+// start doubles while it keeps dying young, so that a broken configuration does not burn the machine.
+
+import { fork, type ChildProcess } from "node:child_process";
+import type { Log } from "../platform/log.ts";
+import { ALIVE_MISSING_MS_MAX, type FromChild, type ToChild } from "./supervision.ts";
+
+export interface ChildSpec {
+  readonly name: string;
+  readonly modulePath: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  /** Where its JSON lines go. */
+  readonly logDescriptor: number;
+}
+
+export interface ChildEvents {
+  onReady(): void;
+  onTold(line: string): void;
+  onDied(how: string, restartInMs: number): void;
+}
+
+export interface Child {
+  readonly name: string;
+  readonly pid: number | undefined;
+  /** Asks it to drain and waits; after `graceMs` it is killed. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const RESTART_FIRST_MS = 100;
+const RESTART_MS_MAX = 5000;
+/** A process that lived this long was well; the next pause is the first again. */
+const WELL_AFTER_MS = 10_000;
+
+export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): Child {
+  let child: ChildProcess | undefined;
+  let pauseMs = RESTART_FIRST_MS;
+  let restartTimer: NodeJS.Timeout | undefined;
+  let isStopping = false;
+  let died = Promise.resolve();
+
+  const start = (): void => {
+    const startedAtMs = performance.now();
+    let heardAtMs = startedAtMs;
+    child = fork(spec.modulePath, spec.args, {
+      env: spec.env,
+      stdio: ["ignore", spec.logDescriptor, spec.logDescriptor, "ipc"],
+    });
+    const { pid } = child;
+    log.info("process.started", { process: spec.name, child_pid: pid });
+    const watch = setInterval(() => {
+      if (performance.now() - heardAtMs < ALIVE_MISSING_MS_MAX) return;
+      log.error("process.hung", { process: spec.name, child_pid: pid });
+      child?.kill("SIGKILL");
+    }, 1000);
+    child.on("message", (message: FromChild) => {
+      heardAtMs = performance.now();
+      if (message.kind === "ready") events.onReady();
+      if (message.kind === "told") events.onTold(message.line);
+    });
+    child.on("error", (error) => log.error("process.start_failed", { process: spec.name, error: error.message }));
+    died = new Promise((resolve) => {
+      child!.once("exit", (code, signal) => {
+        clearInterval(watch);
+        child = undefined;
+        resolve();
+        if (!isStopping) restartLater(code, signal, performance.now() - startedAtMs);
+      });
+    });
+  };
+
+  const restartLater = (code: number | null, signal: string | null, livedMs: number): void => {
+    pauseMs = livedMs > WELL_AFTER_MS ? RESTART_FIRST_MS : Math.min(RESTART_MS_MAX, pauseMs * 2);
+    const how = signal === null ? `exit code ${code}` : signal;
+    log.error("process.died", { process: spec.name, how, lived_ms: Math.round(livedMs), restart_in_ms: pauseMs });
+    events.onDied(how, pauseMs);
+    restartTimer = setTimeout(start, pauseMs);
+  };
+
+  start();
+  return {
+    name: spec.name,
+    get pid() {
+      return child?.pid;
+    },
+    async stop(graceMs) {
+      isStopping = true;
+      clearTimeout(restartTimer);
+      if (child === undefined) return;
+      if (child.connected) child.send({ kind: "drain" } satisfies ToChild, () => {});
+      else child.kill("SIGTERM");
+      const killer = setTimeout(() => child?.kill("SIGKILL"), graceMs);
+      await died;
+      clearTimeout(killer);
+    },
+  };
+}

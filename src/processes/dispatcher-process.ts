@@ -1,0 +1,134 @@
+// The process of one dispatcher: connect, rescue what a dead one left in this data directory, take a lease, open the
+// journal and the outlets, and work until told to stop or the lease is lost. Here the dispatcher's parts are made.
+
+import { mkdirSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { Pool } from "pg";
+import { createComposer } from "../dispatcher/compose-message.ts";
+import { createDatabaseQueue } from "../dispatcher/database-queue.ts";
+import { createDispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
+import { openJournal, type Journal } from "../dispatcher/journal.ts";
+import { rescueByJournals, settleLate } from "../dispatcher/rescue.ts";
+import type { LaneId, LeaseId } from "../mail/ids.ts";
+import type { LaneSettings } from "../mail/lane.ts";
+import { systemClock } from "../platform/clock.ts";
+import type { Config } from "../platform/config.ts";
+import { createLog, type Log } from "../platform/log.ts";
+import { processStartOf, readBootId } from "../platform/process-identity.ts";
+import { systemRandom } from "../platform/random.ts";
+import { connectDatabase, type Database } from "../postgres/database.ts";
+import { acquireLease, endLease } from "../queue/lease-store.ts";
+import { readContent } from "../templates/template-store.ts";
+import { giveWayInDatabase } from "./give-way.ts";
+import { laneIdOf, rescueContextOf } from "./lanes.ts";
+import { limitsOf, outletOpener } from "./outlets.ts";
+import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
+
+/** Niceness of a bulk dispatcher: when the CPU gets short, it is the one that waits. */
+const BULK_NICENESS = 10;
+/** After being told to stop: what is open gets this long to be answered; then its connections are cut. */
+const DRAIN_MS_MAX = 30_000;
+const CONNECTIONS_MAX = 6;
+
+/** Exit codes: 0 drained, 75 (EX_TEMPFAIL) the lease was lost and a new process should take over. */
+export async function runDispatcher(config: Config, laneName: string): Promise<number> {
+  const lane = config.lanes[laneName];
+  if (lane === undefined) {
+    throw new Error(`there is no lane "${laneName}"; lanes: ${Object.keys(config.lanes).join(", ")}`);
+  }
+  const log = createLog(config.logLevel, { process: "dispatcher", lane: laneName });
+  if (lane.priority === "bulk") os.setPriority(BULK_NICENESS);
+  const stopAlive = beAlive();
+  const database = await connectDatabase({
+    databaseUrl: config.databaseUrl,
+    dataDir: config.dataDir,
+    log,
+    role: `dispatcher ${laneName}`,
+    connectionsMax: CONNECTIONS_MAX,
+  });
+  if (lane.priority === "bulk") giveWayInDatabase(database, log);
+  try {
+    const end = await serveLane(config, lane, database, log);
+    log.info("dispatcher.ended", { end: end.kind });
+    return end.kind === "drained" ? 0 : 75;
+  } finally {
+    stopAlive();
+    await database.close();
+  }
+}
+
+async function serveLane(config: Config, lane: LaneSettings, database: Database, log: Log): Promise<DispatcherEnd> {
+  const { pool } = database;
+  const laneId = await laneIdOf(pool, config, lane.name);
+  await rescueHere(config, pool, log);
+  const leaseAskedAtMs = systemClock.monotonicMs();
+  const leaseId = await acquireLease(pool, {
+    laneId,
+    holder: `${lane.name} ${os.hostname()} ${process.pid}`,
+    bootId: readBootId(),
+    leaseMs: config.leaseMs,
+  });
+  const journal = openJournalOf(config, lane, laneId, leaseId);
+  const composer = createComposer({ from: config.from, readContent: (id) => readContent(pool, id) });
+  const dispatcher = createDispatcher(
+    { lane, leaseId, leaseMs: config.leaseMs, leaseAskedAtMs, outlets: limitsOf(config, lane) },
+    {
+      queue: createDatabaseQueue({ pool, laneId, leaseId, leaseMs: config.leaseMs, prepare: composer.prepare }),
+      journal,
+      openOutlet: outletOpener(config, log),
+      compose: composer.compose,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+    },
+  );
+  onStop((why) => {
+    log.info("dispatcher.draining", { why });
+    dispatcher.drain();
+    systemClock.after(DRAIN_MS_MAX, () => dispatcher.cut());
+  });
+  tellSupervisor({ kind: "ready" });
+  log.info("dispatcher.started", { lease_id: leaseId, lane: lane.name });
+  const end = await dispatcher.run();
+  await finish(pool, leaseId, journal, end, log);
+  return end;
+}
+
+/** The journals of processes that are gone. Every dispatcher does it, for all lanes of this data directory. */
+async function rescueHere(config: Config, pool: Pool, log: Log): Promise<void> {
+  const context = await rescueContextOf(pool, config, log);
+  await rescueByJournals(context, journalDirOf(config), (head) => processStartOf(head.pid) === head.processStart);
+}
+
+function journalDirOf(config: Config): string {
+  return path.join(config.dataDir, "journal");
+}
+
+function openJournalOf(config: Config, lane: LaneSettings, laneId: LaneId, leaseId: LeaseId): Journal {
+  mkdirSync(journalDirOf(config), { recursive: true, mode: 0o700 });
+  return openJournal(path.join(journalDirOf(config), `${lane.name}-${leaseId}.journal`), {
+    bootId: readBootId(),
+    leaseId,
+    laneId,
+    pid: process.pid,
+    processStart: processStartOf(process.pid) ?? "unknown",
+  });
+}
+
+async function finish(pool: Pool, leaseId: LeaseId, journal: Journal, end: DispatcherEnd, log: Log): Promise<void> {
+  journal.flush();
+  journal.close();
+  if (end.kind === "drained") {
+    await endLease(pool, leaseId);
+    journal.remove();
+    return;
+  }
+  // The journal stays for the rescuer; what came late is settled now if the rescuer was here already.
+  const late = end.late.flatMap(({ row, attempt, event }) => {
+    if (event === undefined || (event.kind !== "sent" && event.kind !== "bounced")) return [];
+    const { kind, outlet = "", host = "", reply = "" } = event;
+    return [{ messageId: row.message_id, attempt, answer: { kind, outlet, host, reply, isOwnFault: true } as const }];
+  });
+  await settleLate({ pool }, late).catch((error: unknown) => log.warn("late.settle_failed", { error: String(error) }));
+}

@@ -1,0 +1,41 @@
+// The front: for now upkeep alone; the doors come to it later.
+
+import { rescueOverdue } from "../dispatcher/rescue.ts";
+import { systemClock } from "../platform/clock.ts";
+import type { Config } from "../platform/config.ts";
+import { createLog } from "../platform/log.ts";
+import { connectDatabase } from "../postgres/database.ts";
+import { startUpkeep } from "../upkeep/upkeep.ts";
+import { rescueContextOf } from "./lanes.ts";
+import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
+
+const CONNECTIONS_MAX = 4;
+
+export async function runFront(config: Config): Promise<number> {
+  const log = createLog(config.logLevel, { process: "front" });
+  const stopAlive = beAlive();
+  const { databaseUrl, dataDir } = config;
+  const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
+  const context = await rescueContextOf(database.pool, config, log);
+  const upkeep = startUpkeep(
+    { noProgressAlarmMs: config.noProgressAlarmMs },
+    {
+      pool: database.pool,
+      clock: systemClock,
+      log,
+      rescueOverdue: async () => void (await rescueOverdue(context, config.rescueGraceMs)),
+      onAlarm({ lane, isRaised, detail }) {
+        if (isRaised) log.error("alarm.raised", { lane, detail });
+        else log.info("alarm.ended", { lane, detail });
+        tellSupervisor({ kind: "told", line: isRaised ? `ALARM: ${detail}` : `lane ${lane}: ${detail}` });
+      },
+      onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
+    },
+  );
+  tellSupervisor({ kind: "ready" });
+  await new Promise<void>((resolve) => onStop(() => resolve()));
+  await upkeep.stop();
+  stopAlive();
+  await database.close();
+  return 0;
+}

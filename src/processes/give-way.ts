@@ -1,0 +1,24 @@
+// Bulk gives way in the database too: where the server's processes run on this machine under our rights (the embedded
+// server), the sessions of a bulk dispatcher get its niceness. Elsewhere it is not possible, and that is said once.
+
+import os from "node:os";
+import type { Log } from "../platform/log.ts";
+import type { Database } from "../postgres/database.ts";
+
+const BACKEND_NICENESS = 10;
+
+export function giveWayInDatabase(database: Database, log: Log): void {
+  if (!database.isEmbedded) {
+    log.info("give_way.database_not_ours", { effect: "bulk sessions run at the server's own priority" });
+    return;
+  }
+  database.pool.on("connect", (client) => {
+    // The driver keeps the server process's id from the connection's start (PostgreSQL protocol, BackendKeyData).
+    const pid = (client as unknown as { readonly processID: number | null }).processID;
+    try {
+      if (pid !== null) os.setPriority(pid, BACKEND_NICENESS);
+    } catch (error) {
+      log.debug("give_way.refused", { error: String(error) });
+    }
+  });
+}

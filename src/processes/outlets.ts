@@ -1,0 +1,62 @@
+// Outlets of the configuration made into outlets at work, with real sockets and folders, and each lane's part of them.
+
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import tls from "node:tls";
+import type { OutletLimits } from "../dispatcher/dispatcher.ts";
+import { createCaptureOutlet } from "../handover/capture-outlet.ts";
+import type { Outlet, OutletDriver } from "../handover/outlet.ts";
+import type { TlsOptions } from "../handover/smtp-connection.ts";
+import { createSmtpOutlet } from "../handover/smtp-outlet.ts";
+import type { LaneSettings } from "../mail/lane.ts";
+import { systemClock } from "../platform/clock.ts";
+import type { Config, OutletConfig } from "../platform/config.ts";
+import type { Log } from "../platform/log.ts";
+import { systemRandom } from "../platform/random.ts";
+
+/**
+ * Of an outlet that both kinds of lane use, bulk may open this part at most: what is left is always free for mail that
+ * someone waits for.
+ */
+const BULK_SHARE = 0.75;
+
+export function outletOpener(config: Config, log: Log): (name: string, driver: OutletDriver) => Outlet {
+  const ports = { clock: systemClock, random: systemRandom, log, connect, startTls };
+  return (name, driver) => {
+    const outlet = outletOf(config, name);
+    switch (outlet.type) {
+      case "capture":
+        return createCaptureOutlet(outlet, ports, driver);
+      case "smtp":
+        return createSmtpOutlet(outlet, ports, driver);
+    }
+  };
+}
+
+/** What this lane may use of each of its outlets. */
+export function limitsOf(config: Config, lane: LaneSettings): readonly OutletLimits[] {
+  return lane.outlets.map((name) => {
+    const { openMax, openPerDestinationMax } = outletOf(config, name);
+    const isShared = Object.values(config.lanes).some((other) => other.outlets.includes(name) && other.priority !== lane.priority);
+    return { name, openMax, openPerDestinationMax, share: partOf(lane, isShared) };
+  });
+}
+
+function partOf(lane: LaneSettings, isShared: boolean): number {
+  if (!isShared) return 1;
+  return lane.priority === "bulk" ? BULK_SHARE : 1 - BULK_SHARE;
+}
+
+function outletOf(config: Config, name: string): OutletConfig {
+  const outlet = config.outlets[name];
+  if (outlet === undefined) throw new Error(`no outlet is named "${name}"`);
+  return outlet;
+}
+
+function connect(host: string, port: number): Duplex {
+  return net.connect({ host, port });
+}
+
+function startTls(socket: Duplex, options: TlsOptions): Duplex {
+  return tls.connect({ ...options, socket });
+}

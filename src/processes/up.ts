@@ -1,0 +1,149 @@
+// `postlane up`: everything on one machine. Brings the database up and its schema up to date, starts the front and the
+// dispatchers of every lane, restarts what dies, drains on SIGTERM. Prints one line per thing that matters; the JSON
+// lines of all processes go to `<data_dir>/log/postlane.log`.
+
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import path from "node:path";
+import { systemClock } from "../platform/clock.ts";
+import type { Config } from "../platform/config.ts";
+import { createLog, type Log } from "../platform/log.ts";
+import { checkServer } from "../postgres/check-server.ts";
+import { openDatabase, type Database } from "../postgres/database.ts";
+import { migrate } from "../postgres/migrate.ts";
+import { syncLanes } from "../queue/lane-store.ts";
+import { superviseChild, type Child } from "./child.ts";
+import { onStop } from "./supervision.ts";
+
+export interface UpOptions {
+  readonly config: Config;
+  /** The file that children read too; undefined: the one in the working directory, or none. */
+  readonly configFile?: string | undefined;
+  /** The compiled entry of the command line. */
+  readonly mainPath: string;
+  readonly print: (line: string) => void;
+}
+
+/** Longer than a dispatcher gives what is open. */
+const STOP_MS_MAX = 45_000;
+/** How often the embedded server is looked for; a dead one is started again. */
+const DATABASE_WATCH_MS = 500;
+
+export async function runUp({ config, configFile, mainPath, print }: UpOptions): Promise<number> {
+  const logDescriptor = openLogFile(config);
+  const log = createLog(config.logLevel, { process: "up" }, logDescriptor);
+  const stopped = new Promise<string>((resolve) => onStop(resolve));
+  sayWhereMailGoes(config, print);
+  let database = await bringUpDatabase(config, log, print);
+  const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
+    const spec = { name, modulePath: mainPath, args, env: process.env, logDescriptor };
+    return superviseChild(
+      spec,
+      {
+        onReady: () => print(`${name}: ready${priority === undefined ? "" : ` (${priority})`}`),
+        onTold: print,
+        onDied: (how, restartInMs) => print(`${name}: died (${how}); starts again in ${restartInMs} ms`),
+      },
+      log,
+    );
+  });
+  const watch = watchDatabase(() => database, async () => (database = await bringUpDatabase(config, log, print)), log);
+  const why = await stopped;
+  print(`stopping (${why}): finishing what is open`);
+  watch.stop();
+  await stopAll(children);
+  await database.stop();
+  closeSync(logDescriptor);
+  print("stopped: nothing is in flight");
+  return 0;
+}
+
+function openLogFile(config: Config): number {
+  const folder = path.join(config.dataDir, "log");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return openSync(path.join(folder, "postlane.log"), "a", 0o600);
+}
+
+function sayWhereMailGoes(config: Config, print: (line: string) => void): void {
+  for (const outlet of Object.values(config.outlets)) {
+    const lanes = Object.values(config.lanes).filter((lane) => lane.outlets.includes(outlet.name)).map((lane) => lane.name);
+    if (outlet.type !== "capture" || lanes.length === 0) continue;
+    print(`nothing leaves this machine by lane ${lanes.join(", ")}: outlet "${outlet.name}" keeps mail in ${outlet.dir}`);
+  }
+}
+
+async function bringUpDatabase(config: Config, log: Log, print: (line: string) => void): Promise<Database> {
+  const askedAtMs = systemClock.monotonicMs();
+  const { databaseUrl, dataDir } = config;
+  const database = await openDatabase({ databaseUrl, dataDir, log, role: "up", connectionsMax: 2 });
+  const client = await database.pool.connect();
+  try {
+    const { warnings } = await checkServer(client);
+    for (const warning of warnings) print(`warning: ${warning}`);
+    const { from, to } = await migrate(client);
+    if (from !== to) print(`database: schema brought from version ${from} to ${to}`);
+    await syncLanes(client, Object.keys(config.lanes));
+  } finally {
+    client.release();
+  }
+  const where = database.isEmbedded ? `embedded PostgreSQL in ${dataDir}` : "PostgreSQL of DATABASE_URL";
+  print(`database: ${where}, ready in ${Math.round(systemClock.monotonicMs() - askedAtMs)} ms`);
+  return database;
+}
+
+interface PlannedChild {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly priority?: string;
+}
+
+function childSpecs(config: Config, configFile: string | undefined): readonly PlannedChild[] {
+  const named = configFile === undefined ? [] : ["--config", configFile];
+  const dispatchers = Object.values(config.lanes).flatMap((lane) =>
+    Array.from({ length: lane.dispatchers }, (_, index) => ({
+      name: lane.dispatchers === 1 ? `dispatcher ${lane.name}` : `dispatcher ${lane.name} ${index + 1}`,
+      args: ["dispatcher", "--lane", lane.name, ...named],
+      priority: `${lane.outlets.join(", ")}`,
+    })),
+  );
+  return [{ name: "front", args: ["front", ...named] }, ...dispatchers];
+}
+
+/** An embedded server that was killed is started again; what its clients had open, they do again. */
+function watchDatabase(current: () => Database, restart: () => Promise<unknown>, log: Log): { stop(): void } {
+  let isStopped = false;
+  let isRestarting = false;
+  const timer = setInterval(() => {
+    const { embedded } = current();
+    if (embedded === undefined || isStopped || isRestarting || isAlive(embedded.pid)) return;
+    isRestarting = true;
+    log.error("database.died", { pid: embedded.pid });
+    void (async () => {
+      await current().close();
+      await restart();
+    })()
+      .catch((error: unknown) => log.error("database.restart_failed", { error: String(error) }))
+      .finally(() => (isRestarting = false));
+  }, DATABASE_WATCH_MS);
+  return {
+    stop() {
+      isStopped = true;
+      clearInterval(timer);
+    },
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+// Dispatchers first: while they drain, upkeep goes on.
+async function stopAll(children: readonly Child[]): Promise<void> {
+  const [front, ...dispatchers] = children;
+  await Promise.all(dispatchers.map((child) => child.stop(STOP_MS_MAX)));
+  await front?.stop(STOP_MS_MAX);
+}

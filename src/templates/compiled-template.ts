@@ -1,0 +1,58 @@
+// What a compiled template is: for each part, constant texts and functions of the recipient's data, in order. Compose
+// encodes the constants once and asks the functions for every message. A template is stored as plain JSON.
+
+/** A template as it is stored: texts, with Liquid in `subject`, `preheader`, `html` and `text`. */
+export interface TemplateSource {
+  readonly from?: string;
+  readonly reply_to?: string;
+  readonly subject: string;
+  readonly preheader?: string;
+  readonly html?: string;
+  readonly text?: string;
+}
+
+/** One recipient's data by the names of the list's columns; as a rule, strings. */
+export type MergeData = Readonly<Record<string, unknown>>;
+
+/** A constant, or what to put there. In the HTML part its result is escaped already. */
+export type Piece = string | ((data: MergeData) => string);
+
+export interface CompiledTemplate {
+  readonly from?: string;
+  readonly replyTo?: string;
+  readonly subject: readonly Piece[];
+  readonly text?: readonly Piece[];
+  readonly html?: readonly Piece[];
+}
+
+/** Characters that one part may have when it is filled in. Mail of that size is a mistake in a template or its data. */
+export const RENDERED_CHARS_MAX = 5_000_000;
+
+/** Characters of a template's part. Some mail programs show no more than 100 KB of HTML; this stops only accidents. */
+export const PART_CHARS_MAX = 1_000_000;
+
+/** Where and why a template cannot be used; lines and columns count from 1. */
+export interface TemplateProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** The variable that it is about. */
+  readonly variable?: string;
+  readonly message: string;
+}
+
+/** Thrown when a template or one message's rendering of it fails; the message is held with it. */
+export class TemplateRefused extends Error {
+  readonly code = "template_refused";
+  readonly problems: readonly TemplateProblem[];
+
+  constructor(problems: readonly TemplateProblem[]) {
+    super(problems.map(printProblem).join("\n"));
+    this.name = "TemplateRefused";
+    this.problems = problems;
+  }
+}
+
+export function printProblem(problem: TemplateProblem): string {
+  return `${problem.file}:${problem.line}:${problem.column}: ${problem.message}`;
+}

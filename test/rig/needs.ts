@@ -1,0 +1,36 @@
+// Says whether a Debian package that a test leans on is installed. A test without its package is skipped loudly, so
+// that nobody takes a green run for a proof; with POSTLANE_TEST_REQUIRE_ALL=1 (the continuous integration) it fails.
+// Never installs anything, and never looks further than at a few well-known paths.
+
+import { accessSync, constants } from "node:fs";
+import type { TestContext } from "node:test";
+
+const PROGRAMS = {
+  postfix: { debianPackage: "postfix", paths: ["/usr/sbin/postfix"] },
+  "postgresql-15": { debianPackage: "postgresql-15", paths: ["/usr/lib/postgresql/15/bin/postgres"] },
+  exim4: { debianPackage: "exim4-daemon-light", paths: ["/usr/sbin/exim4"] },
+  cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
+  // Debian ships Postfix's test programs in its main package.
+  "smtp-sink": { debianPackage: "postfix", paths: ["/usr/sbin/smtp-sink"] },
+} as const;
+
+export type Need = keyof typeof PROGRAMS;
+
+export function needs(t: TestContext, what: Need): boolean {
+  const { debianPackage, paths } = PROGRAMS[what];
+  if (paths.some(isExecutable)) return true;
+  const line = `SKIPPED: needs Debian package ${debianPackage}: apt-get install ${debianPackage}`;
+  if (process.env["POSTLANE_TEST_REQUIRE_ALL"] === "1") throw new Error(`${t.name}: ${line}`);
+  process.stderr.write(`${line} (${t.name})\n`);
+  t.skip(line);
+  return false;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

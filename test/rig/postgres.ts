@@ -1,0 +1,132 @@
+// A real PostgreSQL for integration tests: one private server per test file (process), started at the first need, and
+// in it a fresh migrated database for each test, cloned from a template. With POSTLANE_TEST_DATABASE=debian15 it is
+// Debian's PostgreSQL 15 instead of the embedded one. Runs with fsync on, like everything else. Leaves nothing behind:
+// the server ends with the file's tests, or with the process; what a SIGKILL left, the next run removes.
+
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, after } from "node:test";
+import pg from "pg";
+import { silentLog } from "../../src/platform/log.ts";
+import { createPool, embeddedConfig, withSessionOptions } from "../../src/postgres/database.ts";
+import type { BinariesSource } from "../../src/postgres/embedded-binaries.ts";
+import { type EmbeddedServer, removeEmbedded, startEmbedded } from "../../src/postgres/embedded.ts";
+import { migrate } from "../../src/postgres/migrate.ts";
+
+export interface TestDatabase {
+  readonly pool: pg.Pool;
+  readonly clientConfig: pg.ClientConfig;
+  /** As DATABASE_URL, for processes of our own and for `psql`. */
+  readonly databaseUrl: string;
+  /** An empty folder of this test's own; no embedded server lives in it. */
+  readonly dataDir: string;
+}
+
+interface SharedServer {
+  readonly root: string;
+  readonly server: EmbeddedServer;
+  /** On the maintenance database: creates and drops the others. */
+  readonly admin: pg.Pool;
+  created: number;
+}
+
+const TEMPLATE = "postlane_template";
+const ROOT_PREFIX = "postlane-test-";
+
+let shared: Promise<SharedServer> | undefined;
+
+export async function testDatabase(t: TestContext): Promise<TestDatabase> {
+  shared ??= startShared();
+  const rig = await shared;
+  rig.created += 1;
+  const name = `test_${rig.created}`;
+  await rig.admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  const clientConfig = configFor(rig.server, name);
+  const { pool, close } = createPool(clientConfig, silentLog);
+  const dataDir = mkdtempSync(join(rig.root, "data-"));
+  t.after(async () => {
+    await close();
+    await rig.admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  return { pool, clientConfig, databaseUrl: databaseUrlOf(rig.server, name), dataDir };
+}
+
+/** Debian's PostgreSQL 15, for tests and benchmarks that must run on it. */
+export const DEBIAN_15: BinariesSource = { kind: "installed", binFolder: "/usr/lib/postgresql/15/bin", major: 15 };
+
+/** Understood by libpq and by the driver alike. */
+export function databaseUrlOf({ user, socketDir, port }: EmbeddedServer, database: string): string {
+  return `postgresql://${user}@/${database}?host=${encodeURIComponent(socketDir)}&port=${port}`;
+}
+
+function configFor(server: EmbeddedServer, database: string): pg.ClientConfig {
+  return withSessionOptions({ ...embeddedConfig(server), database, application_name: "postlane test" }, "on");
+}
+
+async function startShared(): Promise<SharedServer> {
+  await removeLeftBehind();
+  const root = mkdtempSync(join(tmpdir(), `${ROOT_PREFIX}${process.pid}-`));
+  const isDebian = process.env["POSTLANE_TEST_DATABASE"] === "debian15";
+  const server = await startEmbedded({
+    dataDir: root,
+    log: silentLog,
+    settings: { shared_buffers: "64MB" },
+    ...(isDebian ? { binaries: DEBIAN_15 } : {}),
+  });
+  removeAtExit(root, server.pid);
+  const admin = createPool({ ...configFor(server, "postgres") }, silentLog, { connectionsMax: 4 }).pool;
+  await admin.query(`CREATE DATABASE ${TEMPLATE}`);
+  await migrateTemplate(server);
+  return { root, server, admin, created: 0 };
+}
+
+async function migrateTemplate(server: EmbeddedServer): Promise<void> {
+  const client = new pg.Client(configFor(server, TEMPLATE));
+  await client.connect();
+  try {
+    await migrate(client);
+  } finally {
+    await client.end();
+  }
+}
+
+after(async () => {
+  const rig = await shared?.catch(() => undefined);
+  if (rig === undefined) return;
+  await rig.admin.end();
+  await removeEmbedded(rig.root);
+  rmSync(rig.root, { recursive: true, force: true });
+});
+
+/** For a process that ends before its hooks ran; nothing but synchronous work can be done here. */
+function removeAtExit(root: string, pid: number): void {
+  process.once("exit", () => {
+    if (readdirSync(tmpdir()).every((name) => join(tmpdir(), name) !== root)) return;
+    process.kill(pid, "SIGQUIT");
+    rmSync(root, { recursive: true, force: true, maxRetries: 10 });
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+}
+
+/** Test files that were killed outright leave a server; their pid in the folder's name tells. */
+async function removeLeftBehind(): Promise<void> {
+  for (const name of readdirSync(tmpdir()).filter((name) => name.startsWith(ROOT_PREFIX))) {
+    const pid = Number.parseInt(name.slice(ROOT_PREFIX.length), 10);
+    if (!Number.isInteger(pid) || isAlive(pid)) continue;
+    const root = join(tmpdir(), name);
+    // Another test file may be at it too.
+    await removeEmbedded(root).catch(() => {});
+    rmSync(root, { recursive: true, force: true, maxRetries: 10 });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
