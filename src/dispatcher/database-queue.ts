@@ -1,8 +1,9 @@
 // The lane's queue in PostgreSQL: the stores behind the dispatcher's seam, with the transactions that settling needs.
 
-import type { Pool } from "pg";
+import type { ClientBase, Pool } from "pg";
 import { appendEvents, type MessageEvent } from "../events/event-store.ts";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
+import type { Clock } from "../platform/clock.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges, type StateChange } from "../queue/balance-store.ts";
 import { readOrders } from "../queue/lane-store.ts";
@@ -17,7 +18,6 @@ import {
   type BackRow,
   type ClaimedRow,
 } from "../queue/queue-store.ts";
-import type { ClientBase } from "pg";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
 
 export function createDatabaseQueue(given: {
@@ -25,6 +25,7 @@ export function createDatabaseQueue(given: {
   readonly laneId: LaneId;
   readonly leaseId: LeaseId;
   readonly leaseMs: number;
+  readonly clock: Clock;
   readonly prepare: (rows: readonly ClaimedRow[]) => Promise<void>;
 }): LaneQueue {
   const { pool, laneId, leaseId } = given;
@@ -36,7 +37,7 @@ export function createDatabaseQueue(given: {
     settle: (group) =>
       inTransaction(pool, async (client) => {
         if (!(await holdLease(client, leaseId))) return "lease_lost";
-        await writeSettlements(client, { laneId, leaseId, group });
+        await writeSettlements(client, { laneId, leaseId, group, nowMs: given.clock.monotonicMs() });
         return "settled";
       }),
     orders: () => readOrders(pool, laneId),
@@ -48,8 +49,15 @@ export function createDatabaseQueue(given: {
 /** Within a transaction that has taken the lease: states, events and books together, or none of them. */
 export async function writeSettlements(
   client: ClientBase,
-  { laneId, leaseId, group }: { readonly laneId: LaneId; readonly leaseId: LeaseId; readonly group: readonly Settlement[] },
+  given: {
+    readonly laneId: LaneId;
+    readonly leaseId: LeaseId;
+    readonly group: readonly Settlement[];
+    /** Monotonic, now. */
+    readonly nowMs: number;
+  },
 ): Promise<void> {
+  const { laneId, leaseId, group, nowMs } = given;
   const settledIds: MessageId[] = [];
   const back: BackRow[] = [];
   for (const { row, becomes } of group) {
@@ -60,12 +68,17 @@ export async function writeSettlements(
   if (settledIds.length > 0) for (const id of await settleIfClaimed(client, leaseId, settledIds)) done.add(id);
   if (back.length > 0) for (const id of await giveBackIfClaimed(client, leaseId, back)) done.add(id);
   const written = group.filter(({ row }) => done.has(row.message_id));
-  await appendEvents(client, written.flatMap(eventOf));
+  await appendEvents(
+    client,
+    written.flatMap((settlement) => eventOf(settlement, nowMs)),
+  );
   await recordStateChanges(client, written.flatMap((settlement) => changeOf(laneId, settlement)));
 }
 
-function eventOf({ row, attempt, event }: Settlement): readonly MessageEvent[] {
-  return event === undefined ? [] : [{ messageId: row.message_id, attempt, ...event }];
+function eventOf({ row, attempt, event }: Settlement, nowMs: number): readonly MessageEvent[] {
+  if (event === undefined) return [];
+  const { kind, outlet, host, reply, happenedAtMs = nowMs } = event;
+  return [{ messageId: row.message_id, attempt, kind, outlet, host, reply, agoMs: nowMs - happenedAtMs }];
 }
 
 function changeOf(laneId: LaneId, { row, becomes }: Settlement): readonly StateChange[] {

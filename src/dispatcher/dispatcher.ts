@@ -94,6 +94,8 @@ const DISCOVER_ROWS_MAX = 1000;
 /** Between steps once all was seen: a net under the arrivals, for what a hint may have missed. */
 const DISCOVER_AGAIN_MS = 1000;
 const DATABASE_RETRY_MS = 250;
+/** How long a dispatcher without a lease waits for replies to final dots that it wrote while it had it. */
+const LATE_REPLY_MS_MAX = 10_000;
 /** Part of the lease that is not used, against what clocks and schedulers do between asking and acting. */
 const LEASE_MARGIN = 0.1;
 /** Bulk gives way while the transactional lane waits longer than this. */
@@ -139,6 +141,8 @@ class LaneDispatcher implements Dispatcher {
   readonly #batchSizes = new Map<number, number>();
   readonly #batchOf = new Map<number, number>();
   readonly #discovered = new Map<CampaignId, string | "all">();
+  readonly #isSeenOnce = new Set<CampaignId>();
+  #wakeDiscovery: () => void = () => {};
 
   #ready: ClaimedRow[] = [];
   #outcomes: Settlement[] = [];
@@ -192,6 +196,10 @@ class LaneDispatcher implements Dispatcher {
 
   cut(): void {
     this.drain();
+    this.#closeOutlets();
+  }
+
+  #closeOutlets(): void {
     for (const { outlet } of this.#outlets) void outlet.close();
   }
 
@@ -222,6 +230,7 @@ class LaneDispatcher implements Dispatcher {
     this.#phase = "lease_lost";
     this.#ready = [];
     this.#late.push(...this.#outcomes.splice(0));
+    this.#ports.clock.after(LATE_REPLY_MS_MAX, () => this.#closeOutlets());
     void Promise.all(this.#outlets.map(({ outlet }) => outlet.drain())).then(() => this.#endIfDone());
     this.#endIfDone();
   }
@@ -244,8 +253,10 @@ class LaneDispatcher implements Dispatcher {
     this.#ordersAtMs = askedAtMs;
     const running = new Set<CampaignId>(orders.is_paused ? [] : [NO_CAMPAIGN, ...orders.campaign_ids]);
     for (const id of this.#running) if (!running.has(id)) this.#stopCampaign(id);
-    for (const id of running) if (!this.#discovered.has(id)) this.#discovered.set(id, "");
+    const newcomers = [...running].filter((id) => !this.#discovered.has(id));
+    for (const id of newcomers) this.#discovered.set(id, "");
     this.#running = running;
+    if (newcomers.length > 0) this.#wakeDiscovery();
   }
 
   #stopCampaign(id: CampaignId): void {
@@ -331,17 +342,25 @@ class LaneDispatcher implements Dispatcher {
     while (!this.#isOver()) {
       const next = [...this.#discovered].find(([id, place]) => place !== "all" && this.#running.has(id));
       if (next === undefined || this.#backlog.isFull) {
-        await this.#sleep(DISCOVER_AGAIN_MS);
-        if (next === undefined) this.#discoverAgain();
+        if ((await this.#restDiscovery()) === "rested" && next === undefined) this.#discoverAgain();
         continue;
       }
       const [campaignId, after] = next;
       await this.#discoverSlice(campaignId, after);
-      if (this.#isSeenOnce.has(campaignId)) await this.#sleep(DISCOVER_AGAIN_MS);
+      if (this.#isSeenOnce.has(campaignId)) await this.#restDiscovery();
     }
   }
 
-  readonly #isSeenOnce = new Set<CampaignId>();
+  /** A campaign that starts meanwhile ends the rest. */
+  #restDiscovery(): Promise<"rested" | "woken"> {
+    return new Promise((resolve) => {
+      const timer = this.#ports.clock.after(DISCOVER_AGAIN_MS, () => resolve("rested"));
+      this.#wakeDiscovery = () => {
+        timer.cancel();
+        resolve("woken");
+      };
+    });
+  }
 
   #discoverAgain(): void {
     for (const [id, place] of this.#discovered) if (place === "all") this.#discovered.set(id, "");
@@ -385,9 +404,9 @@ class LaneDispatcher implements Dispatcher {
     this.#isClaiming = true;
     const rows = await this.#claim(wants);
     this.#isClaiming = false;
-    if (rows === undefined) return;
-    this.#takeClaimed(rows);
-    this.#kick();
+    if (rows !== undefined) this.#takeClaimed(rows);
+    if (this.#phase === "working") this.#kick();
+    else this.#endIfDone();
   }
 
   #claimRoom(): number {
@@ -594,6 +613,7 @@ class LaneDispatcher implements Dispatcher {
       outletName: open.outlet.limits.name,
       lane: this.#lane,
       nowMs: this.#databaseMs(),
+      monotonicMs: this.#ports.clock.monotonicMs(),
       expiresAtMs: this.#expiresAtMs(open.row),
       random: () => this.#ports.random.unit(),
     });
@@ -663,12 +683,11 @@ class LaneDispatcher implements Dispatcher {
   }
 
   async #settle(): Promise<void> {
-    if (this.#isSettling || this.#outcomes.length === 0) return this.#endIfDone();
+    if (this.#isSettling) return;
     this.#isSettling = true;
-    const group = this.#outcomes.splice(0, SETTLE_ROWS_MAX);
-    await this.#settleGroup(group);
+    while (this.#outcomes.length > 0) await this.#settleGroup(this.#outcomes.splice(0, SETTLE_ROWS_MAX));
     this.#isSettling = false;
-    await this.#settle();
+    this.#endIfDone();
   }
 
   async #settleGroup(group: readonly Settlement[]): Promise<void> {

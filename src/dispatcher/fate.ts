@@ -12,7 +12,9 @@ import type { SettledFate, Settlement, WaitingFate } from "./lane-queue.ts";
 export interface FateContext {
   readonly outletName: string;
   readonly lane: LaneSettings;
+  /** By the database's clock. */
   readonly nowMs: number;
+  readonly monotonicMs: number;
   readonly expiresAtMs: number;
   readonly random: () => number;
 }
@@ -23,7 +25,8 @@ export function fateOf(
   result: AttemptResult,
   context: FateContext,
 ): Settlement {
-  const told = { outlet: context.outletName, host: "host" in result ? result.host : "" };
+  const host = "host" in result ? result.host : "";
+  const told = { outlet: context.outletName, host, happenedAtMs: context.monotonicMs };
   switch (outcome.kind) {
     case "untried":
       return unclaimed(row);
@@ -62,7 +65,7 @@ export function deferredFate(
   row: Pick<ClaimedRow, "tries" | "rescues">,
   attempt: number,
   scope: "recipient" | "message" | "destination" | "outlet",
-  context: Omit<FateContext, "outletName">,
+  context: Omit<FateContext, "outletName" | "monotonicMs">,
 ): WaitingFate | SettledFate {
   const isOwnFault = scope === "recipient" || scope === "message";
   const tries = row.tries + (isOwnFault ? 1 : 0);

@@ -17,6 +17,8 @@ export interface Settlement {
     readonly outlet?: string;
     readonly host?: string;
     readonly reply?: string;
+    /** Monotonic instant of the reply, which settling may follow much later. */
+    readonly happenedAtMs?: number;
   };
 }
 

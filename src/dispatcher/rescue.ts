@@ -12,19 +12,13 @@ import type { LaneSettings } from "../mail/lane.ts";
 import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges } from "../queue/balance-store.ts";
-import {
-  claimedUnderLease,
-  endLease,
-  listLeases,
-  takeLeaseForRescue,
-  type ClaimedUnderLease,
-} from "../queue/lease-store.ts";
+import { claimedUnderLease, endLease, listLeases, takeLeaseForRescue } from "../queue/lease-store.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import { retryIfUnknown, settleIfUnknown } from "../queue/unknown-store.ts";
 import { writeSettlements } from "./database-queue.ts";
-import { deferredFate, heldWith, unclaimed, unknownFate } from "./fate.ts";
 import { readJournal, type JournalAnswer, type JournalEvidence } from "./journal.ts";
 import type { Settlement } from "./lane-queue.ts";
+import { believedUnder, rescueRow } from "./rescue-decision.ts";
 
 export interface RescueReport {
   readonly leaseId: LeaseId;
@@ -42,9 +36,6 @@ export interface RescueContext {
   readonly random: () => number;
   readonly log: Log;
 }
-
-/** Deaths of a dispatcher while it merged this very message, after which the message is set aside. */
-export const RESCUES_MAX = 3;
 
 /**
  * Every journal in the folder whose process is gone. One whose lease is still there is rescued by it; one whose lease
@@ -90,85 +81,21 @@ async function rescueLease(
   leaseId: LeaseId,
   evidence: JournalEvidence | undefined,
 ): Promise<RescueReport | undefined> {
-  const believed = evidence?.head.bootId === context.bootId ? evidence : answersOnly(evidence);
+  const believed = believedUnder(context.bootId, evidence);
   const report = await inTransaction(context.pool, async (client) => {
     const lease = await takeLeaseForRescue(client, leaseId);
     if (lease === undefined) return undefined;
     const rows = await claimedUnderLease(client, leaseId);
-    const group = rows.map((row) => rescueRow(row, believed, context));
-    await writeSettlements(client, { laneId: lease.lane_id, leaseId, group });
+    const { nowMs, random } = context;
+    const group = rows.map((row) =>
+      rescueRow(row, believed, { lane: context.laneSettingsOf(row.lane_id), nowMs: nowMs(), random }),
+    );
+    await writeSettlements(client, { laneId: lease.lane_id, leaseId, group, nowMs: 0 });
     await endLease(client, leaseId);
     return reportOf(leaseId, group);
   });
   if (report !== undefined) context.log.warn("lease.rescued", { ...report, has_journal: evidence !== undefined });
   return report;
-}
-
-// From another boot, lines may be missing: what is shown answered is, and everything else may have been sent.
-function answersOnly(evidence: JournalEvidence | undefined): JournalEvidence | undefined {
-  if (evidence === undefined) return undefined;
-  return {
-    ...evidence,
-    verdictOn(messageId, attempt) {
-      const verdict = evidence.verdictOn(messageId, attempt);
-      return verdict.kind === "answered" ? verdict : { kind: "dot" };
-    },
-  };
-}
-
-function rescueRow(
-  claimed: ClaimedUnderLease,
-  evidence: JournalEvidence | undefined,
-  context: RescueContext,
-): Settlement {
-  const row = claimed as unknown as ClaimedRow;
-  const attempt = claimed.attempts + 1;
-  const lane = context.laneSettingsOf(claimed.lane_id);
-  const verdict = evidence?.verdictOn(claimed.message_id, attempt) ?? { kind: "dot" };
-  switch (verdict.kind) {
-    case "no_line":
-      return unclaimed({ ...row, rescues: Math.max(1, claimed.rescues) });
-    case "composing": {
-      const rescues = claimed.rescues + 1;
-      if (rescues <= RESCUES_MAX) return unclaimed({ ...row, rescues });
-      return heldWith(row, `the dispatcher died ${RESCUES_MAX} times while it merged this message`);
-    }
-    case "answered":
-      return answeredRow(row, attempt, verdict.answer, lane, context);
-    case "dot": {
-      const reply = "the dispatcher died after it had permitted the final dot, and no reply is known";
-      return { row, attempt, becomes: unknownFate(row, attempt, lane), event: { kind: "unknown", reply } };
-    }
-  }
-}
-
-function answeredRow(
-  row: ClaimedRow,
-  attempt: number,
-  answer: JournalAnswer,
-  lane: LaneSettings,
-  context: RescueContext,
-): Settlement {
-  const { kind, outlet, host, reply, isOwnFault } = answer;
-  const event = { kind, outlet, host, reply };
-  switch (kind) {
-    case "sent":
-    case "bounced":
-      return { row, attempt, becomes: { kind: "settled", state: kind }, event };
-    case "unknown":
-      return { row, attempt, becomes: unknownFate(row, attempt, lane), event };
-    case "deferred": {
-      const expiresAtMs = Math.min(row.expires_ms ?? Infinity, row.accepted_ms + lane.ttlMs);
-      const scope = isOwnFault ? "recipient" : "outlet";
-      const { random } = context;
-      return {
-        row,
-        attempt,
-        becomes: deferredFate(row, attempt, scope, { lane, nowMs: context.nowMs(), expiresAtMs, random }),
-        event,
-      };
-    }
-  }
 }
 
 /** Outcomes that come after their lease: kept as events, and rows that are still unknown after them are settled. */

@@ -13,12 +13,16 @@ export interface MessageEvent {
   readonly host?: string | undefined;
   /** The server's reply, or in words what happened instead. */
   readonly reply?: string | undefined;
+  /** How long ago it happened, when that was not just now. */
+  readonly agoMs?: number | undefined;
 }
 
 export const APPEND = statement<unknown>(
   "event_append",
-  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply)
-   SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[])`,
+  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, at)
+   SELECT message_id, attempt, kind, outlet, host, reply, clock_timestamp() - ago_ms * interval '1 millisecond'
+   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
+     AS given (message_id, attempt, kind, outlet, host, reply, ago_ms)`,
 );
 
 export async function appendEvents(client: ClientBase, events: readonly MessageEvent[]): Promise<void> {
@@ -30,6 +34,7 @@ export async function appendEvents(client: ClientBase, events: readonly MessageE
     events.map((event) => event.outlet ?? null),
     events.map((event) => event.host ?? null),
     events.map((event) => event.reply ?? null),
+    numberArray(events.map((event) => event.agoMs ?? 0)),
   ]);
 }
 

@@ -95,7 +95,10 @@ test("the window is never more than its tightest reason, which stands first", ()
         const verdict = governOutlet(recordFailure(healthyOutlet, 0, "x"), { openMax, share, gaveWay: true }, nowMs);
         const limits = verdict.reasons.map((reason) => reason.limit);
         assert.equal(verdict.window, Math.min(...limits));
-        assert.deepEqual(limits, limits.toSorted((one, other) => one - other));
+        assert.deepEqual(
+          limits,
+          limits.toSorted((one, other) => one - other),
+        );
         assert.ok(verdict.window <= Math.min(1, openMax));
       }
     }
@@ -111,11 +114,17 @@ test("dispatchers' parts sum to the window, differ by one at most, and a probe g
   for (let window = 0; window <= 45; window += 1) {
     for (let dispatchers = 1; dispatchers <= 6; dispatchers += 1) {
       const parts = Array.from({ length: dispatchers }, (_, ordinal) => divideWindow(window, dispatchers, ordinal));
-      assert.equal(parts.reduce((sum, part) => sum + part, 0), window);
+      assert.equal(
+        parts.reduce((sum, part) => sum + part, 0),
+        window,
+      );
       assert.ok(Math.max(...parts) - Math.min(...parts) <= 1);
     }
   }
-  assert.deepEqual([0, 1, 2].map((ordinal) => divideWindow(1, 3, ordinal)), [1, 0, 0]);
+  assert.deepEqual(
+    [0, 1, 2].map((ordinal) => divideWindow(1, 3, ordinal)),
+    [1, 0, 0],
+  );
   assert.throws(() => divideWindow(10, 2, 2), RangeError);
   assert.throws(() => divideWindow(10, 0, 0), RangeError);
 });

@@ -37,15 +37,9 @@ export interface Verdict {
   readonly changesAtMs?: number;
 }
 
-export type ReasonCode =
-  | "window_fixed"
-  | "lane_share"
-  | "gave_way"
-  | "outlet_failing"
-  | "destination_failing"
-  | "probing";
+type ReasonCode = "window_fixed" | "lane_share" | "gave_way" | "outlet_failing" | "destination_failing" | "probing";
 
-export interface Reason {
+interface Reason {
   readonly code: ReasonCode;
   /** The window that this reason alone would leave. */
   readonly limit: number;
@@ -144,7 +138,9 @@ function bind(reasons: readonly Reason[]): Verdict {
 /** What limits while nothing fails. A lane keeps at least one slot of an open window, however small its share. */
 function steadyReasons({ openMax, share, gaveWay }: GovernorSettings): readonly Reason[] {
   const atLeastOne = (window: number) => Math.min(openMax, Math.max(1, Math.floor(window)));
-  const reasons: Reason[] = [{ code: "window_fixed", limit: openMax, evidence: `configured for ${openMax} open at once` }];
+  const reasons: Reason[] = [
+    { code: "window_fixed", limit: openMax, evidence: `configured for ${openMax} open at once` },
+  ];
   let window = openMax;
   if (share !== undefined && share < 1) {
     window = atLeastOne(openMax * share);

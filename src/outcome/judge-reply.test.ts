@@ -37,12 +37,18 @@ function readTable(): readonly TableRow[] {
   const lines = documentText.split("\n").filter((line) => line.startsWith("|"));
   const headAt = lines.findIndex((line) => /^\|\s*reply\s*\|/.test(line));
   const titles = readCells(lines[headAt] ?? "");
-  const rows = lines.slice(headAt + 2).map(readCells).filter((cells) => /^`\d/.test(cells[0] ?? ""));
+  const rows = lines
+    .slice(headAt + 2)
+    .map(readCells)
+    .filter((cells) => /^`\d/.test(cells[0] ?? ""));
   return rows.map((cells) => readRow(titles, cells));
 }
 
 function readCells(line: string): readonly string[] {
-  return line.split("|").slice(1, -1).map((cell) => cell.trim());
+  return line
+    .split("|")
+    .slice(1, -1)
+    .map((cell) => cell.trim());
 }
 
 function readRow(titles: readonly string[], cells: readonly string[]): TableRow {
@@ -84,7 +90,9 @@ test("the table's columns name every phase", () => {
 });
 
 test("whatever the reply: only 5yz of MAIL or later bounces, only recipient or message; only 2yz to the dot is sent", () => {
-  const enhancedTails = [0, 1, 2, 3, 4, 5, 6, 7, 9].flatMap((subject) => [0, 1, 3, 4, 7, 8].map((detail) => `${subject}.${detail}`));
+  const enhancedTails = [0, 1, 2, 3, 4, 5, 6, 7, 9].flatMap((subject) =>
+    [0, 1, 3, 4, 7, 8].map((detail) => `${subject}.${detail}`),
+  );
   for (const phase of PHASES) {
     for (let code = 200; code <= 599; code += 1) {
       const digit = Math.trunc(code / 100);
@@ -105,7 +113,12 @@ test("whatever the reply: only 5yz of MAIL or later bounces, only recipient or m
 
 test("421 and 503 are a connection's end, never a bounce, whatever else they say", () => {
   for (const phase of PHASES) {
-    for (const [code, enhanced] of [[421, "4.2.1"], [421, undefined], [503, "5.1.1"], [503, undefined]] as const) {
+    for (const [code, enhanced] of [
+      [421, "4.2.1"],
+      [421, undefined],
+      [503, "5.1.1"],
+      [503, undefined],
+    ] as const) {
       assert.equal(printOutcome(judge(phase, code, enhanced)), "deferred: outlet", `${code} in ${phase}`);
     }
   }

@@ -32,7 +32,11 @@ function judgeByRelayRules(result: AttemptResult): Outcome {
       return { kind: result.isPastDot ? "unknown" : "deferred", scope: "outlet", reason };
     }
     case "refused_here":
-      return { kind: "bounced", scope: "message", reason: `not offered to ${result.host}: ${printReply(result.reply)}` };
+      return {
+        kind: "bounced",
+        scope: "message",
+        reason: `not offered to ${result.host}: ${printReply(result.reply)}`,
+      };
     case "not_started":
       return { kind: "untried", reason: result.reason };
   }

@@ -8,7 +8,10 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const transactional: RetryList = { kind: "list", delaysMs: [15 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE] };
+const transactional: RetryList = {
+  kind: "list",
+  delaysMs: [15 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE],
+};
 const bulk: RetryExponential = { kind: "exponential", firstMs: 15 * MINUTE, factor: 2, capMs: 6 * HOUR, jitter: 0.2 };
 
 function ask(over: Partial<RetryQuestion>): number | "expired" {
@@ -28,7 +31,7 @@ function ask(over: Partial<RetryQuestion>): number | "expired" {
 /** Tries until expiry when every one fails at once, the first at acceptance. */
 function countTries(schedule: RetryExponential, random: () => number): number {
   let tries = 0;
-  for (let nowMs = 0; nowMs < 7 * DAY; ) {
+  for (let nowMs = 0; nowMs < 7 * DAY;) {
     tries += 1;
     const next = nextTryAt({ attempts: tries, schedule, nowMs, expiresAtMs: 7 * DAY, scope: "recipient", random });
     if (next.kind === "expired") break;
@@ -40,12 +43,18 @@ function countTries(schedule: RetryExponential, random: () => number): number {
 test("a list is followed step by step and its last delay repeats", () => {
   const waits = [1, 2, 3, 4, 5, 6, 100].map((attempts) => ask({ attempts }));
   const seconds = [15, 60, 300, 900, 1800, 1800, 1800];
-  assert.deepEqual(waits, seconds.map((wait) => wait * SECOND));
+  assert.deepEqual(
+    waits,
+    seconds.map((wait) => wait * SECOND),
+  );
 });
 
 test("exponential delays double up to the cap", () => {
   const waits = [1, 2, 3, 4, 5, 6, 5000].map((attempts) => ask({ attempts, schedule: bulk }));
-  assert.deepEqual(waits, [15, 30, 60, 120, 240, 360, 360].map((wait) => wait * MINUTE));
+  assert.deepEqual(
+    waits,
+    [15, 30, 60, 120, 240, 360, 360].map((wait) => wait * MINUTE),
+  );
 });
 
 test("jitter spreads a delay to both sides by its share, and no further", () => {
@@ -55,7 +64,10 @@ test("jitter spreads a delay to both sides by its share, and no further", () => 
 });
 
 test("bulk makes about 32 tries in seven days, whatever the dice say", () => {
-  assert.equal(countTries(bulk, () => 0.5), 32);
+  assert.equal(
+    countTries(bulk, () => 0.5),
+    32,
+  );
   let seed = 1;
   const dice = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
   for (let run = 0; run < 200; run += 1) {

@@ -58,7 +58,13 @@ export function withoutNulls(value: unknown, depth = 0): unknown {
 // ---- against the schema ----------------------------------------------------------------------------------------------
 
 /** The branch of the value's own kind is the one that was meant; among mappings, the one with its `type`. */
-function checkBranches(node: SchemaNode, branches: readonly SchemaNode[], value: unknown, keys: KeyPath, report: Report): void {
+function checkBranches(
+  node: SchemaNode,
+  branches: readonly SchemaNode[],
+  value: unknown,
+  keys: KeyPath,
+  report: Report,
+): void {
   const ofKind = branches.filter((branch) => branch.type === kindOf(value));
   const [only] = ofKind;
   if (only !== undefined && ofKind.length === 1) return checkAgainstSchema(only, value, keys, report);
@@ -121,7 +127,12 @@ function listExpected({ expected, minItems, maxItems }: SchemaNode): string {
 function reportWrong(node: SchemaNode, value: unknown, keys: KeyPath, report: Report): void {
   const expected = node.expected ?? "another value";
   const choices = (node as { readonly enum?: readonly string[] }).enum ?? [];
-  report(keys, node.isSecret === true ? "something else (not shown)" : describe(value), expected, nearest(value, choices));
+  report(
+    keys,
+    node.isSecret === true ? "something else (not shown)" : describe(value),
+    expected,
+    nearest(value, choices),
+  );
 }
 
 function reportUnknown(keys: KeyPath, known: readonly string[], report: Report): void {
@@ -191,12 +202,18 @@ function checkAuth(name: string, outlet: unknown, report: Report): void {
   if (memberOf(outlet, "tls") !== "off") return;
   const farHost = hostNames(memberOf(outlet, "hosts")).find((host) => !isLoopback(host));
   if (farHost === undefined) return;
-  report(["outlets", name, "tls"], `off, with a password for ${farHost}`, "required, implicit or opportunistic: a password goes out only over TLS or to this machine");
+  report(
+    ["outlets", name, "tls"],
+    `off, with a password for ${farHost}`,
+    "required, implicit or opportunistic: a password goes out only over TLS or to this machine",
+  );
 }
 
 function hostNames(hosts: unknown): readonly string[] {
   if (!Array.isArray(hosts)) return [];
-  const names = hosts.map((host: unknown) => (typeof host === "string" ? parseHost(host)?.host : memberOf(host, "host")));
+  const names = hosts.map((host: unknown) =>
+    typeof host === "string" ? parseHost(host)?.host : memberOf(host, "host"),
+  );
   return names.filter((name) => typeof name === "string");
 }
 
@@ -207,7 +224,12 @@ function checkOutletNames(lane: string, settings: unknown, known: ReadonlySet<st
     if (typeof name !== "string") continue;
     const keys = ["lanes", lane, "outlets", index];
     if (!known.has(name)) {
-      report(keys, `${describe(name)}, which is not an outlet`, `one of ${[...known].join(", ")}`, nearest(name, [...known]));
+      report(
+        keys,
+        `${describe(name)}, which is not an outlet`,
+        `one of ${[...known].join(", ")}`,
+        nearest(name, [...known]),
+      );
     }
     if (names.indexOf(name) < index) report(keys, `${describe(name)} twice`, "each outlet once");
   }

@@ -20,7 +20,8 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly ConfigProblem[]) {
-    const title = problems.length === 1 ? "the configuration has a problem" : `the configuration has ${problems.length} problems`;
+    const title =
+      problems.length === 1 ? "the configuration has a problem" : `the configuration has ${problems.length} problems`;
     super([`${title}:`, ...problems.map((problem) => `  ${printProblem(problem)}`)].join("\n"));
     this.name = "ConfigError";
     this.problems = problems;

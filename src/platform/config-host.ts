@@ -10,7 +10,8 @@ export interface WrittenHost {
 
 /** Undefined when it is none. An IPv6 address needs its brackets, else its last group could be the port. */
 export function parseHost(text: string): WrittenHost | undefined {
-  const [, bracketed, plain, portText] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const [, bracketed, plain, portText] =
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]{1,253}))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = bracketed ?? plain;
   if (host === undefined || (bracketed !== undefined && isIP(bracketed) !== 6)) return undefined;
   if (portText === undefined) return { host };

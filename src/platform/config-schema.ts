@@ -75,14 +75,22 @@ const SMTP_OUTLET = mapping({
     mapping({
       user: Type.String({ minLength: 1, maxLength: 500, expected: "a user name (in quotes, if it is a number)" }),
       password: Type.Optional(
-        Type.String({ minLength: 1, maxLength: 500, isSecret: true, expected: "a password (in quotes, if it is a number)" }),
+        Type.String({
+          minLength: 1,
+          maxLength: 500,
+          isSecret: true,
+          expected: "a password (in quotes, if it is a number)",
+        }),
       ),
       password_file: Type.Optional(filePath()),
     }),
   ),
   ca_file: Type.Optional(filePath()),
   helo_name: Type.Optional(
-    Type.String({ pattern: "^(?:[A-Za-z0-9._-]{1,253}|\\[[A-Za-z0-9.:]{2,60}\\])$", expected: "a host name, or an address in brackets" }),
+    Type.String({
+      pattern: "^(?:[A-Za-z0-9._-]{1,253}|\\[[A-Za-z0-9.:]{2,60}\\])$",
+      expected: "a host name, or an address in brackets",
+    }),
   ),
   max_open: Type.Optional(integer(1, 10_000)),
   max_connections: Type.Optional(integer(1, 1000)),
@@ -161,7 +169,11 @@ function choice<Names extends string[]>(...names: Names): Type.TEnum<Names> {
 }
 
 function integer(minimum: number, maximum: number) {
-  return Type.Integer({ minimum, maximum, expected: `a whole number from ${minimum} to ${maximum.toLocaleString("en")}` });
+  return Type.Integer({
+    minimum,
+    maximum,
+    expected: `a whole number from ${minimum} to ${maximum.toLocaleString("en")}`,
+  });
 }
 
 function duration(minMs: number, maxMs: number, example: string) {

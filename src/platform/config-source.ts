@@ -3,11 +3,11 @@
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
-import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, type Document } from "yaml";
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parse, parseDocument, type Document } from "yaml";
 import { ConfigError, type ConfigOrigin } from "./config-error.ts";
 import type { SchemaNode } from "./config-schema.ts";
 
-export const CONFIG_FILE_NAME = "postlane.yaml";
+const CONFIG_FILE_NAME = "postlane.yaml";
 
 /** More is not a configuration but a mistaken path. */
 const CONFIG_BYTES_MAX = 1024 * 1024;
@@ -37,12 +37,29 @@ export function readConfigSource({ cwd, file, env }: SourceQuestion, schema: Sch
   return {
     value,
     ...(found === undefined ? {} : { file: found.absolute }),
-    originOf: (keys) => variableOf(variables, keys) ?? read?.originOf(keys) ?? { kind: "file", file: CONFIG_FILE_NAME, line: 1 },
+    originOf: (keys) => originOf(keys, variables, read),
   };
 }
 
+/** A variable goes before the file; a key that is missing is looked for where its nearest relatives stand. */
+function originOf(keys: KeyPath, variables: ReadonlyMap<string, string>, read: ReadYaml | undefined): ConfigOrigin {
+  const prefixes = keys.map((_, index) => keys.slice(0, keys.length - index));
+  const above = prefixes.map((prefix) => variables.get(printKeys(prefix))).find((variable) => variable !== undefined);
+  if (above !== undefined) return { kind: "variable", variable: above };
+  for (const prefix of prefixes) {
+    const inFile = read?.originOf(prefix);
+    if (inFile !== undefined) return inFile;
+    const [, beside] = [...variables].find(([key]) => key.startsWith(`${printKeys(prefix)}.`)) ?? [];
+    if (beside !== undefined) return { kind: "variable", variable: beside };
+  }
+  return read?.originOf([]) ?? { kind: "file", file: CONFIG_FILE_NAME, line: 1 };
+}
+
 export function printKeys(keys: KeyPath): string {
-  return keys.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("").replace(/^\./, "");
+  return keys
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`))
+    .join("")
+    .replace(/^\./, "");
 }
 
 export function isPlainObject(value: unknown): value is PlainObject {
@@ -73,7 +90,8 @@ function findFile(cwd: string, file: string | undefined, env: Environment): Foun
 
 interface ReadYaml {
   readonly value: unknown;
-  originOf(keys: KeyPath): ConfigOrigin;
+  /** Undefined when the file does not have the key. */
+  originOf(keys: KeyPath): ConfigOrigin | undefined;
 }
 
 function readYaml({ absolute, shown }: FoundFile): ReadYaml {
@@ -94,12 +112,35 @@ function readYaml({ absolute, shown }: FoundFile): ReadYaml {
       })),
     );
   }
-  return { value: document.toJS() ?? {}, originOf: (keys) => originAt(offsetOf(document, keys)) };
+  return { value: valueOf(document, shown) ?? {}, originOf: (keys) => mapDefined(offsetOf(document, keys), originAt) };
+}
+
+/** Nothing nests deeper than this but a mistake, or an anchor that contains itself. */
+const CONFIG_DEPTH_MAX = 20;
+
+function valueOf(document: Document, shown: string): unknown {
+  try {
+    return unshared(document.toJS(), 0);
+  } catch (error) {
+    const origin: ConfigOrigin = { kind: "file", file: shown, line: 1 };
+    const found = `anchors or nesting that cannot be followed (${(error as Error).message})`;
+    throw new ConfigError([{ origin, key: "", found, expected: `at most ${CONFIG_DEPTH_MAX} levels` }]);
+  }
+}
+
+/** Copies what several aliases share, so that a variable for one lane does not change another. */
+function unshared(value: unknown, depth: number): unknown {
+  if (depth > CONFIG_DEPTH_MAX) throw new Error("too deep");
+  if (Array.isArray(value)) return value.map((item) => unshared(item, depth + 1));
+  if (!isPlainObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, unshared(member, depth + 1)]));
 }
 
 function readText(absolute: string, shown: string): string {
   const refuse = (found: string) =>
-    new ConfigError([{ origin: { kind: "file", file: shown, line: 1 }, key: "", found, expected: "a readable file of at most 1 MiB" }]);
+    new ConfigError([
+      { origin: { kind: "file", file: shown, line: 1 }, key: "", found, expected: "a readable file of at most 1 MiB" },
+    ]);
   try {
     const stats = statSync(absolute);
     if (!stats.isFile()) throw refuse("something that is not a file");
@@ -111,22 +152,28 @@ function readText(absolute: string, shown: string): string {
   }
 }
 
-/** Where the key stands, or the nearest of its parents that the file has. */
-function offsetOf(document: Document, keys: KeyPath): number {
+/** Where the key stands; of an entry of a list, where its value begins. */
+function offsetOf(document: Document, keys: KeyPath): number | undefined {
   let node: unknown = document.contents;
   let offset = 0;
   for (const key of keys) {
+    if (isAlias(node)) node = node.resolve(document);
     if (isMap(node)) {
       const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key));
-      if (pair === undefined || !isScalar(pair.key)) return offset;
+      if (pair === undefined || !isScalar(pair.key)) return undefined;
       offset = pair.key.range?.[0] ?? offset;
       node = pair.value;
     } else if (isSeq(node)) {
       node = node.items[Number(key)];
-      offset = (node as { range?: readonly number[] | null } | undefined)?.range?.[0] ?? offset;
-    } else return offset;
+      if (!isNode(node)) return undefined;
+      offset = node.range?.[0] ?? offset;
+    } else return undefined;
   }
   return offset;
+}
+
+function mapDefined<From, To>(value: From | undefined, map: (value: From) => To): To | undefined {
+  return value === undefined ? undefined : map(value);
 }
 
 // ---- the environment -------------------------------------------------------------------------------------------------
@@ -152,7 +199,9 @@ function overlayVariables(value: PlainObject, env: Environment, schema: SchemaNo
 /** A whole mapping before its parts. */
 function variablesInOrder(env: Environment): readonly (readonly [string, string])[] {
   return Object.entries(env)
-    .filter((entry): entry is [string, string] => PREFIX.test(entry[0]) && !NOT_KEYS.test(entry[0]) && Boolean(entry[1]))
+    .filter(
+      (entry): entry is [string, string] => PREFIX.test(entry[0]) && !NOT_KEYS.test(entry[0]) && Boolean(entry[1]),
+    )
     .toSorted(([one], [other]) => one.split("__").length - other.split("__").length || (one < other ? -1 : 1));
 }
 
@@ -211,12 +260,4 @@ function readFlow(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-function variableOf(variables: ReadonlyMap<string, string>, keys: KeyPath): ConfigOrigin | undefined {
-  for (let length = keys.length; length > 0; length -= 1) {
-    const variable = variables.get(printKeys(keys.slice(0, length)));
-    if (variable !== undefined) return { kind: "variable", variable };
-  }
-  return undefined;
 }

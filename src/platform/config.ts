@@ -28,10 +28,10 @@ export interface Config {
   readonly databaseUrl?: string;
   /** The mailbox that mail without a sender of its own comes from. */
   readonly from: string;
-  /** `transactional` and `bulk` are always there. */
-  readonly lanes: readonly LaneSettings[];
-  /** `default` is always there. */
-  readonly outlets: readonly OutletConfig[];
+  /** By name; `transactional` and `bulk` are always there. */
+  readonly lanes: Readonly<Record<string, LaneSettings>>;
+  /** By name; `default` is always there. */
+  readonly outlets: Readonly<Record<string, OutletConfig>>;
   readonly noProgressAlarmMs: number;
   readonly rescueGraceMs: number;
   readonly leaseMs: number;
@@ -47,9 +47,9 @@ interface OutletLimits {
   readonly openPerDestinationMax: number;
 }
 
-export interface CaptureOutletConfig extends OutletLimits {
+interface CaptureOutletConfig extends OutletLimits {
   readonly type: "capture";
-  /** Absolute: where the mail is kept. */
+  /** Absolute: the Maildir that keeps the mail. */
   readonly dir: string;
 }
 
@@ -71,7 +71,7 @@ export interface SmtpOutletConfig extends OutletLimits {
   readonly returnPath: "keep";
 }
 
-export interface SmtpTimeoutsConfig {
+interface SmtpTimeoutsConfig {
   readonly connectMs: number;
   readonly bannerMs: number;
   readonly ehloMs: number;
@@ -177,9 +177,9 @@ const LANE_DEFAULTS: Readonly<Record<LanePriority, LaneDefaults>> = {
   },
 };
 
-function assembleLanes(given: Readonly<Record<string, LaneInput>>): readonly LaneSettings[] {
+function assembleLanes(given: Readonly<Record<string, LaneInput>>): Config["lanes"] {
   const lanes: Readonly<Record<string, LaneInput>> = { transactional: {}, bulk: {}, ...given };
-  return Object.entries(lanes).map(([name, input]) => assembleLane(name, input));
+  return Object.fromEntries(Object.entries(lanes).map(([name, input]) => [name, assembleLane(name, input)]));
 }
 
 function assembleLane(name: string, input: LaneInput): LaneSettings {
@@ -221,13 +221,15 @@ const DEFAULT_OUTLET = "default";
 const OPEN_MAX = 40;
 const CONNECTIONS_MAX = 20;
 
+type OutletInput = NonNullable<ConfigInput["outlets"]>[string];
+
 function assembleOutlets(
-  given: NonNullable<ConfigInput["outlets"]>,
+  given: Readonly<Record<string, OutletInput>>,
   dataDir: string,
   surroundings: Surroundings,
-): readonly OutletConfig[] {
+): Config["outlets"] {
   const outlets: typeof given = { [DEFAULT_OUTLET]: { type: "capture" }, ...given };
-  const assemble = (name: string, input: (typeof given)[string]): OutletConfig => {
+  const assemble = (name: string, input: OutletInput): OutletConfig => {
     switch (input.type) {
       case "capture": {
         const dir = path.join(dataDir, "capture", name);
@@ -237,10 +239,14 @@ function assembleOutlets(
         return assembleSmtpOutlet(name, input, surroundings);
     }
   };
-  return Object.entries(outlets).map(([name, input]) => assemble(name, input));
+  return Object.fromEntries(Object.entries(outlets).map(([name, input]) => [name, assemble(name, input)]));
 }
 
-function assembleSmtpOutlet(name: string, input: SmtpOutletInput, { hostname, fileTexts }: Surroundings): SmtpOutletConfig {
+function assembleSmtpOutlet(
+  name: string,
+  input: SmtpOutletInput,
+  { hostname, fileTexts }: Surroundings,
+): SmtpOutletConfig {
   const openMax = input.max_open ?? OPEN_MAX;
   const isImplicit = input.tls === "implicit";
   const password = input.auth?.password ?? fileTexts.get(`outlets.${name}.auth.password_file`);

@@ -45,14 +45,36 @@ test("durations are read with any usual unit, spaced or not, and in parts", () =
 });
 
 test("what is not clearly a duration is refused, with an example of one", () => {
-  const texts = ["", "3", "days", "3 fortnights", "1 month", "-1 s", "1,5 h", "1..5 s", "3 days and more", "1e3 s", "٣ s"];
+  const texts = [
+    "",
+    "3",
+    "days",
+    "3 fortnights",
+    "1 month",
+    "-1 s",
+    "1,5 h",
+    "1..5 s",
+    "3 days and more",
+    "1e3 s",
+    "٣ s",
+  ];
   refuseAll(parseDuration, [...texts, `${" ".repeat(QUANTITY_CHARS_MAX)}1 s`], /a duration such as "15 s"/);
   refuseAll(parseDuration, ["0.0001 s", "9007199254740993 days"], /whole milliseconds/);
 });
 
 test("rates become a number per second", () => {
-  readAll(parseRate, { "100/s": 100, "10,000/hr": 10_000 / 3600, "30 per minute": 0.5, "86,400 / day": 1, "0.5/s": 0.5 });
-  refuseAll(parseRate, ["", "100", "100/", "/s", "100/fortnight", "fast", "10,00/hr", "1 s"], /a rate such as "100\/s"/);
+  readAll(parseRate, {
+    "100/s": 100,
+    "10,000/hr": 10_000 / 3600,
+    "30 per minute": 0.5,
+    "86,400 / day": 1,
+    "0.5/s": 0.5,
+  });
+  refuseAll(
+    parseRate,
+    ["", "100", "100/", "/s", "100/fortnight", "fast", "10,00/hr", "1 s"],
+    /a rate such as "100\/s"/,
+  );
 });
 
 test("sizes know thousands from 1,024s", () => {
@@ -80,5 +102,11 @@ test("quantities are printed as people write them", () => {
     "0.0000864/day",
     "unlimited",
   ]);
-  assert.deepEqual([0, 999, 1500, 10_000_000, 10_485_760].map(printSize), ["0 B", "999 B", "1,500 B", "10 MB", "10 MiB"]);
+  assert.deepEqual([0, 999, 1500, 10_000_000, 10_485_760].map(printSize), [
+    "0 B",
+    "999 B",
+    "1,500 B",
+    "10 MB",
+    "10 MiB",
+  ]);
 });

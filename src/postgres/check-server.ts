@@ -4,11 +4,7 @@
 import type { ClientBase } from "pg";
 import { type ServerSettings, readServerSettings } from "./server-store.ts";
 
-export type ServerRefusal =
-  | "server_too_old"
-  | "server_in_recovery"
-  | "server_fsync_off"
-  | "server_full_page_writes_off";
+type ServerRefusal = "server_too_old" | "server_in_recovery" | "server_fsync_off" | "server_full_page_writes_off";
 
 export class ServerRefused extends Error {
   readonly code: ServerRefusal;

@@ -22,7 +22,7 @@ export interface Database {
   stop(): Promise<void>;
 }
 
-export interface ConnectOptions {
+interface ConnectOptions {
   readonly databaseUrl?: string | undefined;
   readonly dataDir: string;
   readonly log: Log;
@@ -31,14 +31,14 @@ export interface ConnectOptions {
   readonly connectionsMax?: number;
 }
 
-export interface OpenOptions extends ConnectOptions {
+interface OpenOptions extends ConnectOptions {
   /** For the embedded server only. */
   readonly env?: Readonly<Record<string, string>>;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** A client whose query takes longer is destroyed: the server, or the way to it, is frozen. Not statement_timeout. */
-export const QUERY_MS_MAX = 60_000;
+const QUERY_MS_MAX = 60_000;
 const CONNECT_MS_MAX = 10_000;
 /** A peer that vanished without a word is noticed by the kernel even while no query runs. */
 const KEEPALIVE_AFTER_MS = 10_000;
@@ -71,7 +71,7 @@ export async function connectDatabase(options: ConnectOptions): Promise<Database
   );
 }
 
-export interface PoolLimits {
+interface PoolLimits {
   readonly connectionsMax?: number;
   readonly closeMsMax?: number;
 }
@@ -129,7 +129,7 @@ const SESSION: pg.ClientConfig = {
   types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },
 };
 
-export function urlConfig(databaseUrl: string): pg.ClientConfig {
+function urlConfig(databaseUrl: string): pg.ClientConfig {
   return { ...SESSION, connectionString: databaseUrl };
 }
 
@@ -188,7 +188,7 @@ const DATE = 1082;
 const TEXT_ARRAY: number = 1009;
 
 function typeParser(oid: number, format?: "text" | "binary"): (value: string) => unknown {
-  if (format === "binary") return pg.types.getTypeParser(oid, "binary") as unknown as (value: string) => unknown;
+  if (format === "binary") return pg.types.getTypeParser(oid, "binary");
   if (oid === INT8) return parseSafeInteger;
   if (oid === INT8_ARRAY) return parseSafeIntegers;
   // A calendar day has no time zone: as a Date it would become another day west of Greenwich.

@@ -25,7 +25,7 @@ import { join, resolve, sep } from "node:path";
 import type { Log } from "../platform/log.ts";
 import { PostgresRefused } from "./refused.ts";
 
-export interface ServerUser {
+interface ServerUser {
   readonly uid: number;
   readonly gid: number;
 }

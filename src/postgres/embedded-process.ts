@@ -4,22 +4,31 @@
 // only when it answers. Nothing here starts or stops anything.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, linkSync, mkdtempSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import type { EmbeddedPlace } from "./embedded-place.ts";
 import { SOCKET_PORT } from "./embedded-place.ts";
-import { createDatabaseOnce, readServerIdentity } from "./server-store.ts";
+import { readDataDirectory } from "./server-store.ts";
 
-/** Superuser of the embedded server, and the database in it. */
+/** Superuser of the embedded server, and the database in it: the one that initdb makes, since another costs 0.4 s. */
 export const EMBEDDED_USER = "postlane";
-export const EMBEDDED_DATABASE = "postlane";
+export const EMBEDDED_DATABASE = "postgres";
 
 /** A server on a local socket that does not answer within this is frozen, not slow: its answer costs under 1 ms. */
 const PROBE_MS_MAX = 2_000;
 
 /** `postmaster.pid`, by its lines (miscadmin.h, LOCK_FILE_LINE_…). */
-export interface PidFile {
+interface PidFile {
   readonly pid: number;
   readonly socketDir: string;
   readonly isReady: boolean;
@@ -40,18 +49,17 @@ export function parsePidFile(text: string): PidFile | undefined {
   return { pid, socketDir: lines[4]?.trim() ?? "", isReady: /^(?:ready|standby)/.test(lines[7] ?? "") };
 }
 
-export type Sighting =
+type Sighting =
   | { readonly kind: "ready"; readonly pid: number; readonly socketDir: string }
   /** Its process is alive, but takes no sessions now: it recovers, shuts down, or is frozen. */
   | { readonly kind: "busy"; readonly pid: number }
   | { readonly kind: "absent" };
 
-/** `createDatabase`: makes our database in the server if a start was killed before it could. */
-export async function sightServer(place: EmbeddedPlace, createDatabase: boolean): Promise<Sighting> {
+export async function sightServer(place: EmbeddedPlace): Promise<Sighting> {
   const file = readPidFile(place.data);
   if (file === undefined) return { kind: "absent" };
   const { pid, socketDir } = file;
-  if (socketDir !== "" && (await answers(place, socketDir, createDatabase))) return { kind: "ready", pid, socketDir };
+  if (socketDir !== "" && (await answers(place, socketDir))) return { kind: "ready", pid, socketDir };
   return isPostmaster(pid, place.data) ? { kind: "busy", pid } : { kind: "absent" };
 }
 
@@ -81,7 +89,8 @@ export function dropPidFileOfAnother(data: string): boolean {
     renameSync(join(data, "postmaster.pid"), aside);
     const taken = parsePidFile(readFileSync(aside, "utf8"));
     // A server that started in between gets its file back.
-    if (taken?.pid !== file.pid && !existsSync(join(data, "postmaster.pid"))) linkSync(aside, join(data, "postmaster.pid"));
+    if (taken?.pid !== file.pid && !existsSync(join(data, "postmaster.pid")))
+      linkSync(aside, join(data, "postmaster.pid"));
     return taken?.pid === file.pid;
   } catch {
     return false;
@@ -100,12 +109,12 @@ function isAlive(pid: number): boolean {
 }
 
 /** It answers, and it is the server of this data directory and not of another behind a copied pid file. */
-async function answers(place: EmbeddedPlace, socketDir: string, createDatabase: boolean): Promise<boolean> {
+async function answers(place: EmbeddedPlace, socketDir: string): Promise<boolean> {
   const client = new pg.Client({
     host: socketDir,
     port: SOCKET_PORT,
     user: EMBEDDED_USER,
-    database: "postgres",
+    database: EMBEDDED_DATABASE,
     ssl: false,
     application_name: "postlane start",
     connectionTimeoutMillis: PROBE_MS_MAX,
@@ -114,11 +123,7 @@ async function answers(place: EmbeddedPlace, socketDir: string, createDatabase: 
   client.on("error", () => {}); // What ends the session also ends the query, or the next probe finds out.
   try {
     await client.connect();
-    const { dataDirectory, hasDatabase } = await readServerIdentity(client, EMBEDDED_DATABASE);
-    if (realpathSync(dataDirectory) !== realpathSync(place.data)) return false;
-    if (hasDatabase || !createDatabase) return hasDatabase;
-    await createDatabaseOnce(client, EMBEDDED_DATABASE);
-    return true;
+    return realpathSync(await readDataDirectory(client)) === realpathSync(place.data);
   } catch {
     return false;
   } finally {

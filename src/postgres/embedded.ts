@@ -50,7 +50,7 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
-export interface EmbeddedOptions {
+interface EmbeddedOptions {
   readonly dataDir: string;
   readonly log: Log;
   /** Added to the server's otherwise empty environment. */
@@ -98,7 +98,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
 export async function findEmbedded(dataDir: string): Promise<EmbeddedServer | undefined> {
   const place = findPlace(dataDir);
   if (place === undefined) return undefined;
-  const sighting = await sightServer(place, false);
+  const sighting = await sightServer(place);
   if (sighting.kind !== "ready") return undefined;
   return serverAt(place, { ...sighting, wasFound: true, isGone: () => !isPostmaster(sighting.pid, place.data) });
 }
@@ -107,7 +107,7 @@ export async function findEmbedded(dataDir: string): Promise<EmbeddedServer | un
 export async function removeEmbedded(dataDir: string): Promise<void> {
   const place = findPlace(dataDir);
   if (place === undefined) return;
-  const sighting = await sightServer(place, false);
+  const sighting = await sightServer(place);
   if (sighting.kind !== "absent") {
     const { pid } = sighting;
     const socketDir = readPidFile(place.data)?.socketDir ?? "";
@@ -139,7 +139,7 @@ async function waitForRunning(place: EmbeddedPlace, deadline: number, log: Log):
   const noticeAt = systemClock.monotonicMs() + START_MS_USUAL;
   let isNoticed = false;
   for (;;) {
-    const sighting = await sightServer(place, true);
+    const sighting = await sightServer(place);
     if (sighting.kind === "absent") return undefined;
     if (sighting.kind === "ready") {
       log.info("postgres.found", { server_pid: sighting.pid });
@@ -188,12 +188,10 @@ async function createClusterOnce(place: EmbeddedPlace, binaries: Binaries, log: 
 }
 
 async function initdb(place: EmbeddedPlace, { binFolder }: Binaries, data: string): Promise<void> {
+  const options = `--username=${EMBEDDED_USER} --encoding=UTF8 --locale-provider=libc --locale=C --data-checksums`;
   const child = spawn(
     join(binFolder, "initdb"),
-    [
-      ...["-D", data, "-U", EMBEDDED_USER, "--encoding=UTF8", "--locale-provider=libc", "--locale=C"],
-      ...["--data-checksums", "--auth-local=trust", "--auth-host=reject"],
-    ],
+    [`--pgdata=${data}`, "--auth-local=trust", "--auth-host=reject", ...options.split(" ")],
     { ...spawnOptions(place), stdio: ["ignore", "ignore", "pipe"] },
   );
   const said = listen(child);
@@ -285,7 +283,7 @@ async function untilReady(
   while (!isGone()) {
     const file = readPidFile(place.data);
     if (file?.pid === child.pid && file?.isReady === true) {
-      if ((await sightServer(place, true)).kind === "ready") return;
+      if ((await sightServer(place)).kind === "ready") return;
     }
     if (systemClock.monotonicMs() > deadline) throw doesNotAnswer(child.pid!);
     await sleep(POLL_MS);
@@ -365,12 +363,7 @@ function serverAt(place: EmbeddedPlace, { pid, socketDir, wasFound, isGone }: Ru
   };
 }
 
-async function stopServer(
-  place: EmbeddedPlace,
-  pid: number,
-  socketDir: string,
-  isGone: () => boolean,
-): Promise<void> {
+async function stopServer(place: EmbeddedPlace, pid: number, socketDir: string, isGone: () => boolean): Promise<void> {
   const isStopped =
     (await endBy("SIGINT", pid, isGone, STOP_FAST_MS_MAX)) ||
     (await endBy("SIGQUIT", pid, isGone, STOP_IMMEDIATE_MS_MAX));

@@ -15,11 +15,7 @@ import {
   unlockMigrations,
 } from "./migration-store.ts";
 
-export type SchemaRefusal =
-  | "schema_newer"
-  | "schema_migration_changed"
-  | "schema_not_permitted"
-  | "schema_migration_failed";
+type SchemaRefusal = "schema_newer" | "schema_migration_changed" | "schema_not_permitted" | "schema_migration_failed";
 
 export class SchemaRefused extends Error {
   readonly code: SchemaRefusal;
@@ -31,7 +27,7 @@ export class SchemaRefused extends Error {
   }
 }
 
-export interface Migration {
+interface Migration {
   readonly version: number;
   readonly name: string;
   readonly sql: string;

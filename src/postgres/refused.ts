@@ -1,6 +1,6 @@
 // What PostgreSQL we refuse to run on, or cannot: each with a stable code and a message that says what to do.
 
-export type PostgresRefusal =
+type PostgresRefusal =
   | "embedded_missing"
   | "embedded_major_version"
   | "embedded_not_a_cluster"

@@ -1,14 +1,11 @@
 // Questions to the server itself, before and beside any table of ours. Each runs on any PostgreSQL from 15 on, except
 // the check, which must also run on older ones in order to refuse them.
 
-import type { ClientBase, QueryConfig } from "pg";
-import pg from "pg";
+import type { ClientBase } from "pg";
 import { rowsOf, statement } from "./statement.ts";
 
 /** Tells `checkServer` what the server would have given a session that had not asked for anything. */
 const SERVER_SYNCHRONOUS_COMMIT = "postlane.server_synchronous_commit";
-
-const CREATE_DATABASE_MS_MAX = 60_000;
 
 export interface ServerSettings {
   readonly versionNumber: number;
@@ -19,15 +16,9 @@ export interface ServerSettings {
   readonly synchronousCommit: string;
 }
 
-interface ServerIdentity {
-  readonly dataDirectory: string;
-  readonly hasDatabase: boolean;
-}
-
-const serverIdentity = statement<ServerIdentity>(
-  "server_identity",
-  `SELECT current_setting('data_directory') AS "dataDirectory",
-          EXISTS (SELECT FROM pg_database WHERE datname = $1) AS "hasDatabase"`,
+const dataDirectory = statement<{ readonly setting: string }>(
+  "data_directory",
+  "SELECT current_setting('data_directory') AS setting",
 );
 
 const serverSettings = statement<ServerSettings>(
@@ -46,9 +37,9 @@ const synchronousCommit = statement<{ readonly setting: string }>(
   "SELECT current_setting('synchronous_commit') AS setting",
 );
 
-export async function readServerIdentity(client: ClientBase, database: string): Promise<ServerIdentity> {
-  const [identity] = await rowsOf(client, serverIdentity, [database]);
-  return identity!;
+export async function readDataDirectory(client: ClientBase): Promise<string> {
+  const [row] = await rowsOf(client, dataDirectory);
+  return row!.setting;
 }
 
 export async function readServerSettings(client: ClientBase): Promise<ServerSettings> {
@@ -59,20 +50,6 @@ export async function readServerSettings(client: ClientBase): Promise<ServerSett
 export async function readSynchronousCommit(client: ClientBase): Promise<string> {
   const [row] = await rowsOf(client, synchronousCommit);
   return row!.setting;
-}
-
-/** Two may try at once: the loser hears that it exists (42P04), or that the catalogue has the name already (23505). */
-export async function createDatabaseOnce(client: ClientBase, name: string): Promise<void> {
-  // It copies a template and syncs it: on a slow disk longer than a session of the start may wait for an answer.
-  const creation: QueryConfig & { readonly query_timeout: number } = {
-    text: `CREATE DATABASE ${pg.escapeIdentifier(name)}`,
-    query_timeout: CREATE_DATABASE_MS_MAX,
-  };
-  try {
-    await client.query(creation);
-  } catch (error) {
-    if (!(error instanceof pg.DatabaseError) || !["42P04", "23505"].includes(error.code ?? "")) throw error;
-  }
 }
 
 /** The startup options of every session of ours, as `-c name=value`; values hold no blanks. */

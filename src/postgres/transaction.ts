@@ -68,7 +68,9 @@ async function commit(client: pg.PoolClient): Promise<void> {
   if (command === "COMMIT") return;
   // The server answers ROLLBACK, without an error, to the COMMIT of a transaction in which a statement had failed.
   client.release();
-  throw new Error("The transaction was rolled back: one of its statements had failed, and the error was not passed on.");
+  throw new Error(
+    "The transaction was rolled back: one of its statements had failed, and the error was not passed on.",
+  );
 }
 
 /** Deferred constraints (class 23) and serialization failures (class 40, but 40003) are raised before the commit record. */

@@ -19,6 +19,7 @@ import { processStartOf, readBootId } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase, type Database } from "../postgres/database.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
+import { planForTheQueue } from "../queue/session-store.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase } from "./give-way.ts";
 import { laneIdOf, rescueContextOf } from "./lanes.ts";
@@ -47,6 +48,9 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     role: `dispatcher ${laneName}`,
     connectionsMax: CONNECTIONS_MAX,
   });
+  database.pool.on("connect", (client) => {
+    planForTheQueue(client).catch((error: unknown) => log.warn("database.plan_settings_failed", { error: String(error) }));
+  });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   try {
     const end = await serveLane(config, lane, database, log);
@@ -74,7 +78,7 @@ async function serveLane(config: Config, lane: LaneSettings, database: Database,
   const dispatcher = createDispatcher(
     { lane, leaseId, leaseMs: config.leaseMs, leaseAskedAtMs, outlets: limitsOf(config, lane) },
     {
-      queue: createDatabaseQueue({ pool, laneId, leaseId, leaseMs: config.leaseMs, prepare: composer.prepare }),
+      queue: createDatabaseQueue({ pool, laneId, leaseId, leaseMs: config.leaseMs, clock: systemClock, prepare: composer.prepare }),
       journal,
       openOutlet: outletOpener(config, log),
       compose: composer.compose,

@@ -21,7 +21,7 @@ import { systemRandom } from "../platform/random.ts";
 const BULK_SHARE = 0.75;
 
 export function outletOpener(config: Config, log: Log): (name: string, driver: OutletDriver) => Outlet {
-  const ports = { clock: systemClock, random: systemRandom, log, connect, startTls };
+  const ports = { clock: systemClock, random: systemRandom, log, connect: connectSocket, startTls: startTlsOn };
   return (name, driver) => {
     const outlet = outletOf(config, name);
     switch (outlet.type) {
@@ -53,10 +53,10 @@ function outletOf(config: Config, name: string): OutletConfig {
   return outlet;
 }
 
-function connect(host: string, port: number): Duplex {
+export function connectSocket(host: string, port: number): Duplex {
   return net.connect({ host, port });
 }
 
-function startTls(socket: Duplex, options: TlsOptions): Duplex {
+export function startTlsOn(socket: Duplex, options: TlsOptions): Duplex {
   return tls.connect({ ...options, socket });
 }

@@ -40,7 +40,10 @@ test("a printed duration is read back to the millisecond", () => {
 });
 
 test("a printed size is read back to the byte", () => {
-  const sizes = fc.oneof(fc.maxSafeNat(), fc.integer({ min: 0, max: 5000 }).map((mebibytes) => mebibytes * 2 ** 20));
+  const sizes = fc.oneof(
+    fc.maxSafeNat(),
+    fc.integer({ min: 0, max: 5000 }).map((mebibytes) => mebibytes * 2 ** 20),
+  );
   fc.assert(
     fc.property(sizes, (bytes) => {
       assert.deepEqual(parseSize(printSize(bytes)), { kind: "quantity", value: bytes });

@@ -67,20 +67,22 @@ test("embedded: one process opens it, a child connects, and stop ends the server
   await assert.rejects(connectDatabase({ dataDir, log }), { code: "database_not_running" });
 });
 
-test("a database out of reach is told without the password", async (t) => {
+test("a database out of reach is told without the password", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
   server.close();
   await once(server, "close");
   const databaseUrl = `postgres://site:geheim@127.0.0.1:${port}/site`;
-  await assert.rejects(openDatabase({ databaseUrl, dataDir: "/nonexistent", log }), (error: Error & { code?: string }) => {
-    assert.equal(error.code, "database_unreachable");
-    assert.match(error.message, /ECONNREFUSED/);
-    assert.doesNotMatch(error.message, /geheim/);
-    return true;
-  });
-  t.diagnostic("nothing listens on the port that was just freed");
+  await assert.rejects(
+    openDatabase({ databaseUrl, dataDir: "/nonexistent", log }),
+    (error: Error & { code?: string }) => {
+      assert.equal(error.code, "database_unreachable");
+      assert.match(error.message, /ECONNREFUSED/);
+      assert.doesNotMatch(error.message, /geheim/);
+      return true;
+    },
+  );
 });
 
 test("close is bounded: a query under way is cut off", async (t) => {

@@ -49,7 +49,10 @@ test("of four that migrate at once one does the work", async (t) => {
   const to = (await readMigrations(OWN)).length;
   const clients = await Promise.all([1, 2, 3, 4].map(() => connected(t, clientConfig)));
   const results = await Promise.all(clients.map((client) => migrate(client)));
-  assert.deepEqual(results.map(({ from }) => from).sort(), [0, to, to, to]);
+  assert.deepEqual(
+    results.map(({ from }) => from).sort((a, b) => a - b),
+    [0, to, to, to],
+  );
 });
 
 test("a schema newer than ours is refused", async (t) => {
@@ -96,5 +99,8 @@ test("a user that may not create a schema is told what the owner must do", async
     return true;
   });
   await client.query("CREATE SCHEMA postlane AUTHORIZATION guest");
-  assert.deepEqual(await migrate(guest, await folderWith(t, { "0001_a.sql": "CREATE TABLE a ()" })), { from: 0, to: 1 });
+  assert.deepEqual(await migrate(guest, await folderWith(t, { "0001_a.sql": "CREATE TABLE a ()" })), {
+    from: 0,
+    to: 1,
+  });
 });

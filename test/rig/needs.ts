@@ -14,7 +14,7 @@ const PROGRAMS = {
   "smtp-sink": { debianPackage: "postfix", paths: ["/usr/sbin/smtp-sink"] },
 } as const;
 
-export type Need = keyof typeof PROGRAMS;
+type Need = keyof typeof PROGRAMS;
 
 export function needs(t: TestContext, what: Need): boolean {
   const { debianPackage, paths } = PROGRAMS[what];

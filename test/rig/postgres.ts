@@ -1,5 +1,5 @@
 // A real PostgreSQL for integration tests: one private server per test file (process), started at the first need, and
-// in it a fresh migrated database for each test, cloned from a template. With POSTLANE_TEST_DATABASE=debian15 it is
+// in it a fresh migrated database for each test, cloned from the one that is migrated once. With POSTLANE_TEST_DATABASE=debian15 it is
 // Debian's PostgreSQL 15 instead of the embedded one. Runs with fsync on, like everything else. Leaves nothing behind:
 // the server ends with the file's tests, or with the process; what a SIGKILL left, the next run removes.
 
@@ -26,13 +26,15 @@ export interface TestDatabase {
 interface SharedServer {
   readonly root: string;
   readonly server: EmbeddedServer;
-  /** On the maintenance database: creates and drops the others. */
+  /** Creates the others; on `template1`, since a database is cloned only while nobody is connected to it. */
   readonly admin: pg.Pool;
   created: number;
 }
 
-const TEMPLATE = "postlane_template";
+/** Migrated once, cloned for each test. */
+const TEMPLATE = "postgres";
 const ROOT_PREFIX = "postlane-test-";
+const CLOSE_MS_MAX = 100;
 
 let shared: Promise<SharedServer> | undefined;
 
@@ -41,13 +43,16 @@ export async function testDatabase(t: TestContext): Promise<TestDatabase> {
   const rig = await shared;
   rig.created += 1;
   const name = `test_${rig.created}`;
-  await rig.admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  // Copying files beats logging their pages (measured: 0.26 s against 0.48 s).
+  await rig.admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE} STRATEGY file_copy`);
   const clientConfig = configFor(rig.server, name);
-  const { pool, close } = createPool(clientConfig, silentLog);
+  // Hooks run in the order of their registration: a client that the test gives back later must not hold this one up.
+  const { pool, close } = createPool(clientConfig, silentLog, { closeMsMax: CLOSE_MS_MAX });
   const dataDir = mkdtempSync(join(rig.root, "data-"));
   t.after(async () => {
     await close();
-    await rig.admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    // Sessions that the test forgot end here. The database itself goes with the server: DROP costs a checkpoint.
+    await rig.admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [name]);
     rmSync(dataDir, { recursive: true, force: true });
   });
   return { pool, clientConfig, databaseUrl: databaseUrlOf(rig.server, name), dataDir };
@@ -76,9 +81,8 @@ async function startShared(): Promise<SharedServer> {
     ...(isDebian ? { binaries: DEBIAN_15 } : {}),
   });
   removeAtExit(root, server.pid);
-  const admin = createPool({ ...configFor(server, "postgres") }, silentLog, { connectionsMax: 4 }).pool;
-  await admin.query(`CREATE DATABASE ${TEMPLATE}`);
   await migrateTemplate(server);
+  const admin = createPool(configFor(server, "template1"), silentLog, { connectionsMax: 4 }).pool;
   return { root, server, admin, created: 0 };
 }
 

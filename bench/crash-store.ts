@@ -1,0 +1,92 @@
+// The SQL of demo and crash runs: submissions as a site writes them, and at the end what the books say of each message.
+
+import type pg from "pg";
+
+export interface SiteEmail {
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly lane?: string;
+}
+
+/** One transaction of its own; resolves after its COMMIT. */
+export async function enqueueOne(client: pg.Client, email: SiteEmail): Promise<void> {
+  await client.query({
+    name: "enqueue_one",
+    text: "SELECT postlane.enqueue($1::jsonb)",
+    values: [JSON.stringify(email)],
+  });
+}
+
+export async function enqueueMany(client: pg.Client, emails: readonly SiteEmail[]): Promise<void> {
+  await client.query({
+    name: "enqueue_many",
+    text: "SELECT count(*) FROM postlane.enqueue_many($1::jsonb)",
+    values: [JSON.stringify(emails)],
+  });
+}
+
+/** Where one message stands, by the tables that say so. */
+export interface BookEntry {
+  readonly id: number;
+  readonly recipient: string;
+  readonly lane: string;
+  readonly acceptedAtMs: number;
+  /** The state of its row in the queue; null: it waits no longer. */
+  readonly waiting: string | null;
+  /** Settled states in its story, the oldest first. */
+  readonly settled: readonly string[];
+}
+
+const ENTRIES_AT_ONCE = 20_000;
+
+export async function* readBooks(client: pg.Client): AsyncGenerator<BookEntry> {
+  for (let after = 0; ; ) {
+    const { rows } = await client.query({ name: "read_books", text: READ_BOOKS, values: [after, ENTRIES_AT_ONCE] });
+    const entries = rows as readonly BookEntry[];
+    yield* entries.map((entry) => ({ ...entry, id: Number(entry.id) }));
+    if (entries.length < ENTRIES_AT_ONCE) return;
+    after = Number(entries.at(-1)!.id);
+  }
+}
+
+const READ_BOOKS = `
+  SELECT m.id, m.recipient, lane.name AS lane, (extract(epoch FROM m.accepted_at) * 1000)::float8 AS "acceptedAtMs",
+    q.state AS waiting,
+    ARRAY(SELECT e.kind FROM postlane.event AS e WHERE e.message_id = m.id
+      AND e.kind IN ('sent', 'delivered', 'bounced', 'expired', 'canceled', 'suppressed') ORDER BY e.at) AS settled
+  FROM (SELECT * FROM postlane.message WHERE id > $1 ORDER BY id LIMIT $2) AS m
+  JOIN postlane.lane ON lane.id = m.lane_id
+  LEFT JOIN postlane.queue AS q ON q.message_id = m.id
+  ORDER BY m.id`;
+
+export interface QueueDepth {
+  /** May still go out: everything but unknown and held. */
+  readonly moving: number;
+  readonly claimed: number;
+  readonly unknown: number;
+}
+
+export async function readDepth(client: pg.Client): Promise<QueueDepth> {
+  const { rows } = await client.query(`
+    SELECT count(*) FILTER (WHERE state NOT IN ('unknown', 'held'))::float8 AS moving,
+      count(lease_id)::float8 AS claimed, count(*) FILTER (WHERE state = 'unknown')::float8 AS unknown
+    FROM postlane.queue`);
+  return rows[0] as QueueDepth;
+}
+
+/** The balance sheet over all lanes, campaigns and days. */
+export async function readBalance(client: pg.Client): Promise<Readonly<Record<string, number>>> {
+  const { rows } = await client.query("SELECT state, sum(n)::float8 AS n FROM postlane.balance_sheet GROUP BY state");
+  return Object.fromEntries((rows as { state: string; n: number }[]).map(({ state, n }) => [state, n]));
+}
+
+/** The story of one message in a line, for a report that accuses. */
+export async function readStory(client: pg.Client, messageId: number): Promise<string> {
+  const { rows } = await client.query(
+    `SELECT to_char(at, 'HH24:MI:SS.MS') || ' attempt ' || attempt || ' ' || kind || coalesce(' ' || reply, '') AS told
+     FROM postlane.event WHERE message_id = $1 ORDER BY at`,
+    [messageId],
+  );
+  return (rows as { told: string }[]).map(({ told }) => told).join("; ");
+}

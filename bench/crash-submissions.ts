@@ -1,0 +1,98 @@
+// The site of a crash run: it submits to both lanes without a pause, single transactions to one and batches to the
+// other, and remembers what was acknowledged. Every recipient is written to once, so that a recipient names its
+// message. While the database is down it tries again and again, as a site's users would.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SiteKnowledge } from "./crash-check.ts";
+import { enqueueMany, enqueueOne, type SiteEmail } from "./crash-store.ts";
+import { openSiteDatabase, type SiteDatabase } from "./site-database.ts";
+
+export type Lane = "transactional" | "bulk";
+
+export interface Submissions {
+  readonly site: ReadonlyMap<string, SiteKnowledge>;
+  /** When the submission to this recipient was begun. */
+  begunAtMs(recipient: string): number | undefined;
+  laneOf(recipient: string): Lane;
+  /** Ends after the calls that are under way. */
+  stop(): Promise<void>;
+}
+
+export interface SubmissionRates {
+  readonly transactionalPerS: number;
+  readonly bulkPerS: number;
+}
+
+const BATCHES_PER_S = 10;
+const DESTINATIONS = 200;
+const AGAIN_MS = 20;
+/** About a kilobyte, so that a message is more than one packet's worth with its headers. */
+const TEXT = "This message was sent by a crash run, to see whether it arrives once.\n".repeat(14);
+
+export function startSubmissions(dataDir: string, rates: SubmissionRates): Submissions {
+  const site = new Map<string, SiteKnowledge>();
+  const begunAt = new Map<string, number>();
+  let isStopped = false;
+  let count = 0;
+
+  const nextEmail = (lane: Lane): SiteEmail => {
+    const number = ++count;
+    const to = `${lane[0]}${number}@d${number % DESTINATIONS}.crash.example`;
+    return { to, subject: `Message ${number}`, text: TEXT, lane };
+  };
+  const submit = async (
+    database: SiteDatabase,
+    emails: readonly SiteEmail[],
+    work: Parameters<SiteDatabase["call"]>[0],
+  ): Promise<void> => {
+    const nowMs = wallMs();
+    for (const { to } of emails) begunAt.set(to, nowMs);
+    const call = await database.call(work);
+    switch (call.kind) {
+      case "committed":
+        for (const { to } of emails) site.set(to, "acknowledged");
+        return;
+      case "ambiguous":
+        for (const { to } of emails) site.set(to, "ambiguous");
+        return;
+      case "not_sent":
+        for (const { to } of emails) begunAt.delete(to);
+        await sleep(AGAIN_MS);
+    }
+  };
+  const keepSubmitting = async (pauseMs: number, once: (database: SiteDatabase) => Promise<void>): Promise<void> => {
+    const database = openSiteDatabase(dataDir);
+    let dueAt = performance.now();
+    while (!isStopped) {
+      await once(database);
+      dueAt = Math.max(dueAt + pauseMs, performance.now() - pauseMs);
+      await sleep(Math.max(0, dueAt - performance.now()));
+    }
+    await database.close();
+  };
+
+  const loops = Promise.all([
+    keepSubmitting(1000 / rates.transactionalPerS, async (database) => {
+      const email = nextEmail("transactional");
+      await submit(database, [email], (client) => enqueueOne(client, email));
+    }),
+    keepSubmitting(1000 / BATCHES_PER_S, async (database) => {
+      const emails = Array.from({ length: rates.bulkPerS / BATCHES_PER_S }, () => nextEmail("bulk"));
+      await submit(database, emails, (client) => enqueueMany(client, emails));
+    }),
+  ]);
+  return {
+    site,
+    begunAtMs: (recipient) => begunAt.get(recipient),
+    laneOf: (recipient) => (recipient.startsWith("b") ? "bulk" : "transactional"),
+    async stop() {
+      isStopped = true;
+      await loops;
+    },
+  };
+}
+
+/** The clock of the ledger. */
+export function wallMs(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -1,0 +1,51 @@
+// Fills the queue straight by SQL with what an import would have made, a million rows in a few seconds.
+
+import type { Pool } from "pg";
+
+export interface Fill {
+  readonly campaign: string;
+  readonly status: "running" | "paused";
+  readonly rows: number;
+  readonly destinations: number;
+  /** Destinations below this number get a third of the rows. */
+  readonly largeDestinations?: number;
+}
+
+const TEMPLATE = {
+  from: "News <news@example.com>",
+  subject: "Hello {{ first_name }}",
+  text: `Hello {{ first_name }},\n\n${"The quick brown fox jumps over the lazy dog. ".repeat(16)}\n`,
+  html: `<html><body><h1>Hello {{ first_name }}</h1><p>${"The quick brown fox jumps over the lazy dog. ".repeat(18)}</p></body></html>`,
+};
+
+export async function fillQueue(pool: Pool, lane: string, fill: Fill): Promise<void> {
+  const { campaign, status, rows, destinations, largeDestinations = 0 } = fill;
+  const content = await pool.query("INSERT INTO postlane.content (body) VALUES ($1) RETURNING id", [JSON.stringify(TEMPLATE)]);
+  const made = await pool.query(
+    `INSERT INTO postlane.campaign (name, lane_id, content_id, status)
+     SELECT $1, id, $3, $4 FROM postlane.lane WHERE name = $2 RETURNING id, lane_id`,
+    [campaign, lane, content.rows[0].id, status],
+  );
+  const { id, lane_id } = made.rows[0];
+  const client = await pool.connect();
+  // One statement of this size takes longer than the sessions' own limit for a statement.
+  for (let from = 0; from < rows; from += 100_000) {
+    await client.query(
+      `WITH row AS (
+         INSERT INTO postlane.message (campaign_id, lane_id, content_id, recipient, data)
+         SELECT $1, $2, $3, 'user' || i || '@d' ||
+           CASE WHEN i % 3 = 0 AND $6 > 0 THEN i / 3 % greatest($6, 1) ELSE i::bigint * 7919 % $5 END || '.example.com',
+           json_build_object('first_name', 'Ann ' || i)
+         FROM generate_series($4::integer, $7::integer) AS i RETURNING id, recipient
+       )
+       INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
+       SELECT id, clock_timestamp(), $1, (now() AT TIME ZONE 'UTC')::date, $2, 'queued', postlane.destination_of(recipient) FROM row`,
+      [id, lane_id, content.rows[0].id, from, destinations, largeDestinations, Math.min(rows, from + 100_000) - 1],
+    );
+  }
+  await client.query(
+    "INSERT INTO postlane.balance_delta VALUES ($1, $2, (now() AT TIME ZONE 'UTC')::date, 'queued', $3)",
+    [lane_id, id, rows],
+  );
+  client.release();
+}

@@ -1,0 +1,63 @@
+// The site's own connection to the database, as a web application would have one: it knows `postlane.enqueue` and its
+// own transactions. When the server is killed under it, it learns no more than a site would: the call failed, and
+// whether its COMMIT happened is unknown. The next call connects again.
+
+import pg from "pg";
+import { findEmbedded } from "../src/postgres/embedded.ts";
+import { embeddedConfig } from "../src/postgres/database.ts";
+
+export type SiteCall<T> =
+  | { readonly kind: "committed"; readonly value: T }
+  /** Nothing was sent: there was no connection. */
+  | { readonly kind: "not_sent" }
+  /** The connection was lost, or the server went down, with the call under way. */
+  | { readonly kind: "ambiguous"; readonly error: string };
+
+export interface SiteDatabase {
+  call<T>(work: (client: pg.Client) => Promise<T>): Promise<SiteCall<T>>;
+  close(): Promise<void>;
+}
+
+export function openSiteDatabase(dataDir: string): SiteDatabase {
+  let client: pg.Client | undefined;
+  const drop = (): void => {
+    const dropped = client;
+    client = undefined;
+    dropped?.end(() => {});
+  };
+  return {
+    async call(work) {
+      client ??= await connect(dataDir);
+      if (client === undefined) return { kind: "not_sent" };
+      try {
+        return { kind: "committed", value: await work(client) };
+      } catch (error) {
+        drop();
+        if (isRefusal(error)) throw error;
+        return { kind: "ambiguous", error: error instanceof Error ? error.message : String(error) };
+      }
+    },
+    async close() {
+      await client?.end();
+      client = undefined;
+    },
+  };
+}
+
+/** What is wrong with the call itself, and not with the server's health: a mistake of the harness. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.severity === "ERROR" && /^(?:PL|42|22|23)/.test(error.code ?? "");
+}
+
+async function connect(dataDir: string): Promise<pg.Client | undefined> {
+  try {
+    const embedded = await findEmbedded(dataDir);
+    if (embedded === undefined) return undefined;
+    const client = new pg.Client({ ...embeddedConfig(embedded), application_name: "the site" });
+    client.on("error", () => {}); // The next call hears of it.
+    await client.connect();
+    return client;
+  } catch {
+    return undefined;
+  }
+}

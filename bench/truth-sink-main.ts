@@ -1,0 +1,5 @@
+// The process of the truth sink: `node truth-sink-main.js LEDGER`, started by startTruthSink with an IPC channel.
+
+import { serveTruthSink } from "./truth-sink.ts";
+
+serveTruthSink(process.argv[2]!);

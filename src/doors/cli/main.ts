@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+// The command `postlane`: reads the arguments, runs one command, says what went wrong in one sentence. Exit codes: 0 done,
+// 1 failed or refused, 2 called wrongly. What a command needs is loaded when it runs, so that --help is quick.
+
+import { CommanderError } from "commander";
+import { EXIT_DONE, EXIT_USAGE, explainFailure } from "./command-failure.ts";
+import { createProgram } from "./program.ts";
+
+// A reader that has seen enough (`postlane unknown list | head`) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT_DONE);
+  throw error;
+});
+
+process.exitCode = await runCommandLine(process.argv.slice(2));
+
+async function runCommandLine(args: readonly string[]): Promise<number> {
+  let exitCode = EXIT_DONE;
+  try {
+    const program = createProgram((code) => (exitCode = code));
+    await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Help and version are CommanderErrors with exit code 0; it has said what is wrong itself.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
+    return sayFailure(error, args.includes("--json"));
+  }
+}
+
+function sayFailure(error: unknown, isJson: boolean): number {
+  const { exitCode, code, message } = explainFailure(error);
+  if (isJson) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  else process.stderr.write(`postlane: ${message}\n`);
+  if (process.env["POSTLANE_DEBUG"] !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return exitCode;
+}

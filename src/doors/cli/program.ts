@@ -1,0 +1,348 @@
+// Every command with its options and an example, and nothing of what it does: that is loaded when it runs. `--help` and
+// docs/reference/cli.md are made from these definitions, and a test keeps the page in step.
+
+import { readFileSync } from "node:fs";
+import { Command, InvalidArgumentError } from "commander";
+import type { CampaignSendOptions, CampaignStatusOptions } from "./run-campaign.ts";
+import type { CapturedOptions } from "./run-captured.ts";
+import type { HoldOptions } from "./run-message.ts";
+import type { DispatcherOptions } from "./run-processes.ts";
+import type { SendOptions } from "./run-send.ts";
+import type { StatusOptions } from "./run-status.ts";
+import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
+import type { CommonOptions } from "./output.ts";
+
+/** Rows of a list that nobody asked more of. */
+const ROWS_DEFAULT = 20;
+
+type End = (exitCode: number) => void;
+
+export function createProgram(end: End): Command {
+  const program = new Command("postlane")
+    .description("The mail engine of a website: every message a row in PostgreSQL, handed over at the pace the relay can take.")
+    .version(readVersion(), "-V, --version", "Print the version.")
+    .helpOption("-h, --help", "Print this help.")
+    .helpCommand("help [command]", "Print the help of a command.")
+    .showHelpAfterError("(add --help for what there is)")
+    .exitOverride();
+  addProcesses(program, end);
+  addSend(program, end);
+  addCampaign(program, end);
+  addMessage(program, end);
+  addUnknown(program, end);
+  addLane(program, end);
+  addStatus(program, end);
+  addCaptured(program, end);
+  return withExamples(program, [
+    "postlane up                      # run everything, mail is kept on this machine at first",
+    "postlane send --to ann@example.com --subject Hello --text 'Hello Ann'",
+    "postlane status --watch          # see it go",
+  ]);
+}
+
+function addProcesses(program: Command, end: End): void {
+  leaf(
+    program,
+    "up",
+    "Run everything on this machine until it is told to stop: the database (embedded, unless DATABASE_URL names one), the front, and the dispatchers of every lane. What dies is started again. SIGTERM and Ctrl-C finish what is open first.",
+    ["postlane up", "postlane up --config /etc/postlane.yaml", "DATABASE_URL=postgresql://site@db/site postlane up"],
+  ).action(async (options: CommonOptions) => {
+    const { runUpCommand } = await import("./run-processes.ts");
+    end(await runUpCommand(options));
+  });
+  leaf(
+    program,
+    "dispatcher",
+    "Run one dispatcher of one lane against a database that runs already. `postlane up` does this by itself; alone it is for more machines or more dispatchers. Its log goes to standard error as JSON lines.",
+    ["postlane dispatcher --lane bulk"],
+  )
+    .requiredOption("--lane <name>", "The lane whose mail it hands over.")
+    .action(async (options: DispatcherOptions) => {
+      const { runDispatcherCommand } = await import("./run-processes.ts");
+      end(await runDispatcherCommand(options));
+    });
+  leaf(
+    program,
+    "front",
+    "Run the front alone against a database that runs already: upkeep, rescue of dead dispatchers, the alarm. `postlane up` does this by itself; one for each database is enough.",
+    ["postlane front"],
+  ).action(async (options: CommonOptions) => {
+    const { runFrontCommand } = await import("./run-processes.ts");
+    end(await runFrontCommand(options));
+  });
+}
+
+function addSend(program: Command, end: End): void {
+  leaf(
+    program,
+    "send",
+    "Queue one email. Prints its submission's id and the id of the message to each recipient, once they are durable in the database; `postlane up` hands them over.",
+    [
+      "postlane send --to ann@example.com --subject Hello --text 'Hello Ann'",
+      "postlane send --to ann@example.com --cc bob@example.com --subject Report --text - < report.txt",
+      "postlane send --to ann@example.com --subject Later --text Hi --at 2027-01-31T09:00:00Z --idempotency-key order-4711",
+    ],
+  )
+    .requiredOption("--to <mailbox>", 'A recipient, "ann@example.com" or "Ann <ann@example.com>"; may be repeated.', collect)
+    .requiredOption("--subject <text>", "The subject.")
+    .option("--text <text>", "The text; - reads it from standard input.")
+    .option("--html <html>", "The HTML; - reads it from standard input. Give --text, --html, or both.")
+    .option("--from <mailbox>", "The sender; otherwise `from` of the configuration.")
+    .option("--lane <name>", "The lane it goes by.", "transactional")
+    .option("--cc <mailbox>", "A recipient of a copy; may be repeated.", collect)
+    .option("--bcc <mailbox>", "A recipient whom the others do not see; may be repeated.", collect)
+    .option("--reply-to <mailbox>", "Where answers go; may be repeated.", collect)
+    .option("--header <name: value>", 'One more header field, "X-Order: 4711"; may be repeated.', collect)
+    .option("--at <time>", "When to send it, ISO 8601 with a zone; otherwise now.")
+    .option("--expires <time>", "When it is no longer worth sending; the lane's time to live holds anyway.")
+    .option("--idempotency-key <key>", "Your own name for it: the same key never queues twice.")
+    .action(async (options: SendOptions) => {
+      const { runSend } = await import("./run-send.ts");
+      end(await runSend(options));
+    });
+}
+
+function addCampaign(program: Command, end: End): void {
+  const campaign = group(program, "campaign", "Send a template to a list, and steer it while it runs.");
+  leaf(
+    campaign,
+    "send",
+    "Create, check and start a campaign in one: the template's variables are checked against the list's columns before anything is queued, then the list is streamed into the database and the campaign starts. Bad rows go into the rejects file and stop nothing. The same list again under the same name queues nobody twice, also after an import that was killed.",
+    [
+      "postlane campaign send --list members.csv --template newsletter/",
+      "postlane campaign send --list members.csv --template newsletter/ --name march --rejects march-rejects.csv",
+    ],
+  )
+    .requiredOption("--list <file>", "A CSV file with a header row; - reads it from standard input.")
+    .requiredOption("--template <folder>", "A folder with template.yaml, body.html and body.txt.")
+    .option("--lane <name>", "The lane it goes by.", "bulk")
+    .option("--name <name>", "What the campaign is called; otherwise by the list, the template and the day.")
+    .option("--from <mailbox>", "The sender; otherwise that of the template, then `from` of the configuration.")
+    .option("--allow-empty", "Go on when a cell that the template needs is empty and has no default.")
+    .option("--rejects <file>", "Where rows that cannot be mailed are written, with line and reason.")
+    .action(async (options: CampaignSendOptions) => {
+      const { runCampaignSend } = await import("./run-campaign.ts");
+      end(await runCampaignSend(options));
+    });
+  leaf(
+    campaign,
+    "status",
+    "Print a campaign's balance sheet, and while it runs its rate, measured over one second, and the time that is left at that rate.",
+    ["postlane campaign status march", "postlane campaign status cmp_7 --json"],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option("--no-rate", "Answer at once, without measuring the rate.")
+    .action(async (name: string, options: CampaignStatusOptions) => {
+      const { runCampaignStatus } = await import("./run-campaign.ts");
+      end(await runCampaignStatus(name, options));
+    });
+  leaf(campaign, "list", "List the campaigns, the newest first.", ["postlane campaign list", "postlane campaign list --limit 100 --json"])
+    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
+    .action(async (options: CommonOptions & { limit: number }) => {
+      const { runCampaignList } = await import("./run-campaign.ts");
+      end(await runCampaignList(options));
+    });
+  leaf(
+    campaign,
+    "pause",
+    "Stop handing over a campaign's messages, within a second and however many wait. They keep their place; what is on the wire is finished.",
+    ["postlane campaign pause march"],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runCampaignPause } = await import("./run-campaign.ts");
+      end(await runCampaignPause(name, options));
+    });
+  leaf(campaign, "resume", "Go on with a paused campaign.", ["postlane campaign resume march"])
+    .argument("<campaign>", "Its name or its id.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runCampaignResume } = await import("./run-campaign.ts");
+      end(await runCampaignResume(name, options));
+    });
+  leaf(
+    campaign,
+    "cancel",
+    "Withdraw what a campaign has not handed over yet. In force at once; then the waiting messages are counted as canceled, which takes about a second for every 50,000. It cannot be taken back.",
+    ["postlane campaign cancel march"],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runCampaignCancel } = await import("./run-campaign.ts");
+      end(await runCampaignCancel(name, options));
+    });
+}
+
+function addMessage(program: Command, end: End): void {
+  const message = group(program, "message", "Look at single messages, stop them, let them go.");
+  leaf(
+    message,
+    "show",
+    "Tell the whole story of a message: its state, what it waits for, and every attempt with the server's reply. With the id of a submission, of each of its messages.",
+    ["postlane message show msg_4711", "postlane message show sub_42 --json"],
+  )
+    .argument("<id>", "Of a message (msg_…) or of a submission (sub_…).")
+    .action(async (id: string, options: CommonOptions) => {
+      const { runMessageShow } = await import("./run-message.ts");
+      end(await runMessageShow(id, options));
+    });
+  leaf(
+    message,
+    "hold",
+    "Stop messages that wait until they are released. A message that is being handed over cannot be stopped.",
+    ["postlane message hold msg_4711", "postlane message hold msg_4711 msg_4712 --reason 'asks legal first'"],
+  )
+    .argument("<id...>", "Ids of messages (msg_…).")
+    .option("--reason <text>", "Why; it is kept in the message's story.", "held by a person")
+    .action(async (ids: string[], options: HoldOptions) => {
+      const { runMessageHold } = await import("./run-message.ts");
+      end(await runMessageHold(ids, options));
+    });
+  leaf(message, "release", "Let held messages go: they are due at once.", ["postlane message release msg_4711"])
+    .argument("<id...>", "Ids of messages (msg_…).")
+    .action(async (ids: string[], options: CommonOptions) => {
+      const { runMessageRelease } = await import("./run-message.ts");
+      end(await runMessageRelease(ids, options));
+    });
+  leaf(
+    message,
+    "cancel",
+    "Withdraw messages that wait. It cannot be taken back. A message that is being handed over cannot be stopped.",
+    ["postlane message cancel msg_4711"],
+  )
+    .argument("<id...>", "Ids of messages (msg_…).")
+    .action(async (ids: string[], options: CommonOptions) => {
+      const { runMessageCancel } = await import("./run-message.ts");
+      end(await runMessageCancel(ids, options));
+    });
+}
+
+function addUnknown(program: Command, end: End): void {
+  const unknown = group(
+    program,
+    "unknown",
+    "Decide about messages whose final dot was written and never answered: they may have arrived or not.",
+  );
+  leaf(
+    unknown,
+    "list",
+    "List the messages whose fate is unknown, with what the last attempt said.",
+    ["postlane unknown list", "postlane unknown list --campaign march --limit 100"],
+  )
+    .option("--campaign <campaign>", "Only those of this campaign, by name or id.")
+    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
+    .action(async (options: UnknownListOptions) => {
+      const { runUnknownList } = await import("./run-unknown.ts");
+      end(await runUnknownList(options));
+    });
+  const decisions = [
+    ["accept", "Count unknown messages as sent: the risk is that they never arrived."],
+    ["resend", "Send unknown messages again, now: the risk is a second copy."],
+  ] as const;
+  for (const [verb, what] of decisions) {
+    leaf(unknown, verb, what, [`postlane unknown ${verb} msg_4711`, `postlane unknown ${verb} --all --campaign march`])
+      .argument("[id...]", "Ids of messages (msg_…).")
+      .option("--all", "All of them.")
+      .option("--campaign <campaign>", "With --all: only those of this campaign, by name or id.")
+      .action(async (ids: string[], options: UnknownDecisionOptions) => {
+        const { runUnknownDecision } = await import("./run-unknown.ts");
+        end(await runUnknownDecision(verb, ids, options));
+      });
+  }
+}
+
+function addLane(program: Command, end: End): void {
+  const lane = group(program, "lane", "Look at lanes, pause and resume them.");
+  leaf(lane, "list", "List the lanes and what they promise.", ["postlane lane list"]).action(async (options: CommonOptions) => {
+    const { runLaneList } = await import("./run-lane.ts");
+    end(await runLaneList(options));
+  });
+  leaf(
+    lane,
+    "pause",
+    "Stop handing over a lane's mail, within a second. It goes on accepting; what is on the wire is finished.",
+    ["postlane lane pause bulk"],
+  )
+    .argument("<lane>", "Its name.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runLanePause } = await import("./run-lane.ts");
+      end(await runLanePause(name, options));
+    });
+  leaf(lane, "resume", "Go on with a paused lane.", ["postlane lane resume bulk"])
+    .argument("<lane>", "Its name.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runLaneResume } = await import("./run-lane.ts");
+      end(await runLaneResume(name, options));
+    });
+}
+
+function addStatus(program: Command, end: End): void {
+  leaf(
+    program,
+    "status",
+    "Show where all mail is: each lane's backlog, what is in flight, the rate, the longest wait, what limits it, and the balance sheet. Asks little of the database, so it may be watched while millions are queued.",
+    ["postlane status", "postlane status --watch", "postlane status --json | jq .totals.states"],
+  )
+    .option("--watch", "Again every second, until Ctrl-C.")
+    .option("--count", "Count every message and hold the books against it. Reads whole tables: not for a busy moment.")
+    .action(async (options: StatusOptions) => {
+      const { runStatus } = await import("./run-status.ts");
+      end(await runStatus(options));
+    });
+}
+
+function addCaptured(program: Command, end: End): void {
+  const captured = group(program, "captured", "Look at the mail that an outlet of type capture has kept on this machine.");
+  leaf(captured, "list", "List captured mail, the newest first.", ["postlane captured list", "postlane captured list --outlet default --limit 100"])
+    .option("--outlet <name>", "Only of this outlet; otherwise of all of type capture.")
+    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
+    .action(async (options: CapturedOptions & { limit: number }) => {
+      const { runCapturedList } = await import("./run-captured.ts");
+      end(await runCapturedList(options));
+    });
+  leaf(
+    captured,
+    "show",
+    "Print a captured mail as it would have gone out.",
+    ["postlane captured show latest", "postlane captured show 1767225600000.k3-000000.4711_1 > mail.eml"],
+  )
+    .argument("<name>", "Its name from `postlane captured list`, or `latest`.")
+    .option("--outlet <name>", "Only of this outlet; otherwise of all of type capture.")
+    .action(async (name: string, options: CapturedOptions) => {
+      const { runCapturedShow } = await import("./run-captured.ts");
+      end(await runCapturedShow(name, options));
+    });
+}
+
+function group(program: Command, name: string, what: string): Command {
+  return program.command(name).description(what).helpOption("-h, --help", "Print this help.").helpCommand(false);
+}
+
+function leaf(parent: Command, name: string, what: string, examples: readonly string[]): Command {
+  const command = parent
+    .command(name)
+    .description(what)
+    .option("--json", "Print one JSON document for programs.")
+    .option("--config <file>", "The configuration; otherwise postlane.yaml in the working directory, if there is one.")
+    .helpOption("-h, --help", "Print this help.");
+  return withExamples(command, examples);
+}
+
+function withExamples(command: Command, examples: readonly string[]): Command {
+  const title = examples.length === 1 ? "Example:" : "Examples:";
+  return command.addHelpText("after", ["", title, ...examples.map((example) => `  ${example}`)].join("\n"));
+}
+
+function collect(value: string, earlier: readonly string[] | undefined): readonly string[] {
+  return [...(earlier ?? []), value];
+}
+
+function wholeNumber(value: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(value)) throw new InvalidArgumentError("Expected a whole number from 1 to 9999999.");
+  return Number(value);
+}
+
+/** Of the package that this file lies in, at dist/src/doors/cli. */
+function readVersion(): string {
+  const manifest = readFileSync(new URL("../../../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { readonly version: string }).version;
+}

@@ -1,0 +1,13 @@
+// How the sessions that work on the hot tables are planned. Every statement there is a nested loop over an index, at
+// any size of the queue. The planner may think otherwise while its statistics are young (a campaign of a million rows
+// arrives within seconds), and one sequential scan of the queue costs more than all that these settings could lose.
+
+import type { ClientBase } from "pg";
+
+const PLAN_FOR_THE_QUEUE = `SET SESSION plan_cache_mode = force_generic_plan; SET SESSION enable_seqscan = off;
+  SET SESSION enable_hashjoin = off; SET SESSION enable_mergejoin = off; SET SESSION enable_bitmapscan = off;
+  SET SESSION jit = off`;
+
+export async function planForTheQueue(client: ClientBase): Promise<void> {
+  await client.query(PLAN_FOR_THE_QUEUE);
+}

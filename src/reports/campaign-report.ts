@@ -1,0 +1,51 @@
+// A campaign at one moment: its status and its balance sheet. Reads only. The shape is what `--json` prints.
+
+import type { Pool } from "pg";
+import type { CampaignRow } from "../campaigns/campaign-store.ts";
+import { printCampaignId } from "../mail/ids.ts";
+import { readCampaignSheets } from "./campaign-report-store.ts";
+import { totalsOf, type SheetTotals } from "./status-report.ts";
+
+export interface CampaignReport {
+  readonly id: string;
+  readonly name: string;
+  readonly lane: string;
+  readonly status: string;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly canceled_at: string | null;
+  /** Rows of the list that became no message. */
+  readonly rejected: number;
+  readonly books: SheetTotals;
+}
+
+export async function reportCampaigns(pool: Pool, rows: readonly CampaignRow[]): Promise<readonly CampaignReport[]> {
+  const sheets = await readCampaignSheets(
+    pool,
+    rows.map((row) => row.id),
+  );
+  return rows.map((row) => ({
+    id: printCampaignId(row.id),
+    name: row.name,
+    lane: row.lane,
+    status: row.status,
+    created_at: row.created_at.toISOString(),
+    started_at: row.started_at?.toISOString() ?? null,
+    canceled_at: row.canceled_at?.toISOString() ?? null,
+    rejected: row.rejected,
+    books: totalsOf(sheets.filter((sheet) => sheet.campaign_id === row.id)),
+  }));
+}
+
+export interface Pace {
+  readonly rate_per_s: number;
+  /** Until nothing of it is queued any more, at this rate; null: at this rate, never. */
+  readonly eta_s: number | null;
+}
+
+/** From two looks at the books, `passedMs` apart. Deferred, held and unknown messages wait for something else. */
+export function paceBetween(before: SheetTotals, after: SheetTotals, passedMs: number): Pace {
+  const wentOut = after.settled - before.settled + (after.states.deferred - before.states.deferred);
+  const ratePerS = Math.max(0, Math.round((wentOut / passedMs) * 10_000) / 10);
+  return { rate_per_s: ratePerS, eta_s: ratePerS === 0 ? null : Math.ceil(after.states.queued / ratePerS) };
+}
