@@ -41,7 +41,7 @@ export interface BookEntry {
 const ENTRIES_AT_ONCE = 20_000;
 
 export async function* readBooks(client: pg.Client): AsyncGenerator<BookEntry> {
-  for (let after = 0; ; ) {
+  for (let after = 0; ;) {
     const { rows } = await client.query({ name: "read_books", text: READ_BOOKS, values: [after, ENTRIES_AT_ONCE] });
     const entries = rows as readonly BookEntry[];
     yield* entries.map((entry) => ({ ...entry, id: Number(entry.id) }));

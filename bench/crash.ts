@@ -5,6 +5,7 @@
 import { cpSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { interruption } from "./interruption.ts";
 import { runCrash, type CrashReport } from "./crash-run.ts";
 
 const HELP = `Usage: npm run crash -- [--kills N] [--seed S] [--cut-connections] [--keep FOLDER] [--json]
@@ -31,7 +32,8 @@ async function main(): Promise<number> {
   if (values.help) return say(HELP, 0);
   const kills = Number(values.kills);
   const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-  if (!Number.isInteger(kills) || kills < 1 || kills > KILLS_MAX) return say(`--kills: a whole number from 1 to ${KILLS_MAX}`, 2);
+  if (!Number.isInteger(kills) || kills < 1 || kills > KILLS_MAX)
+    return say(`--kills: a whole number from 1 to ${KILLS_MAX}`, 2);
   if (!Number.isInteger(seed)) return say("--seed: a whole number", 2);
 
   console.error(`crash: ${kills} kills, seed ${seed}`);
@@ -40,6 +42,7 @@ async function main(): Promise<number> {
     kills,
     seed,
     cutsConnections: values["cut-connections"],
+    interrupted: interruption(),
     say: (line) => console.error(`crash: ${((performance.now() - startedAt) / 1000).toFixed(1)} s: ${line}`),
     onAccused: async ({ folder }) => keep(folder, values.keep),
   });
@@ -57,14 +60,16 @@ function say(text: string, code: number): number {
 /** Without the sockets, which cannot be copied. */
 function keep(folder: string, to: string | undefined): void {
   if (to === undefined) return;
-  const isCopied = (source: string): boolean => !source.includes(`${path.sep}socket`) && !source.includes("postmaster.");
+  const isCopied = (source: string): boolean =>
+    !source.includes(`${path.sep}socket`) && !source.includes("postmaster.");
   cpSync(folder, to, { recursive: true, dereference: true, filter: isCopied });
   console.error(`crash: kept in ${to}`);
 }
 
 function figuresOf({ verdict, recoveries, brokenOff }: CrashReport) {
   const sorted = recoveries.map(({ ms }) => ms).toSorted((one, other) => one - other);
-  const at = (share: number): number => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
+  const at = (share: number): number =>
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
   const { accepted, lost, duplicates, unknown } = verdict;
   return {
     kills: recoveries.length,
@@ -102,12 +107,16 @@ function tellPeople({ verdict, recoveries, stories, brokenOff }: CrashReport): v
   const { accepted, received, byState, lost, duplicates, unknown, unknownArrived, complaints } = verdict;
   const slowest = recoveries.toSorted((one, other) => other.ms - one.ms)[0];
   console.error(
-    `crash: ${accepted} accepted = ${Object.entries(byState).map(([state, n]) => `${n} ${state}`).join(" + ")}; ` +
+    `crash: ${accepted} accepted = ${Object.entries(byState)
+      .map(([state, n]) => `${n} ${state}`)
+      .join(" + ")}; ` +
       `${received} received; lost ${lost}, duplicates ${duplicates}; of the ${unknown} unknown, ${unknownArrived} had arrived`,
   );
-  if (slowest !== undefined) console.error(`crash: slowest recovery ${Math.round(slowest.ms)} ms (kill ${slowest.kill}, ${slowest.target})`);
+  if (slowest !== undefined)
+    console.error(`crash: slowest recovery ${Math.round(slowest.ms)} ms (kill ${slowest.kill}, ${slowest.target})`);
   for (const line of [...complaints, ...stories]) console.error(`crash: ${line}`);
   if (brokenOff !== undefined) console.error(`crash: broken off: ${brokenOff}`);
 }
 
-process.exitCode = await main();
+// What an interrupted run left under way must not keep the process.
+process.exit(await main());

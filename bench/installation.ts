@@ -148,7 +148,10 @@ export function killAllNow(folder: string): void {
 }
 
 /** One command of the CLI, to its end; used where its output is not shown while it runs. */
-export function runCommand(installation: Installation, ...args: readonly string[]): { code: number | null; said: string } {
+export function runCommand(
+  installation: Installation,
+  ...args: readonly string[]
+): { code: number | null; said: string } {
   const { file, args: all } = installation.command(...args);
   const { status, stdout, stderr } = spawnSync(file, all, { env: installation.env, encoding: "utf8" });
   return { code: status, said: stdout + stderr };

@@ -118,7 +118,7 @@ export function createSinkSession(): SinkSession {
     take(chunk) {
       const accepted: AcceptedMessage[] = [];
       let replies = "";
-      for (let place = 0; place < chunk.length; ) {
+      for (let place = 0; place < chunk.length;) {
         if (isInContent) {
           place = takeContent(chunk, place, accepted);
           if (!isInContent) replies += "250 2.0.0 in the ledger\r\n";

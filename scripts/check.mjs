@@ -2,15 +2,16 @@
 import { spawnSync } from "node:child_process";
 
 const steps = [
-  ["format", ["npx", "--no-install", "oxfmt", "--check"]],
-  ["types", ["npm", "run", "--silent", "build"]],
-  ["lint", ["npx", "--no-install", "oxlint", "--type-aware", "--deny-warnings"]],
-  ["dead code", ["npx", "--no-install", "knip"]],
-  ["tests", ["node", "scripts/test.mjs"]],
+  { name: "format", command: "npx --no-install oxfmt --check" },
+  { name: "types", command: "npm run --silent build" },
+  { name: "lint", command: "npx --no-install oxlint --type-aware --deny-warnings" },
+  { name: "dead code", command: "npx --no-install knip" },
+  { name: "tests", command: "node scripts/test.mjs" },
 ];
-for (const [name, [command, ...args]] of steps) {
+for (const { name, command } of steps) {
   console.log(`check: ${name}`);
-  const step = spawnSync(command, args, { stdio: "inherit" });
+  const [program = "", ...args] = command.split(" ");
+  const step = spawnSync(program, args, { stdio: "inherit" });
   if (step.status !== 0) {
     console.error(`check: ${name} failed`);
     process.exit(step.status ?? 1);

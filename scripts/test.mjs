@@ -10,7 +10,7 @@ const files = ["dist/src", "dist/test"]
   .flatMap((folder) => readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(folder, file)))
   .filter((file) => file.endsWith(".test.js"))
   .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(name)))
-  .toSorted();
+  .toSorted((a, b) => a.localeCompare(b));
 if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);
   process.exit(1);

@@ -22,7 +22,7 @@ import {
 import type { AttemptToken, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { Content, Envelope } from "../mail/envelope.ts";
-import { NO_CAMPAIGN, type CampaignId, type LeaseId } from "../mail/ids.ts";
+import { NO_CAMPAIGN, type CampaignId, type LeaseId, type MessageId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import { judgeAttempt } from "../outcome/judge-reply.ts";
@@ -31,7 +31,7 @@ import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
 import { type ArrivalCursor, type ClaimedRow, type Want } from "../queue/queue-store.ts";
-import { createBacklog } from "./backlog.ts";
+import { createBacklog, type Room } from "./backlog.ts";
 import { fateOf, expired, heldWith, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
@@ -94,6 +94,8 @@ const DISCOVER_ROWS_MAX = 1000;
 /** Between steps once all was seen: a net under the arrivals, for what a hint may have missed. */
 const DISCOVER_AGAIN_MS = 1000;
 const DATABASE_RETRY_MS = 250;
+/** How often it is looked whether a claim under way was answered, after a settle that failed. */
+const CLAIM_WAIT_MS = 10;
 /** How long a dispatcher without a lease waits for replies to final dots that it wrote while it had it. */
 const LATE_REPLY_MS_MAX = 10_000;
 /** Part of the lease that is not used, against what clocks and schedulers do between asking and acting. */
@@ -139,8 +141,11 @@ class LaneDispatcher implements Dispatcher {
   readonly #destinations = new Map<string, DestinationAtWork>();
   readonly #open = new Map<AttemptToken, OpenAttempt>();
   readonly #batchSizes = new Map<number, number>();
-  readonly #batchOf = new Map<number, number>();
-  readonly #discovered = new Map<CampaignId, string | "all">();
+  /** By the claimed row itself: a message may be claimed again before the answer to its settle is here. */
+  readonly #batchOf = new Map<ClaimedRow, number>();
+  readonly #claimOf = new Map<MessageId, ClaimedRow>();
+  /** How far discovery has come in each running campaign: the last destination seen, or all of them. */
+  readonly #discovered = new Map<CampaignId, { readonly after: string } | "all">();
   readonly #isSeenOnce = new Set<CampaignId>();
   #wakeDiscovery: () => void = () => {};
 
@@ -157,6 +162,7 @@ class LaneDispatcher implements Dispatcher {
   #phase: "working" | "draining" | "lease_lost" = "working";
   #isClaiming = false;
   #isSettling = false;
+  #isSettleInDoubt = false;
   #isFlushDue = false;
   #isSettleDue = false;
   #isJournalBroken = false;
@@ -242,10 +248,18 @@ class LaneDispatcher implements Dispatcher {
       const askedAtMs = this.#ports.clock.monotonicMs();
       const orders = await this.#attemptDatabase("orders.read_failed", () => this.#ports.queue.orders());
       if (orders !== undefined) this.#takeOrders(orders, askedAtMs);
+      if (orders !== undefined && this.#mayHaveLostClaims) this.#makeRoomForRescue();
       this.#govern();
       this.#kick();
       await this.#sleep(ORDERS_MS);
     }
+  }
+
+  // Rows of a claim whose answer was lost are nobody's until this lease ends; now that the database answers again, a new
+  // dispatcher is the quickest way to them.
+  #makeRoomForRescue(): void {
+    if (this.#phase === "working") this.#ports.log.warn("claim.answer_lost", { lease_id: this.#settings.leaseId });
+    this.drain();
   }
 
   #takeOrders(orders: LaneOrders, askedAtMs: number): void {
@@ -254,7 +268,7 @@ class LaneDispatcher implements Dispatcher {
     const running = new Set<CampaignId>(orders.is_paused ? [] : [NO_CAMPAIGN, ...orders.campaign_ids]);
     for (const id of this.#running) if (!running.has(id)) this.#stopCampaign(id);
     const newcomers = [...running].filter((id) => !this.#discovered.has(id));
-    for (const id of newcomers) this.#discovered.set(id, "");
+    for (const id of newcomers) this.#discovered.set(id, { after: "" });
     this.#running = running;
     if (newcomers.length > 0) this.#wakeDiscovery();
   }
@@ -262,6 +276,7 @@ class LaneDispatcher implements Dispatcher {
   #stopCampaign(id: CampaignId): void {
     this.#backlog.forgetCampaign(id);
     this.#discovered.delete(id);
+    this.#isSeenOnce.delete(id);
     this.#giveBack((row) => row.campaign_id === id, "paused");
   }
 
@@ -340,15 +355,21 @@ class LaneDispatcher implements Dispatcher {
   // Slice by slice through each running campaign; at full speed until all has been seen once.
   async #discoverRolling(): Promise<void> {
     while (!this.#isOver()) {
-      const next = [...this.#discovered].find(([id, place]) => place !== "all" && this.#running.has(id));
+      const next = this.#nextToDiscover();
       if (next === undefined || this.#backlog.isFull) {
         if ((await this.#restDiscovery()) === "rested" && next === undefined) this.#discoverAgain();
         continue;
       }
-      const [campaignId, after] = next;
-      await this.#discoverSlice(campaignId, after);
-      if (this.#isSeenOnce.has(campaignId)) await this.#restDiscovery();
+      await this.#discoverSlice(next.campaignId, next.after);
+      if (this.#isSeenOnce.has(next.campaignId)) await this.#restDiscovery();
     }
+  }
+
+  #nextToDiscover(): { readonly campaignId: CampaignId; readonly after: string } | undefined {
+    for (const [campaignId, place] of this.#discovered) {
+      if (place !== "all" && this.#running.has(campaignId)) return { campaignId, after: place.after };
+    }
+    return undefined;
   }
 
   /** A campaign that starts meanwhile ends the rest. */
@@ -363,7 +384,7 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #discoverAgain(): void {
-    for (const [id, place] of this.#discovered) if (place === "all") this.#discovered.set(id, "");
+    for (const [id, place] of this.#discovered) if (place === "all") this.#discovered.set(id, { after: "" });
   }
 
   async #discoverSlice(campaignId: CampaignId, after: string): Promise<void> {
@@ -375,7 +396,7 @@ class LaneDispatcher implements Dispatcher {
     for (const row of rows) this.#report(row.campaign_id, row.destination, row.due_us, nowUs);
     const isEnd = rows.length < DISCOVER_ROWS_MAX;
     if (isEnd) this.#isSeenOnce.add(campaignId);
-    this.#discovered.set(campaignId, isEnd ? "all" : rows.at(-1)!.destination);
+    this.#discovered.set(campaignId, isEnd ? "all" : { after: rows.at(-1)!.destination });
     this.#kick();
   }
 
@@ -399,31 +420,45 @@ class LaneDispatcher implements Dispatcher {
   async #claimIfLow(): Promise<void> {
     const rowsMax = this.#claimRoom();
     if (rowsMax <= 0) return;
-    const wants = this.#backlog.pick(rowsMax, this.#running, (destination) => this.#freeOf(destination));
+    const wants = this.#backlog.pick(rowsMax, this.#running, (destination) => this.#roomOf(destination));
     if (wants.length === 0) return;
     this.#isClaiming = true;
     const rows = await this.#claim(wants);
+    const arePrepared = rows !== undefined && (await this.#prepare(rows));
     this.#isClaiming = false;
-    if (rows !== undefined) this.#takeClaimed(rows);
+    if (rows !== undefined) this.#takeClaimed(rows, arePrepared);
     if (this.#phase === "working") this.#kick();
     else this.#endIfDone();
   }
 
+  async #prepare(rows: readonly ClaimedRow[]): Promise<boolean> {
+    if (rows.length === 0) return true;
+    const prepared = await this.#attemptDatabase("queue.prepare_failed", async () => {
+      await this.#ports.queue.prepare(rows);
+      return true;
+    });
+    return prepared === true;
+  }
+
   #claimRoom(): number {
     const windowSum = this.#windowSum();
-    if (this.#isClaiming || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0) return 0;
+    if (this.#isClaiming || this.#isSettleInDoubt || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0) return 0;
+    // What cannot be settled must not pile up: after a reboot all of it would be unknown.
+    if (this.#outcomes.length >= SETTLE_ROWS_MAX) return 0;
     // Behind a closed window with one probe, one message is enough.
     const aheadMax = windowSum === 1 ? 1 - this.#open.size : this.#lane.claimAheadMax;
     if (this.#ready.length > aheadMax / 2) return 0;
     return Math.min(aheadMax - this.#ready.length, CLAIM_ROWS_MAX[this.#pace]);
   }
 
-  #freeOf(destination: string): number {
+  #roomOf(destination: string): Room {
     const at = this.#destinations.get(destination);
-    if (at === undefined) return this.#lane.claimAheadMax;
-    const { window } = this.#verdictOn(at);
+    if (at === undefined) return { rows: this.#lane.claimAheadMax };
+    const { window, changesAtMs } = this.#verdictOn(at);
     const isOpenWide = window > 1;
-    return (isOpenWide ? this.#lane.claimAheadMax : window) - at.claimed;
+    const rows = (isOpenWide ? this.#lane.claimAheadMax : window) - at.claimed;
+    if (changesAtMs === undefined) return { rows };
+    return { rows, againAtUs: this.#databaseUs() + (changesAtMs - this.#ports.clock.monotonicMs()) * 1000 };
   }
 
   #verdictOn(at: DestinationAtWork): Verdict {
@@ -434,11 +469,7 @@ class LaneDispatcher implements Dispatcher {
   async #claim(wants: readonly Want[]): Promise<readonly ClaimedRow[] | undefined> {
     const batchId = this.#nextBatchId++;
     const finished = this.#finishedBatchIds.splice(0);
-    const rows = await this.#attemptDatabase("queue.claim_failed", async () => {
-      const claimed = await this.#ports.queue.claim(wants, batchId, finished);
-      if (claimed.length > 0) await this.#ports.queue.prepare(claimed);
-      return claimed;
-    });
+    const rows = await this.#attemptDatabase("queue.claim_failed", () => this.#ports.queue.claim(wants, batchId, finished));
     if (rows === undefined) {
       this.#finishedBatchIds.push(...finished);
       for (const want of wants) this.#backlog.unanswered(want);
@@ -447,7 +478,10 @@ class LaneDispatcher implements Dispatcher {
       return undefined;
     }
     if (rows.length > 0) this.#batchSizes.set(batchId, rows.length);
-    for (const row of rows) this.#batchOf.set(row.message_id, batchId);
+    for (const row of rows) {
+      this.#batchOf.set(row, batchId);
+      this.#claimOf.set(row.message_id, row);
+    }
     this.#hearAnswers(wants, rows);
     return rows;
   }
@@ -475,15 +509,18 @@ class LaneDispatcher implements Dispatcher {
   async #askNextDue(short: readonly Want[]): Promise<void> {
     const rows = await this.#attemptDatabase("queue.next_due_failed", () => this.#ports.queue.nextDue(short));
     const nowUs = this.#databaseUs();
-    for (const row of rows ?? []) this.#report(row.campaign_id, row.destination, row.due_us, nowUs);
-    if (rows !== undefined && rows.length > 0) this.#kick();
+    // Not known: they are asked for again.
+    if (rows === undefined) for (const want of short) this.#report(want.campaignId, want.destination, want.cursorUs, nowUs);
+    else for (const row of rows) this.#report(row.campaign_id, row.destination, row.due_us, nowUs);
+    if (rows?.length !== 0) this.#kick();
   }
 
-  #takeClaimed(rows: readonly ClaimedRow[]): void {
+  #takeClaimed(rows: readonly ClaimedRow[], arePrepared: boolean): void {
     for (const row of rows) {
       this.#destinationOf(row).claimed++;
       this.#ready.push(row);
     }
+    if (!arePrepared) this.#giveBack((row) => rows.includes(row), "not_prepared");
     if (!this.#mayWork()) this.#giveBack(() => true, "stopped");
     else this.#giveBack((row) => !this.#running.has(row.campaign_id), "paused");
   }
@@ -565,12 +602,24 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #composeOrHold(row: ClaimedRow, attempt: number): { envelope: Envelope; content: Content } | undefined {
+    if (row.rescues > 0 && !this.#noteComposing(row, attempt)) return undefined;
     try {
-      if (row.rescues > 0) this.#ports.journal.composing({ messageId: row.message_id, attempt });
       return this.#ports.compose(row, this.#ports.clock.wallMs());
     } catch (error) {
       this.#conclude(heldWith(row, error instanceof Error ? error.message : String(error)));
       return undefined;
+    }
+  }
+
+  /** A journal that cannot be written is no fault of the message's. */
+  #noteComposing(row: ClaimedRow, attempt: number): boolean {
+    try {
+      this.#ports.journal.composing({ messageId: row.message_id, attempt });
+      return true;
+    } catch (error) {
+      this.#conclude(unclaimed(row));
+      this.#breakJournal(error);
+      return false;
     }
   }
 
@@ -672,6 +721,7 @@ class LaneDispatcher implements Dispatcher {
     const destination = this.#destinationOf(row);
     destination.claimed--;
     if (destination.claimed === 0 && destination.readings === healthyDestination) this.#destinations.delete(row.destination);
+    this.#backlog.freed(row.destination);
     if (this.#phase === "lease_lost") this.#late.push(settlement);
     else this.#outcomes.push(settlement);
     if (this.#isSettleDue) return;
@@ -691,21 +741,37 @@ class LaneDispatcher implements Dispatcher {
   }
 
   async #settleGroup(group: readonly Settlement[]): Promise<void> {
+    let open = group;
     while (this.#phase !== "lease_lost") {
-      const answer = await this.#attemptDatabase("queue.settle_failed", () => this.#ports.queue.settle(group));
-      if (answer === "settled") return this.#forgetSettled(group);
+      const answer = await this.#attemptDatabase("queue.settle_failed", () => this.#ports.queue.settle(open));
+      if (answer === "settled") {
+        this.#isSettleInDoubt = false;
+        return this.#forgetSettled(group);
+      }
       if (answer === "lease_lost") this.#loseLease();
+      else open = await this.#leaveOutClaimedAgain(open);
     }
-    this.#late.push(...group);
+    this.#late.push(...open);
+  }
+
+  // The try that failed may have been committed, and what it gave back may have been claimed again since: to settle that
+  // once more would end the new claim. So no claim may come between this look and the answer to the next try.
+  async #leaveOutClaimedAgain(group: readonly Settlement[]): Promise<readonly Settlement[]> {
+    this.#isSettleInDoubt = true;
+    while (this.#isClaiming) await this.#sleep(CLAIM_WAIT_MS);
+    return group.filter(({ row }) => this.#claimOf.get(row.message_id) === row);
   }
 
   #forgetSettled(group: readonly Settlement[]): void {
     this.#settledTotal += group.length;
     this.#settledAtMs = this.#ports.clock.monotonicMs();
     for (const { row, attempt } of group) {
-      this.#ports.journal.settled({ messageId: row.message_id, attempt });
-      const batchId = this.#batchOf.get(row.message_id)!;
-      this.#batchOf.delete(row.message_id);
+      if (this.#claimOf.get(row.message_id) === row) {
+        this.#claimOf.delete(row.message_id);
+        this.#ports.journal.settled({ messageId: row.message_id, attempt });
+      }
+      const batchId = this.#batchOf.get(row)!;
+      this.#batchOf.delete(row);
       const left = this.#batchSizes.get(batchId)! - 1;
       this.#batchSizes.set(batchId, left);
       if (left > 0) continue;

@@ -122,7 +122,7 @@ test("one message: banner, EHLO, one group of commands, content, QUIT", () => {
   assert.equal(talk.said(), "EHLO client.example\r\n");
   talk.hear(EHLO);
   begun(talk, "A");
-  assert.equal(talk.said(), "MAIL FROM:<A@example.org> SIZE=22\r\nRCPT TO:<to-A@example.net>\r\nDATA\r\n");
+  assert.equal(talk.said(), "MAIL FROM:<A@example.org> SIZE=20\r\nRCPT TO:<to-A@example.net>\r\nDATA\r\n");
   talk.hear("250 m", "250 r", "354 d");
   assert.deepEqual(talk.wishes, ["ready", "want_permit"]);
   assert.equal(talk.said(), "");
@@ -145,8 +145,8 @@ test("one message: banner, EHLO, one group of commands, content, QUIT", () => {
 test("the next envelope rides behind the final dot in the same write, its content waits", () => {
   const talk = riding();
   assert.equal(
-    talk.said().slice(-"..dot\r\n.\r\nMAIL FROM:<B@example.org> SIZE=22\r\nRCPT TO:<to-B@example.net>\r\nDATA\r\n".length),
-    "..dot\r\n.\r\nMAIL FROM:<B@example.org> SIZE=22\r\nRCPT TO:<to-B@example.net>\r\nDATA\r\n",
+    talk.said().slice(-"..dot\r\n.\r\nMAIL FROM:<B@example.org> SIZE=20\r\nRCPT TO:<to-B@example.net>\r\nDATA\r\n".length),
+    "..dot\r\n.\r\nMAIL FROM:<B@example.org> SIZE=20\r\nRCPT TO:<to-B@example.net>\r\nDATA\r\n",
   );
   talk.hear("250 taken");
   assert.equal(summary(talk.results.get("A")), "replied dot 250");
@@ -404,7 +404,9 @@ test("opportunistic TLS goes on in clear when it is refused, and asks for a new 
 test("AUTH LOGIN answers its two questions", () => {
   const talk = new Talk({ auth: { user: "user", password: "secret" } }).hear("220 relay", "250-relay\r\n250 AUTH LOGIN");
   talk.said();
-  assert.equal(talk.hear("334 VXNlcm5hbWU6").said(), "");
+  assert.equal(talk.hear("334 VXNlcm5hbWU6").said(), `${Buffer.from("user").toString("base64")}\r\n`);
+  assert.equal(talk.hear("334 UGFzc3dvcmQ6").said(), `${Buffer.from("secret").toString("base64")}\r\n`);
+  assert.deepEqual(talk.hear("235 welcome").wishes, ["ready"]);
 });
 
 test("implicit TLS secures before the banner", () => {

@@ -122,6 +122,9 @@ export async function claim(
   ]);
 }
 
+/** Microseconds of a later time are no safe integer (2^53 is reached in 2255); "until somebody decides" is later. */
+const LATEST_DUE = "'2200-01-01 00:00:00+00'::timestamptz";
+
 // One snapshot for both the rows and the cursor that is kept: a row is either in this answer or in a later one.
 export const LOOK = statement<{
   readonly snapshot: string;
@@ -140,7 +143,7 @@ export const LOOK = statement<{
      ) AS row GROUP BY campaign_id, destination
    )
    SELECT pg_current_snapshot()::text AS snapshot, campaign_id, destination,
-     (extract(epoch FROM due_at) * 1000000)::bigint AS due_us
+     (extract(epoch FROM least(due_at, ${LATEST_DUE})) * 1000000)::bigint AS due_us
    FROM (SELECT) AS always LEFT JOIN arrived ON true`,
 );
 
@@ -172,7 +175,7 @@ export const DISCOVER = statement<DestinationRow>(
      ) AS next
    )
    SELECT $2::integer AS campaign_id, destination,
-     (extract(epoch FROM CASE WHEN due_at < 'infinity' THEN due_at ELSE '9999-01-01' END) * 1000000)::bigint AS due_us
+     (extract(epoch FROM least(due_at, ${LATEST_DUE})) * 1000000)::bigint AS due_us
    FROM walk LIMIT $4`,
 );
 
@@ -185,7 +188,8 @@ export async function discoverDestinations(
 
 export const NEXT_DUE = statement<DestinationRow>(
   "queue_next_due",
-  `SELECT want.campaign_id, want.destination, (extract(epoch FROM row.due_at) * 1000000)::bigint AS due_us
+  `SELECT want.campaign_id, want.destination,
+     (extract(epoch FROM least(row.due_at, ${LATEST_DUE})) * 1000000)::bigint AS due_us
    FROM unnest($2::integer[], $3::text[]) AS want (campaign_id, destination) CROSS JOIN LATERAL (
      SELECT q.due_at FROM postlane.queue AS q
      WHERE q.lane_id = $1 AND q.campaign_id = want.campaign_id AND q.destination = want.destination

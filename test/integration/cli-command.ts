@@ -81,10 +81,12 @@ export async function lineOf(child: ChildProcess, pattern: RegExp): Promise<stri
 /** One email by the SQL door; answers the id of its first message. */
 export async function enqueue({ pool }: TestDatabase, email: object = {}): Promise<string> {
   const given = { to: "ann@example.com", subject: "Hello", text: "Hello Ann", ...email };
+  const { rows: submissions } = await pool.query<{ id: string }>("SELECT postlane.enqueue($1::jsonb) AS id", [
+    JSON.stringify(given),
+  ]);
   const { rows } = await pool.query<{ id: string }>(
-    `SELECT 'msg_' || min(id) AS id FROM postlane.message
-     WHERE submission_id = substr(postlane.enqueue($1::jsonb), 5)::bigint`,
-    [JSON.stringify(given)],
+    "SELECT 'msg_' || min(id) AS id FROM postlane.message WHERE submission_id = $1",
+    [submissions[0]!.id.slice("sub_".length)],
   );
   return rows[0]!.id;
 }

@@ -73,8 +73,8 @@ export interface SinkScript {
   readonly users?: Readonly<Record<string, string>>;
   /** Each octet of a reply in a write of its own. */
   readonly isByteByByte?: boolean;
-  /** A connection is not read before this resolves: a slow receiver. */
-  readonly readAfter?: Promise<void>;
+  /** After its 354 the server reads nothing more: the content stays where it is. */
+  readonly isDeafAfter354?: boolean;
 }
 
 export interface SinkMessage {
@@ -242,7 +242,6 @@ class SinkDialogue {
 
   async serve(): Promise<void> {
     if (this.#sink.script.tls === "implicit") this.#wrapInTls();
-    await this.#sink.script.readAfter;
     this.#listen();
     if (!(await this.#reply("BANNER", "", "220 sink.example ESMTP"))) return;
     for (;;) {
@@ -272,14 +271,15 @@ class SinkDialogue {
   }
 
   async #readUntil(end: string): Promise<Buffer | undefined> {
-    for (;;) {
-      const at = this.#buffer.indexOf(end, 0, "latin1");
+    for (let from = 0; ; ) {
+      const at = this.#buffer.indexOf(end, from, "latin1");
       if (at >= 0) {
         const bytes = this.#buffer.subarray(0, at + end.length);
         this.#buffer = this.#buffer.subarray(at + end.length);
         return bytes;
       }
       if (this.#isEnded) return undefined;
+      from = Math.max(0, this.#buffer.length - end.length);
       await new Promise<void>((resolve) => (this.#whenMore = resolve));
     }
   }
@@ -296,6 +296,7 @@ class SinkDialogue {
   async #takeCommand(line: string): Promise<boolean> {
     const verb = verbOf(line);
     this.#sink.commands.push(`${this.#connection}> ${line}`);
+    this.#sink.happened();
     this.#watchOrder(verb, line);
     switch (verb) {
       case "EHLO":
@@ -351,6 +352,7 @@ class SinkDialogue {
     const injected = script.injectedAfterStartTls ?? "";
     if (!(await this.#give(typeof answer === "string" ? answer + injected : answer))) return false;
     if (typeof answer !== "string" || !answer.startsWith("220")) return true;
+    this.#socket.uncork();
     this.#socket.removeAllListeners("data");
     if (script.isHandshakeBroken) {
       this.#socket.end("this is not TLS\r\n");
@@ -410,6 +412,10 @@ class SinkDialogue {
     const answer = await this.#ask("DATA", line, hasRecipient ? "354 go ahead" : "554 5.5.1 no valid recipients");
     if (!(await this.#give(answer))) return false;
     if (typeof answer !== "string" || !answer.startsWith("354")) return true;
+    if (this.#sink.script.isDeafAfter354) {
+      this.#socket.pause();
+      return false;
+    }
     return this.#takeContent();
   }
 
@@ -419,6 +425,7 @@ class SinkDialogue {
     if (raw.length === 3) return this.#takeLoneDot();
     const message = this.#messageOf(raw);
     this.#sink.messages.push(message);
+    this.#sink.happened();
     const answer = await this.#ask("DOT", "", "250 2.0.0 taken", this.#transaction, message.recipients[0], message);
     this.#transaction = undefined;
     if (typeof answer === "string") message.reply = answer;
@@ -500,6 +507,7 @@ class SinkDialogue {
         this.#socket.end(`${answer.text}\r\n`);
         return false;
       case "drop":
+        this.#socket.uncork();
         this.#socket.destroy();
         return false;
       case "silence":
@@ -511,8 +519,19 @@ class SinkDialogue {
     const bytes = Buffer.from(text.endsWith("\n") ? text : `${text}\r\n`, "utf8");
     if (this.#sink.script.isByteByByte) {
       for (const byte of bytes) await this.#writeAlone(byte);
-    } else if (!this.#socket.destroyed) this.#socket.write(bytes);
+    } else this.#writeSoon(bytes);
     this.#sink.happened();
+  }
+
+  // The replies to one group of commands leave in one write, as those of a real server do.
+  #writeSoon(bytes: Buffer): void {
+    if (this.#socket.destroyed) return;
+    const socket = this.#socket;
+    if (socket.writableCorked === 0) {
+      socket.cork();
+      setImmediate(() => socket.uncork());
+    }
+    socket.write(bytes);
   }
 
   async #writeAlone(byte: number): Promise<void> {

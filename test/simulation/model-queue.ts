@@ -86,6 +86,7 @@ export class ModelDatabase {
   /** `message attempt` of all that were ever recorded unknown. */
   readonly unknownAttempts = new Set<string>();
   isPaused = false;
+  #isChanged = false;
   /** What each living dispatcher believes to have claimed and has not yet given to a settle. */
   readonly #holdings = new Map<LeaseId, { readonly life: Life; readonly rows: Map<MessageId, ClaimedRow> }>();
   readonly #time: VirtualTime;
@@ -125,6 +126,7 @@ export class ModelDatabase {
     }));
     this.#time.after(undefined, commitAfterMs, () => {
       this.#openTransactions.delete(tx);
+      this.#isChanged = true;
       for (const row of rows) {
         this.rows.set(row.id, row);
         this.states.set(row.id, row.state);
@@ -171,6 +173,7 @@ export class ModelDatabase {
         const rows = await this.#call(life, "claim", () =>
           this.#claim({ laneId, leaseId, wants, batchId, finishedBatchIds }),
         );
+        this.#isChanged = true;
         for (const row of rows) holdings.rows.set(row.message_id, row);
         return rows;
       },
@@ -234,8 +237,10 @@ export class ModelDatabase {
     });
   }
 
-  /** Called after every step. */
+  /** Called after every step; most of them change nothing here. */
   checkInvariants(): void {
+    if (!this.#isChanged) return;
+    this.#isChanged = false;
     for (const [leaseId, { life, rows }] of this.#holdings) {
       if (!life.isAlive || !this.leases.has(leaseId)) {
         this.#holdings.delete(leaseId);
@@ -246,11 +251,11 @@ export class ModelDatabase {
         mustHold(by === leaseId, `lease ${leaseId} works on message ${id}, which is claimed under ${by ?? "no lease"}`);
       }
     }
+    const findable = new Map([...this.leases].map(([id, { batches }]) => [id, new Set([...batches.values()].flat())]));
     for (const row of this.rows.values()) {
       mustHold(this.states.get(row.id) === row.state, `the books have message ${row.id} in another state than the queue`);
       if (row.leaseId === undefined) continue;
-      const batches = [...(this.leases.get(row.leaseId)?.batches.values() ?? [])];
-      const isFound = batches.some((ids) => ids.includes(row.id));
+      const isFound = findable.get(row.leaseId)?.has(row.id) === true;
       mustHold(isFound, `message ${row.id} is claimed under lease ${row.leaseId} and no rescuer would find it`);
     }
     for (const [id, state] of this.states) {
@@ -318,6 +323,7 @@ export class ModelDatabase {
         .filter((row) => row.dueUs >= want.cursorUs && row.dueUs <= nowUs && this.#random.unit() > 0.02)
         .slice(0, want.rowsMax),
     );
+    this.#isChanged = true;
     for (const row of picked) row.leaseId = leaseId;
     if (picked.length > 0) lease.batches.set(batchId, picked.map(({ id }) => id));
     return picked.map(claimedRow);
@@ -357,13 +363,14 @@ export class ModelDatabase {
 
   // database-queue.ts: writeSettlements, with SETTLE and GIVE_BACK of queue-store.ts
   #apply(leaseId: LeaseId, group: readonly Settlement[], tx: number): void {
+    this.#isChanged = true;
     for (const { row: told, attempt, becomes, event } of group) {
       const row = this.rows.get(told.message_id);
       const isMine = row?.leaseId === leaseId || this.#settings.settlesWithoutLease === true;
       if (row === undefined || !isMine) continue;
       mustHold(row.state === told.state, `message ${row.id} is ${row.state} and was settled as one that is ${told.state}`);
       row.leaseId = undefined;
-      if (becomes.state !== row.state || becomes.kind === "settled") this.#become(row, becomes.state);
+      if (becomes.state !== row.state || event !== undefined) this.#become(row, becomes.state);
       if (becomes.kind === "settled") this.rows.delete(row.id);
       else {
         const { delayMs } = becomes;
@@ -379,6 +386,7 @@ export class ModelDatabase {
   }
 
   #become(row: ModelRow, state: State): void {
+    this.#isChanged = true;
     mustHold(mayBecome(row.state, state), `message ${row.id} was to become ${state} and is ${row.state}`);
     this.states.set(row.id, state);
     if (!isSettled(state)) row.state = state;

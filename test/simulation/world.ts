@@ -11,7 +11,7 @@ import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../../src
 import { openJournal, readJournal, type Journal } from "../../src/dispatcher/journal.ts";
 import type { Outlet, OutletDriver } from "../../src/handover/outlet.ts";
 import { createSmtpOutlet } from "../../src/handover/smtp-outlet.ts";
-import type { CampaignId, LaneId, LeaseId, MessageId } from "../../src/mail/ids.ts";
+import type { LaneId, LeaseId, MessageId } from "../../src/mail/ids.ts";
 import type { LaneSettings } from "../../src/mail/lane.ts";
 import type { Clock } from "../../src/platform/clock.ts";
 import { silentLog, type Log } from "../../src/platform/log.ts";

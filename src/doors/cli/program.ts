@@ -113,13 +113,13 @@ function addCampaign(program: Command, end: End): void {
       "postlane campaign send --list members.csv --template newsletter/ --name march --rejects march-rejects.csv",
     ],
   )
-    .requiredOption("--list <file>", "A CSV file with a header row; - reads it from standard input.")
+    .requiredOption("--list <file>", "A CSV file with a header row; delimiter and byte order mark are found out.")
     .requiredOption("--template <folder>", "A folder with template.yaml, body.html and body.txt.")
     .option("--lane <name>", "The lane it goes by.", "bulk")
-    .option("--name <name>", "What the campaign is called; otherwise by the list, the template and the day.")
+    .option("--name <name>", "What the campaign is called; otherwise like the list, without its ending.")
     .option("--from <mailbox>", "The sender; otherwise that of the template, then `from` of the configuration.")
     .option("--allow-empty", "Go on when a cell that the template needs is empty and has no default.")
-    .option("--rejects <file>", "Where rows that cannot be mailed are written, with line and reason.")
+    .option("--rejects <file>", "Where rows that cannot be mailed are written, with line and reason; otherwise beside the list.")
     .action(async (options: CampaignSendOptions) => {
       const { runCampaignSend } = await import("./run-campaign.ts");
       end(await runCampaignSend(options));

@@ -5,7 +5,10 @@ import { loadConfig, type Config } from "../../platform/config.ts";
 import type { CommonOptions } from "./output.ts";
 
 export function readConfig({ config }: CommonOptions): Config {
-  return loadConfig({ cwd: process.cwd(), file: config, env: process.env });
+  const env = { ...process.env };
+  // It is for the command line alone; the configuration refuses variables that it does not know.
+  delete env["POSTLANE_DEBUG"];
+  return loadConfig({ cwd: process.cwd(), file: config, env });
 }
 
 export interface CaptureFolder {

@@ -1,0 +1,165 @@
+// `campaign send`: create, check, import and start in one. Nothing is queued before template and list have been
+// checked against each other; nothing is handed over before the whole list is in. The same list under the same campaign
+// queues nobody twice, so a killed import is simply run again.
+
+import { createReadStream, existsSync, statSync } from "node:fs";
+import path from "node:path";
+import type { Pool } from "pg";
+import type { CampaignId } from "../mail/ids.ts";
+import { checkTemplate } from "../templates/check-template.ts";
+import { printProblem, type TemplateSource } from "../templates/compiled-template.ts";
+import { loadTemplateFolder } from "../templates/load-template-folder.ts";
+import type { ParsedTemplate } from "../templates/parse-template.ts";
+import { insertTemplate, readContent } from "../templates/template-store.ts";
+import { requiredVariables } from "../templates/template-variables.ts";
+import { createCampaign, findCampaign, moveCampaignIfIn, setRejected, type CampaignRow } from "./campaign-store.ts";
+import { findEmptyCells, type EmptyCells } from "./check-list.ts";
+import { CsvHeaderError } from "./csv-header.ts";
+import { readCsvRows } from "./csv-rows.ts";
+import { importList, type ImportCounts, type ImportProgress } from "./import-list.ts";
+import { openRejectsFile } from "./rejects-file.ts";
+
+export interface CampaignWish {
+  readonly file: string;
+  readonly templateDir: string;
+  readonly lane: string;
+  /** By default the name of the file without its ending. */
+  readonly name?: string;
+  /** Goes before the template's own. */
+  readonly from?: string;
+  /** Goes on although cells are empty for which the template has no default. */
+  readonly allowEmpty?: boolean;
+  /** By default beside the list: `LIST.rejects.csv`. */
+  readonly rejectsFile?: string;
+  readonly onProgress?: (progress: ImportProgress & { readonly bytesTotal: number }) => void;
+}
+
+export type CampaignAnswer = CampaignSent | CampaignRefused;
+
+export interface CampaignSent extends ImportCounts {
+  readonly kind: "sent";
+  readonly campaignId: CampaignId;
+  readonly name: string;
+  readonly rejectsFile?: string;
+}
+
+export interface CampaignRefused {
+  readonly kind: "refused";
+  readonly code: "list" | "template" | "empty_cells" | "campaign" | "lane";
+  /** What is wrong and what to do, a line each. */
+  readonly problems: readonly string[];
+  readonly empty?: EmptyCells;
+}
+
+export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<CampaignAnswer> {
+  const checked = await checkWish(wish);
+  if (checked.kind === "refused") return checked;
+  const campaign = await openCampaign(pool, wish, checked.source);
+  if ("kind" in campaign) return campaign;
+  const { counts, rejectsFile } = await importInto(pool, campaign.id, wish);
+  await setRejected(pool, campaign.id, counts.rejected);
+  await moveCampaignIfIn(pool, campaign.id, "running", ["importing", "finished"]);
+  const { id: campaignId, name } = campaign;
+  return { kind: "sent", campaignId, name, ...counts, ...(rejectsFile === undefined ? {} : { rejectsFile }) };
+}
+
+// ---- check -----------------------------------------------------------------------------------------------------------
+
+interface Checked {
+  readonly kind: "checked";
+  readonly source: TemplateSource;
+}
+
+async function checkWish(wish: CampaignWish): Promise<Checked | CampaignRefused> {
+  const loaded = await loadTemplateFolder(wish.templateDir);
+  if (loaded.kind === "bad") return refused("template", loaded.problems.map(printProblem));
+  const columns = await readColumns(wish.file);
+  if ("kind" in columns) return columns;
+  const problems = checkTemplate(loaded.template, columns);
+  if (problems.length > 0) return refused("template", problems.map(printProblem));
+  const empty = await checkCells(wish, loaded.template);
+  if (empty !== undefined) return empty;
+  return { kind: "checked", source: { ...loaded.source, ...(wish.from === undefined ? {} : { from: wish.from }) } };
+}
+
+async function readColumns(file: string): Promise<readonly string[] | CampaignRefused> {
+  if (!existsSync(file)) return refused("list", [`there is no file ${file}`]);
+  const input = createReadStream(file);
+  try {
+    return (await readCsvRows(input)).columns.map(({ name }) => name);
+  } catch (error) {
+    if (!(error instanceof CsvHeaderError)) throw error;
+    return refused("list", [`${file}: ${error.message}`]);
+  } finally {
+    input.destroy();
+  }
+}
+
+async function checkCells(wish: CampaignWish, template: ParsedTemplate): Promise<CampaignRefused | undefined> {
+  if (wish.allowEmpty === true) return undefined;
+  const required = requiredVariables(template);
+  const empty = await findEmptyCells(wish.file, required);
+  if (empty.rows === 0) return undefined;
+  const problems = [
+    `${empty.rows} rows of the list have an empty cell that the template needs`,
+    ...empty.first.map(({ line, address, columns }) => `line ${line}, ${address}: ${columns.join(", ")} is empty`),
+    `give a default in the template, such as {{ ${empty.first[0]!.columns[0]!} | default: "friend" }}, fill the cells, ` +
+      "or go on with --allow-empty",
+  ];
+  return { ...refused("empty_cells", problems), empty };
+}
+
+// ---- create ----------------------------------------------------------------------------------------------------------
+
+async function openCampaign(
+  pool: Pool,
+  wish: CampaignWish,
+  source: TemplateSource,
+): Promise<{ readonly id: CampaignId; readonly name: string } | CampaignRefused> {
+  const name = wish.name ?? path.basename(wish.file, path.extname(wish.file));
+  const existing = await findCampaign(pool, name, undefined);
+  if (existing !== undefined) return await reopen(pool, existing, wish, source);
+  const id = await createCampaign(pool, name, wish.lane, await insertTemplate(pool, source));
+  if (id !== undefined) return { id, name };
+  return refused("lane", [`there is no lane "${wish.lane}"; lanes are made in postlane.yaml, and in force with \`postlane up\``]);
+}
+
+/** The same campaign again: rows that it does not have yet are added, with the template that it has. */
+async function reopen(
+  pool: Pool,
+  campaign: CampaignRow,
+  wish: CampaignWish,
+  source: TemplateSource,
+): Promise<{ readonly id: CampaignId; readonly name: string } | CampaignRefused> {
+  const { id, name } = campaign;
+  const other = "give this one another --name";
+  if (campaign.status === "canceled") return refused("campaign", [`campaign "${name}" was canceled; ${other}`]);
+  if (campaign.lane !== wish.lane) {
+    return refused("campaign", [`campaign "${name}" is in lane ${campaign.lane}, not ${wish.lane}; ${other}`]);
+  }
+  const kept = JSON.stringify(await readContent(pool, campaign.content_id));
+  if (kept !== JSON.stringify(source)) {
+    return refused("campaign", [`campaign "${name}" was begun with another template or sender; ${other}`]);
+  }
+  return { id, name };
+}
+
+// ---- import ----------------------------------------------------------------------------------------------------------
+
+async function importInto(pool: Pool, id: CampaignId, wish: CampaignWish) {
+  const bytesTotal = statSync(wish.file).size;
+  const rejects = openRejectsFile(wish.rejectsFile ?? `${wish.file.replace(/\.csv$/i, "")}.rejects.csv`);
+  try {
+    const counts = await importList(pool, id, wish.file, rejects, (progress) =>
+      wish.onProgress?.({ ...progress, bytesTotal }),
+    );
+    return { counts, rejectsFile: await rejects.finish() };
+  } catch (error) {
+    await rejects.abandon();
+    throw error;
+  }
+}
+
+function refused(code: CampaignRefused["code"], problems: readonly string[]): CampaignRefused {
+  return { kind: "refused", code, problems };
+}

@@ -1,0 +1,97 @@
+// `postlane send`: one email by the rules of entry that every door has.
+
+import { text as readText } from "node:stream/consumers";
+import { printMessageId, printSubmissionId } from "../../mail/ids.ts";
+import type { Config } from "../../platform/config.ts";
+import { countDispatchers } from "../../reports/status-report.ts";
+import { acceptSubmission, type Email, type SubmissionAnswer } from "../../submission/accept-submission.ts";
+import { CommandFailure, EXIT_DONE, misused } from "./command-failure.ts";
+import { createOutput, type CommonOptions, type Output } from "./output.ts";
+import { countOf } from "./printing.ts";
+import { readConfig } from "./read-config.ts";
+import { withDatabase } from "./with-database.ts";
+
+export interface SendOptions extends CommonOptions {
+  readonly to: readonly string[];
+  readonly subject: string;
+  readonly text?: string;
+  readonly html?: string;
+  readonly from?: string;
+  readonly lane: string;
+  readonly cc?: readonly string[];
+  readonly bcc?: readonly string[];
+  readonly replyTo?: readonly string[];
+  readonly header?: readonly string[];
+  readonly at?: string;
+  readonly expires?: string;
+  readonly idempotencyKey?: string;
+}
+
+export async function runSend(options: SendOptions): Promise<number> {
+  const config = readConfig(options);
+  const output = createOutput(options);
+  const email = await readEmail(options);
+  await withDatabase(config, async (pool) => {
+    const answer = accepted(await acceptSubmission(pool, email));
+    const isServed = (await countDispatchers(pool, options.lane)) > 0;
+    tellAccepted(answer, isServed, output);
+    if (!isServed) output.note("queued; run `postlane up` to send it");
+    noteCapture(config, options.lane, isServed, output);
+  });
+  return EXIT_DONE;
+}
+
+async function readEmail(options: SendOptions): Promise<Email> {
+  if (options.text === undefined && options.html === undefined) {
+    throw misused("There is nothing to say: give --text, --html, or both.");
+  }
+  if (options.text === "-" && options.html === "-") {
+    throw misused("Only one of --text and --html can be read from standard input.");
+  }
+  const { to, subject, from, lane, cc, bcc, replyTo, at, expires, idempotencyKey } = options;
+  const given = {
+    ...{ from, to, cc, bcc, reply_to: replyTo, subject, lane, scheduled_at: at, expires_at: expires },
+    text: await fromInput(options.text),
+    html: await fromInput(options.html),
+    headers: options.header === undefined ? undefined : Object.fromEntries(options.header.map(readHeader)),
+    idempotency_key: idempotencyKey,
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as unknown as Email;
+}
+
+async function fromInput(given: string | undefined): Promise<string | undefined> {
+  return given === "-" ? await readText(process.stdin) : given;
+}
+
+function readHeader(given: string): readonly [string, string] {
+  const [, name, value] = /^([^:\s]+):\s*(.*)$/s.exec(given) ?? [];
+  if (name === undefined || value === undefined) {
+    throw misused(`--header "${given}" is no header field: expected "Name: value".`);
+  }
+  return [name, value];
+}
+
+type Accepted = Extract<SubmissionAnswer, { kind: "accepted" }>;
+
+function accepted(answer: SubmissionAnswer): Accepted {
+  if (answer.kind === "accepted") return answer;
+  const { code, message, hint } = answer;
+  throw new CommandFailure(code, `The email was refused: ${message}. ${hint}`.trim());
+}
+
+function tellAccepted({ submissionId, messageIds }: Accepted, isServed: boolean, output: Output): void {
+  output.answer({
+    submission: printSubmissionId(submissionId),
+    messages: messageIds.map(printMessageId),
+    is_lane_served: isServed,
+  });
+  output.print(`${printSubmissionId(submissionId)}: ${countOf(messageIds.length, "message")} accepted`);
+  for (const id of messageIds) output.print(`  ${printMessageId(id)}`);
+}
+
+/** A fresh install keeps all mail: who sends one and waits for it should know. */
+function noteCapture(config: Config, laneName: string, isServed: boolean, output: Output): void {
+  const outlets = config.lanes[laneName]?.outlets ?? [];
+  if (!isServed || !outlets.every((name) => config.outlets[name]?.type === "capture")) return;
+  output.note("nothing leaves this machine: `postlane captured show latest` shows what was sent");
+}
