@@ -20,13 +20,13 @@ export interface CrashOptions {
   readonly kills: number;
   /** Repeats the choice of targets and pauses. What the machine does in between, it cannot repeat. */
   readonly seed: number;
-  /** The sink's connections are among the targets. */
-  readonly cutsConnections: boolean;
+  /** What may be killed; at least one. */
+  readonly targets: readonly Target[];
   readonly say: (line: string) => void;
   /** Rejects when the run is to end before its end; what it made is removed then, too. */
   readonly interrupted: Promise<never>;
-  /** Something is wrong with the run as a whole, or a message of it: told before the folder is removed. */
-  readonly onAccused?: (installation: Installation) => Promise<void>;
+  /** While everything still runs; the folder is gone afterwards. */
+  readonly beforeRemoval?: (folder: string) => void;
 }
 
 export interface CrashReport {
@@ -44,18 +44,20 @@ export interface Recovery {
   readonly ms: number;
 }
 
-export type Target =
-  | "bulk dispatcher"
-  | "transactional dispatcher"
-  | "supervisor"
-  | "postmaster"
-  | "backend"
-  | "connections";
+export const TARGETS = [
+  "bulk-dispatcher",
+  "transactional-dispatcher",
+  "supervisor",
+  "postmaster",
+  "backend",
+  "connections",
+] as const;
+export type Target = (typeof TARGETS)[number];
 
 const LANES: readonly Lane[] = ["transactional", "bulk"];
 const CONCERNED: Readonly<Record<Target, readonly Lane[]>> = {
-  "bulk dispatcher": ["bulk"],
-  "transactional dispatcher": ["transactional"],
+  "bulk-dispatcher": ["bulk"],
+  "transactional-dispatcher": ["transactional"],
   supervisor: LANES,
   postmaster: LANES,
   backend: LANES,
@@ -63,8 +65,8 @@ const CONCERNED: Readonly<Record<Target, readonly Lane[]>> = {
 };
 /** How often each comes up, relative to the others: dispatchers most, since they hold what can be lost or doubled. */
 const WEIGHTS: readonly (readonly [Target, number])[] = [
-  ["bulk dispatcher", 4],
-  ["transactional dispatcher", 2],
+  ["bulk-dispatcher", 4],
+  ["transactional-dispatcher", 2],
   ["supervisor", 2],
   ["postmaster", 2],
   ["backend", 2],
@@ -95,7 +97,7 @@ async function wholeRun(scope: Scope, options: CrashOptions): Promise<CrashRepor
   await run.submissions.stop();
   await drain(run, options.say);
   const report = await judge(run);
-  if (!report.verdict.isClean || brokenOff !== undefined) await options.onAccused?.(run.installation);
+  options.beforeRemoval?.(run.installation.folder);
   await run.stop();
   return { ...report, recoveries, ...(brokenOff === undefined ? {} : { brokenOff }) };
 }
@@ -164,7 +166,7 @@ async function killAndRecover(run: Run, recoveries: Recovery[]): Promise<undefin
   await untilRecovered(run, wallMs(), LANES);
   for (let kill = 1; kill <= options.kills; kill++) {
     await sleep(random() * PAUSE_MS_MAX);
-    const target = pickTarget(random(), options.cutsConnections);
+    const target = pickTarget(random(), options.targets);
     const killedAtMs = await killTarget(run, target, random);
     const ms = (await untilRecovered(run, killedAtMs, CONCERNED[target])) - killedAtMs;
     recoveries.push({ kill, target, ms });
@@ -173,8 +175,8 @@ async function killAndRecover(run: Run, recoveries: Recovery[]): Promise<undefin
   return undefined;
 }
 
-function pickTarget(chance: number, cutsConnections: boolean): Target {
-  const targets = WEIGHTS.filter(([target]) => cutsConnections || target !== "connections");
+function pickTarget(chance: number, wanted: readonly Target[]): Target {
+  const targets = WEIGHTS.filter(([target]) => wanted.includes(target));
   let left = chance * targets.reduce((sum, [, weight]) => sum + weight, 0);
   return (targets.find(([, weight]) => (left -= weight) < 0) ?? targets[0]!)[0];
 }
@@ -183,9 +185,9 @@ function pickTarget(chance: number, cutsConnections: boolean): Target {
 async function killTarget(run: Run, target: Target, random: () => number): Promise<number> {
   const { installation } = run;
   switch (target) {
-    case "bulk dispatcher":
+    case "bulk-dispatcher":
       return await killWhenThere(() => newest(installation.dispatchersOf("bulk")));
-    case "transactional dispatcher":
+    case "transactional-dispatcher":
       return await killWhenThere(() => newest(installation.dispatchersOf("transactional")));
     case "postmaster":
       return await killWhenThere(() => installation.postmasterPid());

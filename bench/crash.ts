@@ -1,4 +1,4 @@
-// `npm run crash -- --kills N [--seed S] [--cut-connections] [--json]`: kills real processes of a real Postlane under
+// `npm run crash -- --kills N [--seed S] [--targets LIST] [--json]`: kills real processes of a real Postlane under
 // load, N times, and checks that nothing was lost and nothing doubled. Progress goes to standard error; with --json the
 // last line of standard output is one JSON object. Exit code 1 when a message is lost, doubled, stuck or in no state.
 
@@ -6,15 +6,16 @@ import { cpSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { interruption } from "./interruption.ts";
-import { runCrash, type CrashReport } from "./crash-run.ts";
+import { runCrash, TARGETS, type CrashReport } from "./crash-run.ts";
 
-const HELP = `Usage: npm run crash -- [--kills N] [--seed S] [--cut-connections] [--keep FOLDER] [--json]
+const HELP = `Usage: npm run crash -- [--kills N] [--seed S] [--targets LIST] [--keep FOLDER] [--json]
 
-  --kills N          how often something is killed (15)
-  --seed S           repeats the choice of targets and pauses (random)
-  --cut-connections  the relay's connections are cut now and then, too
-  --keep FOLDER      where the data directory goes if the run finds something wrong
-  --json             the last line is one JSON object
+  --kills N       how often something is killed (15)
+  --seed S        repeats the choice of targets and pauses (random)
+  --targets LIST  what is killed, separated by commas: ${TARGETS.join(", ")}
+                  (all of them but connections, which are cut and not killed)
+  --keep FOLDER   where a copy of logs, journals, database and ledger goes at the end
+  --json          the last line is one JSON object
 `;
 const KILLS_MAX = 100_000;
 
@@ -23,7 +24,7 @@ async function main(): Promise<number> {
     options: {
       kills: { type: "string", default: "15" },
       seed: { type: "string" },
-      "cut-connections": { type: "boolean", default: false },
+      targets: { type: "string", default: TARGETS.filter((target) => target !== "connections").join(",") },
       keep: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -36,15 +37,18 @@ async function main(): Promise<number> {
     return say(`--kills: a whole number from 1 to ${KILLS_MAX}`, 2);
   if (!Number.isInteger(seed)) return say("--seed: a whole number", 2);
 
+  const targets = TARGETS.filter((target) => values.targets.split(",").includes(target));
+  if (targets.length !== values.targets.split(",").length) return say(`--targets: some of ${TARGETS.join(", ")}`, 2);
+
   console.error(`crash: ${kills} kills, seed ${seed}`);
   const startedAt = performance.now();
   const report = await runCrash({
     kills,
     seed,
-    cutsConnections: values["cut-connections"],
+    targets,
     interrupted: interruption(),
     say: (line) => console.error(`crash: ${((performance.now() - startedAt) / 1000).toFixed(1)} s: ${line}`),
-    onAccused: async ({ folder }) => keep(folder, values.keep),
+    beforeRemoval: (folder) => keep(folder, values.keep),
   });
   const seconds = (performance.now() - startedAt) / 1000;
   tellPeople(report);

@@ -1,7 +1,8 @@
-// Before anything is queued: has every variable of the template a column, and has every row a value where the template
-// gives no default? Reads the list once from end to end, but only when some variable needs a value.
+// Before anything is queued: has every row a value where the template gives no default? Reads the list once from end to
+// end, but only when some variable needs a value. Rows that will be rejected anyway do not count.
 
 import { createReadStream } from "node:fs";
+import { addressProblem } from "../mail/address.ts";
 import { readCsvRows } from "./csv-rows.ts";
 
 export interface EmptyCell {
@@ -18,7 +19,7 @@ export interface EmptyCells {
 
 const SHOWN_MAX = 5;
 
-/** Rows in which a column that the template needs is empty. */
+/** Rows in which a column that the template needs is empty, or blank. */
 export async function findEmptyCells(file: string, required: readonly string[]): Promise<EmptyCells> {
   const first: EmptyCell[] = [];
   let rows = 0;
@@ -27,12 +28,18 @@ export async function findEmptyCells(file: string, required: readonly string[]):
   const wanted = list.columns.flatMap(({ name }, index) => (required.includes(name) ? [{ name, index }] : []));
   for await (const batch of list.batches) {
     for (const { line, fields } of batch.rows) {
-      const empty = wanted.filter(({ index }) => fields[index] === "");
-      if (empty.length === 0) continue;
+      if (wanted.every(({ index }) => !isBlank(fields[index]!))) continue;
+      const address = fields[list.addressColumn]!.trim();
+      if (addressProblem(address) !== undefined) continue;
       rows++;
       if (first.length >= SHOWN_MAX) continue;
-      first.push({ line, address: fields[list.addressColumn]!, columns: empty.map(({ name }) => name) });
+      const empty = wanted.filter(({ index }) => isBlank(fields[index]!));
+      first.push({ line, address, columns: empty.map(({ name }) => name) });
     }
   }
   return { rows, first };
+}
+
+function isBlank(cell: string): boolean {
+  return cell === "" || cell.trim() === "";
 }

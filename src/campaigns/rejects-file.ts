@@ -1,8 +1,7 @@
 // Rows of a list that could not be used, as a CSV beside it: line, reason, what stood there. Written under another name
 // and renamed at the end, so that it is whole or not there.
 
-import { createWriteStream, renameSync, rmSync } from "node:fs";
-import { once } from "node:events";
+import { open, rename, rm, type FileHandle } from "node:fs/promises";
 
 export interface Reject {
   readonly line: number;
@@ -14,37 +13,35 @@ export interface RejectsFile {
   add(rejects: readonly Reject[]): Promise<void>;
   /** The path, or undefined when nothing was rejected; an older file of that name is gone then. */
   finish(): Promise<string | undefined>;
-  /** The import failed: what was begun is removed. */
+  /** After `finish` it does nothing; before, the import has failed, and what was begun is removed. */
   abandon(): Promise<void>;
 }
 
-export function openRejectsFile(path: string): RejectsFile {
+/** Throws when it could not be written, which is better known before the import than in the middle of it. */
+export async function openRejectsFile(path: string): Promise<RejectsFile> {
   const unfinished = `${path}.part`;
-  const out = createWriteStream(unfinished);
+  const file = await open(unfinished, "w");
   let count = 0;
-  const end = async (): Promise<void> => {
-    out.end();
-    await once(out, "close");
-  };
   return {
     async add(rejects) {
-      if (count === 0 && rejects.length > 0) out.write("line,reason,raw\n");
+      if (rejects.length === 0) return;
+      await file.writeFile((count === 0 ? "line,reason,raw\n" : "") + rejects.map(writeReject).join(""));
       count += rejects.length;
-      const text = rejects.map(({ line, reason, raw }) => `${line},${quote(reason)},${quote(harmless(raw))}\n`).join("");
-      if (text !== "" && !out.write(text)) await once(out, "drain");
     },
     async finish() {
-      await end();
-      rmSync(path, { force: true });
-      if (count === 0) rmSync(unfinished);
-      else renameSync(unfinished, path);
+      await file.close();
+      await (count === 0 ? removeBoth(path, unfinished) : rename(unfinished, path));
       return count === 0 ? undefined : path;
     },
     async abandon() {
-      await end();
-      rmSync(unfinished, { force: true });
+      await closeQuietly(file);
+      await rm(unfinished, { force: true });
     },
   };
+}
+
+function writeReject({ line, reason, raw }: Reject): string {
+  return `${line},${quote(reason)},${quote(harmless(raw))}\n`;
 }
 
 function quote(text: string): string {
@@ -54,4 +51,13 @@ function quote(text: string): string {
 // A spreadsheet that opens the file must not take a cell for a formula.
 function harmless(text: string): string {
   return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+}
+
+async function removeBoth(path: string, unfinished: string): Promise<void> {
+  await rm(path, { force: true });
+  await rm(unfinished, { force: true });
+}
+
+async function closeQuietly(file: FileHandle): Promise<void> {
+  await file.close().catch(() => {});
 }

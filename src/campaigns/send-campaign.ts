@@ -2,13 +2,14 @@
 // checked against each other; nothing is handed over before the whole list is in. The same list under the same campaign
 // queues nobody twice, so a killed import is simply run again.
 
-import { createReadStream, existsSync, statSync } from "node:fs";
+import { createReadStream, statSync } from "node:fs";
 import path from "node:path";
-import type { Pool } from "pg";
+import pg, { type Pool } from "pg";
 import type { CampaignId } from "../mail/ids.ts";
 import { checkTemplate } from "../templates/check-template.ts";
 import { printProblem, type TemplateSource } from "../templates/compiled-template.ts";
 import { loadTemplateFolder } from "../templates/load-template-folder.ts";
+import { inTransaction } from "../postgres/transaction.ts";
 import type { ParsedTemplate } from "../templates/parse-template.ts";
 import { insertTemplate, readContent } from "../templates/template-store.ts";
 import { requiredVariables } from "../templates/template-variables.ts";
@@ -17,7 +18,7 @@ import { findEmptyCells, type EmptyCells } from "./check-list.ts";
 import { CsvHeaderError } from "./csv-header.ts";
 import { readCsvRows } from "./csv-rows.ts";
 import { importList, type ImportCounts, type ImportProgress } from "./import-list.ts";
-import { openRejectsFile } from "./rejects-file.ts";
+import { openRejectsFile, type RejectsFile } from "./rejects-file.ts";
 
 export interface CampaignWish {
   readonly file: string;
@@ -54,13 +55,22 @@ export interface CampaignRefused {
 export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<CampaignAnswer> {
   const checked = await checkWish(wish);
   if (checked.kind === "refused") return checked;
-  const campaign = await openCampaign(pool, wish, checked.source);
-  if ("kind" in campaign) return campaign;
-  const { counts, rejectsFile } = await importInto(pool, campaign.id, wish);
-  await setRejected(pool, campaign.id, counts.rejected);
-  await moveCampaignIfIn(pool, campaign.id, "running", ["importing", "finished"]);
-  const { id: campaignId, name } = campaign;
-  return { kind: "sent", campaignId, name, ...counts, ...(rejectsFile === undefined ? {} : { rejectsFile }) };
+  const rejects = await prepareRejects(wish);
+  if ("code" in rejects) return rejects;
+  try {
+    const campaign = await openCampaign(pool, wish, checked.source);
+    if ("code" in campaign) return campaign;
+    const counts = await importInto(pool, campaign.id, wish, rejects);
+    const rejectsFile = await rejects.finish();
+    await start(pool, campaign.id, counts);
+    const { id: campaignId, name } = campaign;
+    return { kind: "sent", campaignId, name, ...counts, ...(rejectsFile === undefined ? {} : { rejectsFile }) };
+  } catch (error) {
+    if (!wasCanceled(error)) throw error;
+    return refused("campaign", [error.message, error.hint ?? ""]);
+  } finally {
+    await rejects.abandon();
+  }
 }
 
 // ---- check -----------------------------------------------------------------------------------------------------------
@@ -74,7 +84,7 @@ async function checkWish(wish: CampaignWish): Promise<Checked | CampaignRefused>
   const loaded = await loadTemplateFolder(wish.templateDir);
   if (loaded.kind === "bad") return refused("template", loaded.problems.map(printProblem));
   const columns = await readColumns(wish.file);
-  if ("kind" in columns) return columns;
+  if ("code" in columns) return columns;
   const problems = checkTemplate(loaded.template, columns);
   if (problems.length > 0) return refused("template", problems.map(printProblem));
   const empty = await checkCells(wish, loaded.template);
@@ -83,16 +93,26 @@ async function checkWish(wish: CampaignWish): Promise<Checked | CampaignRefused>
 }
 
 async function readColumns(file: string): Promise<readonly string[] | CampaignRefused> {
-  if (!existsSync(file)) return refused("list", [`there is no file ${file}`]);
+  // It is read more than once, and its size says how far the import is.
+  if (!isRegularFile(file)) return refused("list", [`${file} is not a file`]);
   const input = createReadStream(file);
   try {
     return (await readCsvRows(input)).columns.map(({ name }) => name);
   } catch (error) {
-    if (!(error instanceof CsvHeaderError)) throw error;
-    return refused("list", [`${file}: ${error.message}`]);
+    if (error instanceof CsvHeaderError) return refused("list", [`${file}: ${error.message}`]);
+    if (isSystemError(error)) return refused("list", [`${file} cannot be read: ${error.message}`]);
+    throw error;
   } finally {
     input.destroy();
   }
+}
+
+function isRegularFile(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error;
 }
 
 async function checkCells(wish: CampaignWish, template: ParsedTemplate): Promise<CampaignRefused | undefined> {
@@ -109,19 +129,49 @@ async function checkCells(wish: CampaignWish, template: ParsedTemplate): Promise
   return { ...refused("empty_cells", problems), empty };
 }
 
+async function prepareRejects(wish: CampaignWish): Promise<RejectsFile | CampaignRefused> {
+  const file = wish.rejectsFile ?? `${wish.file.replace(/\.csv$/i, "")}.rejects.csv`;
+  if (path.resolve(file) === path.resolve(wish.file)) return refused("list", ["the rejects file cannot be the list itself"]);
+  try {
+    return await openRejectsFile(file);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return refused("list", [`the rejects file ${file} cannot be written: ${error.message}`]);
+  }
+}
+
 // ---- create ----------------------------------------------------------------------------------------------------------
 
-async function openCampaign(
-  pool: Pool,
-  wish: CampaignWish,
-  source: TemplateSource,
-): Promise<{ readonly id: CampaignId; readonly name: string } | CampaignRefused> {
+interface OpenCampaign {
+  readonly id: CampaignId;
+  readonly name: string;
+}
+
+async function openCampaign(pool: Pool, wish: CampaignWish, source: TemplateSource): Promise<OpenCampaign | CampaignRefused> {
   const name = wish.name ?? path.basename(wish.file, path.extname(wish.file));
   const existing = await findCampaign(pool, name, undefined);
-  if (existing !== undefined) return await reopen(pool, existing, wish, source);
-  const id = await createCampaign(pool, name, wish.lane, await insertTemplate(pool, source));
+  if (existing !== undefined) return reopen(pool, existing, wish, source);
+  const id = await createWithTemplate(pool, name, wish.lane, source);
   if (id !== undefined) return { id, name };
+  // Somebody else made it in between, or there is no such lane.
+  const since = await findCampaign(pool, name, undefined);
+  if (since !== undefined) return reopen(pool, since, wish, source);
   return refused("lane", [`there is no lane "${wish.lane}"; lanes are made in postlane.yaml, and in force with \`postlane up\``]);
+}
+
+/** Both, or neither: a template without its campaign would be left behind for ever. */
+async function createWithTemplate(pool: Pool, name: string, lane: string, source: TemplateSource) {
+  const notCreated = new Error("not created");
+  try {
+    return await inTransaction(pool, async (client) => {
+      const id = await createCampaign(client, name, lane, await insertTemplate(client, source));
+      if (id === undefined) throw notCreated;
+      return id;
+    });
+  } catch (error) {
+    if (error !== notCreated) throw error;
+    return undefined;
+  }
 }
 
 /** The same campaign again: rows that it does not have yet are added, with the template that it has. */
@@ -130,7 +180,7 @@ async function reopen(
   campaign: CampaignRow,
   wish: CampaignWish,
   source: TemplateSource,
-): Promise<{ readonly id: CampaignId; readonly name: string } | CampaignRefused> {
+): Promise<OpenCampaign | CampaignRefused> {
   const { id, name } = campaign;
   const other = "give this one another --name";
   if (campaign.status === "canceled") return refused("campaign", [`campaign "${name}" was canceled; ${other}`]);
@@ -146,18 +196,21 @@ async function reopen(
 
 // ---- import ----------------------------------------------------------------------------------------------------------
 
-async function importInto(pool: Pool, id: CampaignId, wish: CampaignWish) {
+async function importInto(pool: Pool, id: CampaignId, wish: CampaignWish, rejects: RejectsFile): Promise<ImportCounts> {
   const bytesTotal = statSync(wish.file).size;
-  const rejects = openRejectsFile(wish.rejectsFile ?? `${wish.file.replace(/\.csv$/i, "")}.rejects.csv`);
-  try {
-    const counts = await importList(pool, id, wish.file, rejects, (progress) =>
-      wish.onProgress?.({ ...progress, bytesTotal }),
-    );
-    return { counts, rejectsFile: await rejects.finish() };
-  } catch (error) {
-    await rejects.abandon();
-    throw error;
-  }
+  return await importList(pool, id, wish.file, rejects, (progress) => wish.onProgress?.({ ...progress, bytesTotal }));
+}
+
+/** A campaign that a person paused stays paused; one that had finished goes on with what is new. */
+async function start(pool: Pool, id: CampaignId, counts: ImportCounts): Promise<void> {
+  await setRejected(pool, id, counts.rejected);
+  await moveCampaignIfIn(pool, id, "running", counts.accepted > 0 ? ["importing", "finished"] : ["importing"]);
+}
+
+const CANCELED = "PL007";
+
+function wasCanceled(error: unknown): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && error.code === CANCELED;
 }
 
 function refused(code: CampaignRefused["code"], problems: readonly string[]): CampaignRefused {

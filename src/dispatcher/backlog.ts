@@ -31,8 +31,11 @@ export interface Room {
 }
 
 export interface Backlog {
-  /** A destination may have a row that is due at `dueUs` (microseconds since the epoch, as the database counts). */
-  report(campaignId: CampaignId, destination: string, dueUs: number, nowUs: number): void;
+  /**
+   * A destination may have a row that is due at `dueUs` (microseconds since the epoch, as the database counts). Only
+   * what arrived goes ahead: what was found waits its turn, or a newcomer would wait for all that a start finds.
+   */
+  report(campaignId: CampaignId, destination: string, dueUs: number, nowUs: number, how: "arrived" | "found"): void;
   /** Up to `rowsMax` rows, shared out by turns among the campaigns that run. */
   pick(rowsMax: number, campaigns: ReadonlySet<CampaignId>, roomOf: (destination: string) => Room): readonly Want[];
   /** What a claim came to for a want. Short: fewer rows than asked; it leaves until somebody reports it again. */
@@ -95,7 +98,7 @@ export function createBacklog(knownMax: number = DESTINATIONS_KNOWN_MAX): Backlo
   };
 
   return {
-    report(campaignId, destination, dueUs, nowUs) {
+    report(campaignId, destination, dueUs, nowUs, how) {
       const { entries } = campaignOf(campaignId);
       const known = entries.get(destination);
       if (known !== undefined) {
@@ -111,7 +114,7 @@ export function createBacklog(knownMax: number = DESTINATIONS_KNOWN_MAX): Backlo
       const entry: Entry = { campaignId, destination, cursorUs: dueUs, wakeUs: 0, place: "ready", isReported: false };
       entries.set(destination, entry);
       size++;
-      if (dueUs <= nowUs) makeReady(entry, true);
+      if (dueUs <= nowUs) makeReady(entry, how === "arrived");
       else putToSleep(entry, dueUs);
     },
 

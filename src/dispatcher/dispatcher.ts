@@ -89,6 +89,11 @@ const PULSE_MS = 1000;
 const CLAIM_ROWS_MAX = { transactional: 100, bulk: 500 } as const;
 /** Outcomes in one settle. A bound for memory and for how long one transaction takes, seldom reached. */
 const SETTLE_ROWS_MAX = 2000;
+/**
+ * Ready rows last about this long: a newcomer stands behind them, and after a reboot they are unknown. Less would starve
+ * the relay when a claim takes a quarter of a second.
+ */
+const CLAIM_AHEAD_MS = 500;
 /** Destinations that one step of discovery reads (about 8 ms). */
 const DISCOVER_ROWS_MAX = 1000;
 /** Between steps once all was seen: a net under the arrivals, for what a hint may have missed. */
@@ -166,6 +171,10 @@ class LaneDispatcher implements Dispatcher {
   #isFlushDue = false;
   #isSettleDue = false;
   #isJournalBroken = false;
+  /** Hand-overs begun since the last look at the rate, and the rate then. */
+  #takenCount = 0;
+  #takenSinceMs: number;
+  #takenPerS = 0;
   #settledTotal = 0;
   #settledAtMs: number;
   #lookTimer: Timer | undefined;
@@ -180,6 +189,7 @@ class LaneDispatcher implements Dispatcher {
     this.#waiting = createWaitingTimes(ports.clock);
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
     this.#settledAtMs = ports.clock.monotonicMs();
+    this.#takenSinceMs = this.#settledAtMs;
     for (const limits of settings.outlets) this.#openOutlet(limits);
   }
 
@@ -248,11 +258,19 @@ class LaneDispatcher implements Dispatcher {
       const askedAtMs = this.#ports.clock.monotonicMs();
       const orders = await this.#attemptDatabase("orders.read_failed", () => this.#ports.queue.orders());
       if (orders !== undefined) this.#takeOrders(orders, askedAtMs);
+      this.#measureRate();
       if (orders !== undefined && this.#mayHaveLostClaims) this.#makeRoomForRescue();
       this.#govern();
       this.#kick();
       await this.#sleep(ORDERS_MS);
     }
+  }
+
+  #measureRate(): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#takenPerS = (this.#takenCount * 1000) / Math.max(1, nowMs - this.#takenSinceMs);
+    this.#takenCount = 0;
+    this.#takenSinceMs = nowMs;
   }
 
   // Rows of a claim whose answer was lost are nobody's until this lease ends; now that the database answers again, a new
@@ -310,12 +328,10 @@ class LaneDispatcher implements Dispatcher {
   #tellVerdict(at: OutletAtWork, verdict: Verdict): void {
     const code = verdict.reasons[0]?.code;
     if (code === at.verdict.reasons[0]?.code) return;
-    this.#ports.log.info("verdict.changed", {
-      outlet: at.limits.name,
-      window: verdict.window,
-      reason: code,
-      evidence: verdict.reasons[0]?.evidence,
-    });
+    const { name } = at.limits;
+    this.#ports.log.info("verdict.changed", { outlet: name, window: verdict.window, reason: code });
+    // A relay's reply may name a recipient.
+    this.#ports.log.debug("verdict.explained", { outlet: name, evidence: verdict.reasons[0]?.evidence });
   }
 
   #windowSum(): number {
@@ -341,15 +357,15 @@ class LaneDispatcher implements Dispatcher {
     if (look !== undefined) {
       this.#cursor = look.cursor;
       const nowUs = this.#databaseUs();
-      for (const row of look.arrivals) this.#report(row.campaign_id, row.destination, row.due_us, nowUs);
+      for (const row of look.arrivals) this.#report(row.campaign_id, row.destination, row.due_us, nowUs, "arrived");
     }
     this.#backlog.wakeSleepers(this.#databaseUs());
     this.#kick();
     this.#lookSoon(LOOK_MS[this.#pace]);
   }
 
-  #report(campaignId: CampaignId, destination: string, dueUs: number, nowUs: number): void {
-    if (this.#running.has(campaignId)) this.#backlog.report(campaignId, destination, dueUs, nowUs);
+  #report(campaignId: CampaignId, destination: string, dueUs: number, nowUs: number, how: "arrived" | "found"): void {
+    if (this.#running.has(campaignId)) this.#backlog.report(campaignId, destination, dueUs, nowUs, how);
   }
 
   // Slice by slice through each running campaign; at full speed until all has been seen once.
@@ -360,8 +376,9 @@ class LaneDispatcher implements Dispatcher {
         if ((await this.#restDiscovery()) === "rested" && next === undefined) this.#discoverAgain();
         continue;
       }
+      const wasSeen = this.#isSeenOnce.has(next.campaignId);
       await this.#discoverSlice(next.campaignId, next.after);
-      if (this.#isSeenOnce.has(next.campaignId)) await this.#restDiscovery();
+      if (wasSeen) await this.#restDiscovery();
     }
   }
 
@@ -393,7 +410,7 @@ class LaneDispatcher implements Dispatcher {
     );
     if (rows === undefined || !this.#discovered.has(campaignId)) return;
     const nowUs = this.#databaseUs();
-    for (const row of rows) this.#report(row.campaign_id, row.destination, row.due_us, nowUs);
+    for (const row of rows) this.#report(row.campaign_id, row.destination, row.due_us, nowUs, "found");
     const isEnd = rows.length < DISCOVER_ROWS_MAX;
     if (isEnd) this.#isSeenOnce.add(campaignId);
     this.#discovered.set(campaignId, isEnd ? "all" : { after: rows.at(-1)!.destination });
@@ -445,10 +462,16 @@ class LaneDispatcher implements Dispatcher {
     if (this.#isClaiming || this.#isSettleInDoubt || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0) return 0;
     // What cannot be settled must not pile up: after a reboot all of it would be unknown.
     if (this.#outcomes.length >= SETTLE_ROWS_MAX) return 0;
-    // Behind a closed window with one probe, one message is enough.
-    const aheadMax = windowSum === 1 ? 1 - this.#open.size : this.#lane.claimAheadMax;
+    const aheadMax = this.#aheadMax(windowSum);
     if (this.#ready.length > aheadMax / 2) return 0;
     return Math.min(aheadMax - this.#ready.length, CLAIM_ROWS_MAX[this.#pace]);
+  }
+
+  #aheadMax(windowSum: number): number {
+    // Behind a closed window with one probe, one message is enough.
+    if (windowSum === 1) return 1 - this.#open.size;
+    const rows = Math.max(2 * windowSum, (this.#takenPerS * CLAIM_AHEAD_MS) / 1000);
+    return Math.min(this.#lane.claimAheadMax, Math.ceil(rows));
   }
 
   #roomOf(destination: string): Room {
@@ -510,8 +533,9 @@ class LaneDispatcher implements Dispatcher {
     const rows = await this.#attemptDatabase("queue.next_due_failed", () => this.#ports.queue.nextDue(short));
     const nowUs = this.#databaseUs();
     // Not known: they are asked for again.
-    if (rows === undefined) for (const want of short) this.#report(want.campaignId, want.destination, want.cursorUs, nowUs);
-    else for (const row of rows) this.#report(row.campaign_id, row.destination, row.due_us, nowUs);
+    if (rows === undefined)
+      for (const want of short) this.#report(want.campaignId, want.destination, want.cursorUs, nowUs, "found");
+    else for (const row of rows) this.#report(row.campaign_id, row.destination, row.due_us, nowUs, "found");
     if (rows?.length !== 0) this.#kick();
   }
 
@@ -593,6 +617,7 @@ class LaneDispatcher implements Dispatcher {
     const token = `${row.message_id}.${attempt}`;
     this.#open.set(token, { row, attempt, outlet: at, isDotPermitted: false });
     at.open++;
+    this.#takenCount++;
     this.#destinationOf(row).open++;
     return { token, ...composed };
   }

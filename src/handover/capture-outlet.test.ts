@@ -48,7 +48,7 @@ test("one attempt captured twice is two files with one token", async (t) => {
   driver.add(letter(1), letter(2));
   outlet.wake();
   await driver.whenFinished(2);
-  const tokens = (await readdir(path.join(dir, "new"))).map((name) => name.split(".")[2]);
+  const tokens = (await readdir(path.join(dir, "new"))).map((name) => name.split(".")[2] ?? "");
   assert.deepEqual(tokens.toSorted(), ["token-1", "token-1", "token-2"]);
 });
 

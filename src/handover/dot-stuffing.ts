@@ -13,8 +13,8 @@ export function isWireSafe(text: string): boolean {
   return text.endsWith("\r\n") && !text.includes("\0") && hasOnlyPairedLineEnds(text);
 }
 
-// Every LF has its CR, and there are no more CRs than that. Jumping from hit to hit is several times faster than a
-// regular expression with a lookbehind (measured on 2 KB: 0.6 µs against 4 µs).
+// Every LF has its CR, and there are no more CRs than that. Jumping from hit to hit takes less than half of a
+// regular expression with a lookbehind (measured on 2 KB: 1.0 µs against 2.4 µs).
 function hasOnlyPairedLineEnds(text: string): boolean {
   let pairs = 0;
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) {

@@ -21,10 +21,14 @@ test("a reply has a code, an enhanced code of its own class, and text", () => {
     ["550 5.1.1x\r\n", { code: 550, text: "5.1.1x" }],
     ["354 3.0.0 go\r\n", { code: 354, text: "3.0.0 go" }],
     ["250 5.\r\n", { code: 250, text: "5." }],
-    ["550-5.7.1 first\r\n550-5.7.1 second\r\n550 5.7.1 third\r\n", { code: 550, enhanced: "5.7.1", text: "first second third" }],
+    [
+      "550-5.7.1 first\r\n550-5.7.1 second\r\n550 5.7.1 third\r\n",
+      { code: 550, enhanced: "5.7.1", text: "first second third" },
+    ],
     ["550-first\r\n550 5.7.1 second\r\n", { code: 550, enhanced: "5.7.1", text: "first second" }],
   ];
-  for (const [text, reply] of cases) assert.deepEqual(parse(text), { ...parse(text), replies: [reply], error: undefined });
+  for (const [text, reply] of cases)
+    assert.deepEqual(parse(text), { ...parse(text), replies: [reply], error: undefined });
 });
 
 test("control characters never get into a reply's text, and UTF-8 is read", () => {

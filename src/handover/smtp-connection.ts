@@ -230,7 +230,8 @@ function blocksOf(bytes: Buffer): Buffer[] {
   return blocks;
 }
 
-const codeOf = (error: Error): string => ("code" in error && typeof error.code === "string" ? error.code : "connection_lost");
+const codeOf = (error: Error): string =>
+  "code" in error && typeof error.code === "string" ? error.code : "connection_lost";
 
 // Nagle's algorithm would hold a small write back until the one before is acknowledged.
 function sendWithoutDelay(socket: Duplex): void {

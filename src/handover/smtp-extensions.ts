@@ -31,7 +31,11 @@ export function parseExtensions(lines: readonly string[]): SmtpExtensions {
   const offers = new Map<string, readonly string[]>();
   for (const line of lines.slice(1)) {
     // "AUTH=PLAIN" is how servers wrote it before RFC 2554; some still add that line for old clients.
-    const [keyword, ...parameters] = line.trim().toUpperCase().replace(/^AUTH=/, "AUTH ").split(/ +/);
+    const [keyword, ...parameters] = line
+      .trim()
+      .toUpperCase()
+      .replace(/^AUTH=/, "AUTH ")
+      .split(/ +/);
     offers.set(keyword!, [...(offers.get(keyword!) ?? []), ...parameters]);
   }
   return {

@@ -18,7 +18,10 @@ test("connections are shared by weight", () => {
   const states = hosts(3, 1);
   const random = seededRandom(7);
   for (let count = 0; count < 20; count++) pickHost(states, 0, random)!.connectionCount++;
-  assert.deepEqual(states.map(({ connectionCount }) => connectionCount), [15, 5]);
+  assert.deepEqual(
+    states.map(({ connectionCount }) => connectionCount),
+    [15, 5],
+  );
 });
 
 test("single connections are shared by weight too, by chance", () => {

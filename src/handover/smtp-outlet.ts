@@ -1,13 +1,8 @@
 // A relay, or several, as one way out. It keeps the connections, and pulls a message when one of them can begin a
 // transaction or can take an envelope behind the final dot that it is about to write.
-//
-// Everything that starts something happens in `turn`, which runs once after the events of one turn of the loop: final
-// dots of many connections are permitted by one call, so by one write to the journal; connections that have nothing
-// get a message first; what the limit still allows then rides behind a final dot.
-//
-// It assumes that the driver's calls return at once. It takes no message before a connection is ready for it, but for
-// one exception: when no host can be reached, one message per failure is taken and finished with that failure, since
-// otherwise nobody would learn of it. Before the first `setLimit` it takes nothing.
+// It takes no message before a connection is ready for it, but for one exception: when no host can be reached, one
+// message per failure is taken and finished with that failure, since otherwise nobody would learn of it.
+// Before the first `setLimit` it takes nothing. It assumes that the driver's calls return at once.
 
 import type { AttemptFailed, AttemptReplied, AttemptResult } from "../mail/attempt.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
@@ -119,7 +114,7 @@ class SmtpOutletAtWork implements SmtpOutlet, ConnectionListener {
     this.#isClosed = true;
     this.#isDraining = true;
     this.#retryTimer?.cancel();
-    for (const connection of [...this.#connections.keys()]) connection.abort("the outlet was closed");
+    for (const connection of this.#connections.keys()) connection.abort("the outlet was closed");
     await Promise.all(this.#closing);
   }
 
@@ -192,6 +187,9 @@ class SmtpOutletAtWork implements SmtpOutlet, ConnectionListener {
     this.#ports.clock.soon(() => this.#turn());
   }
 
+  // Everything that starts something happens here, once after the events of one turn of the loop: final dots of many
+  // connections are permitted by one call, so by one write to the journal; connections that have nothing get a message
+  // first; what the limit still allows then rides behind a final dot.
   #turn(): void {
     this.#isTurnDue = false;
     if (this.#isClosed) return;

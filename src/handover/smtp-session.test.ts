@@ -145,7 +145,9 @@ test("one message: banner, EHLO, one group of commands, content, QUIT", () => {
 test("the next envelope rides behind the final dot in the same write, its content waits", () => {
   const talk = riding();
   assert.equal(
-    talk.said().slice(-"..dot\r\n.\r\nMAIL FROM:<B@example.org> SIZE=20\r\nRCPT TO:<to-B@example.net>\r\nDATA\r\n".length),
+    talk
+      .said()
+      .slice(-"..dot\r\n.\r\nMAIL FROM:<B@example.org> SIZE=20\r\nRCPT TO:<to-B@example.net>\r\nDATA\r\n".length),
     "..dot\r\n.\r\nMAIL FROM:<B@example.org> SIZE=20\r\nRCPT TO:<to-B@example.net>\r\nDATA\r\n",
   );
   talk.hear("250 taken");
@@ -174,7 +176,8 @@ test("each phase and code ends the attempt as it should, pipelined or not", () =
 });
 
 function expectedEnd(phase: "mail" | "rcpt" | "data" | "dot", code: number): string {
-  if (code >= 400) return phase === "mail" && code === 503 ? "failed mail bad_sequence safe" : `replied ${phase} ${code}`;
+  if (code >= 400)
+    return phase === "mail" && code === 503 ? "failed mail bad_sequence safe" : `replied ${phase} ${code}`;
   if (phase === "dot") return code < 300 ? `replied dot ${code}` : "failed dot bad_reply past dot";
   const isFine = phase === "data" ? code === 354 : code < 300;
   return isFine ? "open" : `failed ${phase} bad_reply safe`;
@@ -241,10 +244,15 @@ test("503 to MAIL ends the connection, and the message is safe to repeat", () =>
 test("421 is the end of the connection and the answer of the attempt whose turn it is", () => {
   const cases: readonly (readonly [string, () => Talk, string, string])[] = [
     ["to the dot", riding, "replied dot 421", "not_started"],
-    ["to the riding MAIL", () => riding().hear("250 q"), "replied dot 250", "replied mail 421"],
+    ["to the riding MAIL", () => riding().hear("250 q"), "replied dot 250", "not_started"],
     ["to the riding RCPT", () => riding().hear("250 q", "250 m"), "replied dot 250", "replied rcpt 421"],
     ["to the riding DATA", () => riding().hear("250 q", "250 m", "250 r"), "replied dot 250", "replied data 421"],
-    ["between 354 and content", () => riding().hear("250 q", "250 m", "250 r", "354 d"), "replied dot 250", "replied data 421"],
+    [
+      "between 354 and content",
+      () => riding().hear("250 q", "250 m", "250 r", "354 d"),
+      "replied dot 250",
+      "replied data 421",
+    ],
     ["after B was refused", () => riding().hear("250 q", "550 m"), "replied dot 250", "replied mail 550"],
   ];
   for (const [when, make, first, second] of cases) {
@@ -389,20 +397,35 @@ test("after STARTTLS nothing that was said in clear is believed", () => {
   assert.equal(talk.wishes.at(-1), "ready");
 });
 
+test("after STARTTLS neither half a line nor an old offer is left", () => {
+  const talk = new Talk({ tls: "opportunistic" }).hear("220 relay", "250-relay\r\n250-PIPELINING\r\n250 STARTTLS");
+  talk.do(smtp.received(talk.session, Buffer.from("220 go\r\n250-half a line")));
+  talk.do(smtp.secured(talk.session)).hear("502 what?", "250 relay");
+  assert.deepEqual(talk.wishes, ["start_tls", "ready"]);
+  assert.match(talk.said(), /HELO client\.example\r\n$/);
+  assert.equal(talk.session.extensions.hasPipelining, false);
+});
+
 test("opportunistic TLS goes on in clear when it is refused, and asks for a new connection when it breaks", () => {
   const offer = "250-relay\r\n250 STARTTLS";
   const refused = new Talk({ tls: "opportunistic" }).hear("220 relay", offer, "454 not now");
   assert.deepEqual(refused.wishes, ["ready"]);
   const broken = new Talk({ tls: "opportunistic" }).hear("220 relay", offer, "220 go");
   broken.do(smtp.lost(broken.session, "ERR_SSL_WRONG_VERSION_NUMBER", "wrong version"));
-  assert.deepEqual([summary(broken.notOpened?.failure), broken.notOpened?.mayTryInClear], ["failed starttls tls safe", true]);
+  assert.deepEqual(
+    [summary(broken.notOpened?.failure), broken.notOpened?.mayTryInClear],
+    ["failed starttls tls safe", true],
+  );
   const required = new Talk({ tls: "required" }).hear("220 relay", offer, "220 go");
   required.do(smtp.lost(required.session, "ERR_TLS_CERT_ALTNAME_INVALID", "wrong name"));
   assert.equal(required.notOpened?.mayTryInClear, false);
 });
 
 test("AUTH LOGIN answers its two questions", () => {
-  const talk = new Talk({ auth: { user: "user", password: "secret" } }).hear("220 relay", "250-relay\r\n250 AUTH LOGIN");
+  const talk = new Talk({ auth: { user: "user", password: "secret" } }).hear(
+    "220 relay",
+    "250-relay\r\n250 AUTH LOGIN",
+  );
   talk.said();
   assert.equal(talk.hear("334 VXNlcm5hbWU6").said(), `${Buffer.from("user").toString("base64")}\r\n`);
   assert.equal(talk.hear("334 UGFzc3dvcmQ6").said(), `${Buffer.from("secret").toString("base64")}\r\n`);

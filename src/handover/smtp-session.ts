@@ -3,13 +3,8 @@
 //
 //   connect → banner → ehlo [→ helo] [→ starttls → handshake → ehlo] [→ auth…] → open → closed
 //
-// While open, at most two transactions live here. `current` is the one whose replies come next. `riding` is the one
-// whose MAIL, RCPT and DATA were written right behind current's final dot (RFC 2920 §3.1 lets content begin a group);
-// its own content waits until it is current and all its three replies were positive. So no connection ever has two
-// final dots unanswered, and no content can go out under another transaction's envelope. Replies carry no names: they
-// belong to commands only by their order, so `expected` holds what they will answer, and whatever disturbs the order
-// (an unsolicited, malformed or impossible reply) ends the connection.
-// It never decides what a refusal means, and never sends the same message twice.
+// Replies carry no names: they answer commands only by their order, so whatever disturbs the order (an unsolicited,
+// malformed or impossible reply) ends the connection. It never decides what a refusal means.
 
 import type { AttemptFailed, AttemptReplied, AttemptResult } from "../mail/attempt.ts";
 import { printReply, type Phase, type Reply } from "../mail/reply.ts";
@@ -30,7 +25,19 @@ export interface SessionSettings {
 }
 
 export type TimerPhase =
-  "connect" | "banner" | "ehlo" | "starttls" | "auth" | "mail" | "rcpt" | "data" | "dot" | "rset" | "quit" | "idle" | "none";
+  | "connect"
+  | "banner"
+  | "ehlo"
+  | "starttls"
+  | "auth"
+  | "mail"
+  | "rcpt"
+  | "data"
+  | "dot"
+  | "rset"
+  | "quit"
+  | "idle"
+  | "none";
 
 export type SessionAction =
   | { readonly kind: "write"; readonly text: string; readonly isAscii: boolean }
@@ -63,8 +70,15 @@ type Stage =
 
 type Expected = "rset" | "mail" | "rcpt" | "data" | "lone_dot" | "dot" | "quit";
 
+/**
+ * While open, at most two transactions live here. `current` is the one whose replies come next. `riding` is the one whose
+ * MAIL, RCPT and DATA were written right behind current's final dot (RFC 2920 §3.1 lets content begin a group); its own
+ * content waits until it is current and all its three replies were positive. So no connection ever has two final dots
+ * unanswered, and no content can go out under another transaction's envelope.
+ */
 export interface SmtpSession {
   readonly settings: SessionSettings;
+  /** What the coming replies will answer, in order. */
   readonly expected: Expected[];
   stage: Stage;
   extensions: SmtpExtensions;
@@ -461,9 +475,11 @@ function write(session: SmtpSession, text: string, isAscii = true): void {
 // ── Endings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 // RFC 5321 §3.8: 421 may come at any moment and closes the channel. It is the answer of the attempt whose command it
-// answers, or that is between 354 and its content; to RSET or to a lone dot it answers nobody.
+// answers, or that is between 354 and its content; to RSET or to a lone dot it answers nobody. To the MAIL of a
+// connection that has served before it is a server's way to limit messages or age: the message was not begun.
 function endBy421(session: SmtpSession, kind: Expected | undefined, reply: Reply): void {
-  const isForCurrent = kind !== "rset" && kind !== "lone_dot" && kind !== "quit";
+  const isEndOfService = wasClosedBeforeUse(session);
+  const isForCurrent = !isEndOfService && kind !== "rset" && kind !== "lone_dot" && kind !== "quit";
   if (isForCurrent) finishCurrent(session, replied(session, phaseOf(session), reply));
   else finishCurrent(session, { kind: "not_started", reason: "the server closed the connection (421)" });
   close(session, isForCurrent && session.current !== undefined);

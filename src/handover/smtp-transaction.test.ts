@@ -31,11 +31,17 @@ function refusalOf(given: HandOver, offers: SmtpExtensions = everything): string
 
 test("parameters follow what the server offers and the message needs", () => {
   const utf8 = { text: "Subject: x\r\n\r\nzoë\r\n" };
-  assert.equal(envelopeOf(handOver(), NO_EXTENSIONS), "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n");
+  assert.equal(
+    envelopeOf(handOver(), NO_EXTENSIONS),
+    "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n",
+  );
   assert.match(envelopeOf(handOver()), /^MAIL FROM:<a@example\.org> SIZE=21\r\n/);
   assert.match(envelopeOf(handOver({ sender: "" })), /^MAIL FROM:<> SIZE=21\r\n/);
   assert.match(envelopeOf(handOver(utf8)), /> SIZE=20 BODY=8BITMIME\r\n/);
-  assert.match(envelopeOf(handOver({ recipient: "zoë@example.net" })), /> SIZE=21 BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<zoë@/);
+  assert.match(
+    envelopeOf(handOver({ recipient: "zoë@example.net" })),
+    /> SIZE=21 BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<zoë@/,
+  );
   assert.match(envelopeOf(handOver({ text: "Subject: zoë\r\n\r\nx\r\n" })), / BODY=8BITMIME SMTPUTF8\r\n/);
 });
 
@@ -55,12 +61,30 @@ test("what the server does not offer is refused before it is sent", () => {
 });
 
 test("an address that could end its path or command is refused, for that message alone", () => {
-  const injections = ["a b", "a>b", "a<b", "a\rb", "a\nb", "a\0b", "a\x7fb", "a\tb", "a\u0085b", "a\u2028b", "a\ud800b"];
+  const injections = [
+    "a b",
+    "a>b",
+    "a<b",
+    "a\rb",
+    "a\nb",
+    "a\0b",
+    "a\x7fb",
+    "a\tb",
+    "a\u0085b",
+    "a\u2028b",
+    "a\ud800b",
+  ];
   for (const local of injections) {
     assert.equal(refusalOf(handOver({ sender: `${local}@example.org` })), "553 5.1.7", JSON.stringify(local));
     assert.equal(refusalOf(handOver({ recipient: `${local}@example.org` })), "553 5.1.3", JSON.stringify(local));
   }
-  for (const recipient of ["", "b@ü>.example", "b@xn--ü.example\u2028", "b@bü..%00.example", `${"b".repeat(ADDRESS_BYTES_MAX)}@x`]) {
+  for (const recipient of [
+    "",
+    "b@ü>.example",
+    "b@xn--ü.example\u2028",
+    "b@bü..%00.example",
+    `${"b".repeat(ADDRESS_BYTES_MAX)}@x`,
+  ]) {
     assert.equal(refusalOf(handOver({ recipient })), "553 5.1.3", JSON.stringify(recipient));
   }
 });

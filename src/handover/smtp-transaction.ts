@@ -54,6 +54,7 @@ export function refuseUnsafe(handOver: HandOver): Reply | undefined {
 
 /** The address with its domain as A-labels (RFC 5891), or undefined when it may never stand between angle brackets. */
 function wireAddress(address: string): string | undefined {
+  if (PLAIN_ADDRESS.test(address)) return address;
   if (FORBIDDEN_IN_ADDRESS.test(address) || Buffer.byteLength(address) > ADDRESS_BYTES_MAX) return undefined;
   if (isAscii(address)) return address;
   const at = address.lastIndexOf("@");
@@ -62,6 +63,9 @@ function wireAddress(address: string): string | undefined {
   const ascii = domainToASCII(domain);
   return ascii === "" || FORBIDDEN_IN_ADDRESS.test(ascii) ? undefined : `${address.slice(0, at)}@${ascii}`;
 }
+
+// Nearly all of them: printable ASCII without space and angle brackets, and not too long.
+const PLAIN_ADDRESS = new RegExp(`^[!-;=?-~]{0,${ADDRESS_BYTES_MAX}}$`);
 
 // Controls, space, angle brackets: whatever could end the path or the command. Lone surrogates would reach another
 // address than the one that was asked for.

@@ -29,8 +29,11 @@ export interface Child {
 
 const RESTART_FIRST_MS = 100;
 const RESTART_MS_MAX = 5000;
-/** A process that lived this long was well; the next pause is the first again. */
-const WELL_AFTER_MS = 10_000;
+/**
+ * A process that worked this long was well: whatever ended it came from outside or is rare, mail waits for it, and the
+ * next pause is the first again. One that never becomes ready, or dies of its first work, is started ever more seldom.
+ */
+const WELL_AFTER_READY_MS = 1000;
 
 export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): Child {
   let child: ChildProcess | undefined;
@@ -42,6 +45,7 @@ export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): 
   const start = (): void => {
     const startedAtMs = performance.now();
     let heardAtMs = startedAtMs;
+    let readyAtMs = Infinity;
     child = fork(spec.modulePath, spec.args, {
       env: spec.env,
       stdio: ["ignore", spec.logDescriptor, spec.logDescriptor, "ipc"],
@@ -55,7 +59,10 @@ export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): 
     }, 1000);
     child.on("message", (message: FromChild) => {
       heardAtMs = performance.now();
-      if (message.kind === "ready") events.onReady();
+      if (message.kind === "ready") {
+        readyAtMs = heardAtMs;
+        events.onReady();
+      }
       if (message.kind === "told") events.onTold(message.line);
     });
     child.on("error", (error) => log.error("process.start_failed", { process: spec.name, error: error.message }));
@@ -64,13 +71,19 @@ export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): 
         clearInterval(watch);
         child = undefined;
         resolve();
-        if (!isStopping) restartLater(code, signal, performance.now() - startedAtMs);
+        const nowMs = performance.now();
+        const wasWell = nowMs - readyAtMs > WELL_AFTER_READY_MS;
+        if (!isStopping) restartLater(code, signal, { wasWell, livedMs: nowMs - startedAtMs });
       });
     });
   };
 
-  const restartLater = (code: number | null, signal: string | null, livedMs: number): void => {
-    pauseMs = livedMs > WELL_AFTER_MS ? RESTART_FIRST_MS : Math.min(RESTART_MS_MAX, pauseMs * 2);
+  const restartLater = (
+    code: number | null,
+    signal: string | null,
+    { wasWell, livedMs }: { readonly wasWell: boolean; readonly livedMs: number },
+  ): void => {
+    pauseMs = wasWell ? RESTART_FIRST_MS : Math.min(RESTART_MS_MAX, pauseMs * 2);
     const how = signal === null ? `exit code ${code}` : signal;
     log.error("process.died", { process: spec.name, how, lived_ms: Math.round(livedMs), restart_in_ms: pauseMs });
     events.onDied(how, pauseMs);

@@ -39,7 +39,6 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     throw new Error(`there is no lane "${laneName}"; lanes: ${Object.keys(config.lanes).join(", ")}`);
   }
   const log = createLog(config.logLevel, { process: "dispatcher", lane: laneName });
-  if (lane.priority === "bulk") os.setPriority(BULK_NICENESS);
   const stopAlive = beAlive();
   const database = await connectDatabase({
     databaseUrl: config.databaseUrl,
@@ -49,7 +48,9 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     connectionsMax: CONNECTIONS_MAX,
   });
   database.pool.on("connect", (client) => {
-    planForTheQueue(client).catch((error: unknown) => log.warn("database.plan_settings_failed", { error: String(error) }));
+    planForTheQueue(client).catch((error: unknown) =>
+      log.warn("database.plan_settings_failed", { error: String(error) }),
+    );
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   try {
@@ -78,7 +79,14 @@ async function serveLane(config: Config, lane: LaneSettings, database: Database,
   const dispatcher = createDispatcher(
     { lane, leaseId, leaseMs: config.leaseMs, leaseAskedAtMs, outlets: limitsOf(config, lane) },
     {
-      queue: createDatabaseQueue({ pool, laneId, leaseId, leaseMs: config.leaseMs, clock: systemClock, prepare: composer.prepare }),
+      queue: createDatabaseQueue({
+        pool,
+        laneId,
+        leaseId,
+        leaseMs: config.leaseMs,
+        clock: systemClock,
+        prepare: composer.prepare,
+      }),
       journal,
       openOutlet: outletOpener(config, log),
       compose: composer.compose,
@@ -92,6 +100,8 @@ async function serveLane(config: Config, lane: LaneSettings, database: Database,
     dispatcher.drain();
     systemClock.after(DRAIN_MS_MAX, () => dispatcher.cut());
   });
+  // Not sooner: loading and rescue are short, and a lane that was interrupted should not be slow to come back.
+  if (lane.priority === "bulk") os.setPriority(BULK_NICENESS);
   tellSupervisor({ kind: "ready" });
   log.info("dispatcher.started", { lease_id: leaseId, lane: lane.name });
   const end = await dispatcher.run();

@@ -33,18 +33,19 @@ export function outletOpener(config: Config, log: Log): (name: string, driver: O
   };
 }
 
-/** What this lane may use of each of its outlets. */
+/** What this lane may use of each of its outlets. The parts of all lanes that use an outlet sum to its whole. */
 export function limitsOf(config: Config, lane: LaneSettings): readonly OutletLimits[] {
   return lane.outlets.map((name) => {
     const { openMax, openPerDestinationMax } = outletOf(config, name);
-    const isShared = Object.values(config.lanes).some((other) => other.outlets.includes(name) && other.priority !== lane.priority);
-    return { name, openMax, openPerDestinationMax, share: partOf(lane, isShared) };
+    return { name, openMax, openPerDestinationMax, share: shareOf(config, lane, name) };
   });
 }
 
-function partOf(lane: LaneSettings, isShared: boolean): number {
-  if (!isShared) return 1;
-  return lane.priority === "bulk" ? BULK_SHARE : 1 - BULK_SHARE;
+function shareOf(config: Config, lane: LaneSettings, outletName: string): number {
+  const users = Object.values(config.lanes).filter((other) => other.outlets.includes(outletName));
+  const alike = users.filter((other) => other.priority === lane.priority).length;
+  if (alike === users.length) return 1 / alike;
+  return (lane.priority === "bulk" ? BULK_SHARE : 1 - BULK_SHARE) / alike;
 }
 
 function outletOf(config: Config, name: string): OutletConfig {

@@ -7,6 +7,7 @@ import path from "node:path";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog, type Log } from "../platform/log.ts";
+import { processStartOf } from "../platform/process-identity.ts";
 import { checkServer } from "../postgres/check-server.ts";
 import { openDatabase, type Database } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrate.ts";
@@ -46,7 +47,11 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
       log,
     );
   });
-  const watch = watchDatabase(() => database, async () => (database = await bringUpDatabase(config, log, print)), log);
+  const watch = watchDatabase(
+    () => database,
+    async () => (database = await bringUpDatabase(config, log, print)),
+    log,
+  );
   const why = await stopped;
   print(`stopping (${why}): finishing what is open`);
   watch.stop();
@@ -65,9 +70,13 @@ function openLogFile(config: Config): number {
 
 function sayWhereMailGoes(config: Config, print: (line: string) => void): void {
   for (const outlet of Object.values(config.outlets)) {
-    const lanes = Object.values(config.lanes).filter((lane) => lane.outlets.includes(outlet.name)).map((lane) => lane.name);
+    const lanes = Object.values(config.lanes)
+      .filter((lane) => lane.outlets.includes(outlet.name))
+      .map((lane) => lane.name);
     if (outlet.type !== "capture" || lanes.length === 0) continue;
-    print(`nothing leaves this machine by lane ${lanes.join(", ")}: outlet "${outlet.name}" keeps mail in ${outlet.dir}`);
+    print(
+      `nothing leaves this machine by lane ${lanes.join(", ")}: outlet "${outlet.name}" keeps mail in ${outlet.dir}`,
+    );
   }
 }
 
@@ -132,13 +141,9 @@ function watchDatabase(current: () => Database, restart: () => Promise<unknown>,
   };
 }
 
+/** A server that was found and killed may stay a zombie, which `kill(pid, 0)` takes for alive. */
 function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+  return processStartOf(pid) !== undefined;
 }
 
 // Dispatchers first: while they drain, upkeep goes on.

@@ -65,7 +65,13 @@ export async function acceptUnknown(pool: Pool, ids: readonly MessageId[]): Prom
 
 /** They are due now, and may arrive a second time. Answers those that were (still) unknown and not claimed. */
 export async function resendUnknown(pool: Pool, ids: readonly MessageId[]): Promise<readonly MessageId[]> {
-  return await decideUnknown(pool, ids, retryIfUnknown, "deferred", "sent again by a person, who accepts a second copy");
+  return await decideUnknown(
+    pool,
+    ids,
+    retryIfUnknown,
+    "deferred",
+    "sent again by a person, who accepts a second copy",
+  );
 }
 
 async function onceUnclaimed(

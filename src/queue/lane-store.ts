@@ -48,7 +48,7 @@ export interface LaneOrders {
   readonly campaign_ids: readonly CampaignId[];
   /** The live leases of the lane, in the order of their ids. */
   readonly lease_ids: readonly LeaseId[];
-  /** The longest p99 of waiting time that a dispatcher of another lane reported within the last three seconds. */
+  /** The longest p99 of waiting time that a live dispatcher of a transactional lane says it has lately. */
   readonly others_waiting_ms: number | null;
 }
 

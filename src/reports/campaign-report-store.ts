@@ -15,6 +15,9 @@ export const SHEETS = statement<CampaignSheetRow>(
   `SELECT campaign_id, state, sum(n)::bigint AS n FROM postlane.balance_sheet
    WHERE campaign_id = ANY ($1::integer[]) GROUP BY campaign_id, state`,
 );
-export async function readCampaignSheets(on: Queryable, ids: readonly CampaignId[]): Promise<readonly CampaignSheetRow[]> {
+export async function readCampaignSheets(
+  on: Queryable,
+  ids: readonly CampaignId[],
+): Promise<readonly CampaignSheetRow[]> {
   return await rowsOf(on, SHEETS, [numberArray(ids)]);
 }

@@ -41,11 +41,7 @@ export interface StoryEvent {
   readonly reply: string | null;
 }
 
-export async function tellStory(
-  pool: Pool,
-  id: MessageId,
-  lanes: LanesByName,
-): Promise<MessageStory | undefined> {
+export async function tellStory(pool: Pool, id: MessageId, lanes: LanesByName): Promise<MessageStory | undefined> {
   const [row, events] = await Promise.all([findMessage(pool, id), readEvents(pool, id)]);
   return row === undefined ? undefined : shapeStory(row, events, lanes);
 }
@@ -64,11 +60,7 @@ export async function tellStoriesOf(
   return stories;
 }
 
-export function shapeStory(
-  row: MessageRow,
-  events: readonly EventRow[],
-  lanes: LanesByName,
-): MessageStory {
+export function shapeStory(row: MessageRow, events: readonly EventRow[], lanes: LanesByName): MessageStory {
   const state = stateOf(row, events);
   const isWaiting = state !== null && !isSettled(state);
   return {

@@ -2,12 +2,19 @@
 // queue. Reads only. The shape is what `postlane status --json` prints, so its keys are a contract.
 //
 // Cost: the books have a row per lane, campaign, day and state; pulses one per dispatcher; the look for the oldest
-// message takes one index descent (about 8 µs) per destination, at most `OLDEST_DESTINATIONS_MAX` per running campaign,
+// message takes one index descent (some 15 µs) per destination, at most `OLDEST_DESTINATIONS_MAX` per running campaign,
 // and is given up after `OLDEST_MS_MAX`.
 
 import type { Pool } from "pg";
 import type { LaneId } from "../mail/ids.ts";
-import { SETTLED_STATES, STATES, WAITING_STATES, type SettledState, type State, type WaitingState } from "../mail/state.ts";
+import {
+  SETTLED_STATES,
+  STATES,
+  WAITING_STATES,
+  type SettledState,
+  type State,
+  type WaitingState,
+} from "../mail/state.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { listLanes, type LaneRow } from "../queue/lane-store.ts";
 import {
@@ -149,13 +156,17 @@ function shapeLane(
     dispatchers_gone: given.pulses.length - alive.length,
     in_flight: sum(pulses.map((pulse) => pulse.inFlight)),
     rate_per_s: Math.round(sum(pulses.map((pulse) => pulse.ratePerS)) * 10) / 10,
-    oldest_waiting_ms: given.oldest?.overdue_ms == null ? null : Math.max(0, Math.round(given.oldest.overdue_ms)),
+    oldest_waiting_ms: wholeMs(given.oldest?.overdue_ms ?? null),
     is_oldest_estimate: given.oldest?.is_estimate ?? false,
     waiting_p50_ms: byRate(pulses),
     waiting_p99_ms: pulses.reduce<number | null>((worst, { p99Ms }) => maxOf(worst, p99Ms), null),
     outlets: joinOutlets(pulses.flatMap((pulse) => pulse.outlets)),
     books: totalsOf(given.sheet),
   };
+}
+
+function wholeMs(ms: number | null): number | null {
+  return ms === null ? null : Math.max(0, Math.round(ms));
 }
 
 interface Pulse {

@@ -74,7 +74,10 @@ class ModelServer {
     const good = this.#recipient === undefined ? "554 no recipient" : "250 taken";
     const answer = this.#answer(good);
     if (taken !== ".\r\n") assert.equal(++this.#unansweredDots, 1);
-    assert.ok(taken === ".\r\n" || (this.#sender !== undefined && this.#recipient !== undefined), "content without envelope");
+    assert.ok(
+      taken === ".\r\n" || (this.#sender !== undefined && this.#recipient !== undefined),
+      "content without envelope",
+    );
     assert.ok(taken !== ".\r\n" || this.#recipient === undefined, "an empty message for a recipient");
     if (answer?.startsWith("2") && taken !== ".\r\n") {
       const text = taken.slice(0, -3).replaceAll(/(^|\r\n)\./g, "$1");
@@ -214,7 +217,10 @@ function run(plan: Plan): { server: ModelServer; results: Map<string, AttemptRes
 const plan: fc.Arbitrary<Plan> = fc.record({
   moods: fc.array(mood, { maxLength: 40 }),
   rides: fc.array(fc.boolean(), { maxLength: MESSAGE_COUNT }),
-  permits: fc.array(fc.integer({ min: 0, max: 19 }).map((number) => number > 0), { maxLength: MESSAGE_COUNT }),
+  permits: fc.array(
+    fc.integer({ min: 0, max: 19 }).map((number) => number > 0),
+    { maxLength: MESSAGE_COUNT },
+  ),
   pieceBytes: fc.integer({ min: 1, max: 40 }),
   hasPipelining: fc.boolean(),
 });
@@ -225,7 +231,10 @@ test("whatever the server says, each message goes under its own envelope and end
       const { server, results, permitted } = run(given);
       for (const { sender, recipient, text } of server.delivered) {
         const number = sender.slice(1, -"@example.org".length);
-        assert.deepEqual({ recipient, text }, { recipient: `r${number}@example.net`, text: message(Number(number)).content.text });
+        assert.deepEqual(
+          { recipient, text },
+          { recipient: `r${number}@example.net`, text: message(Number(number)).content.text },
+        );
         assert.ok(permitted.has(number), "delivered without permission");
       }
       const delivered = server.delivered.map(({ sender }) => sender.slice(1, -"@example.org".length));
@@ -241,7 +250,11 @@ function assertTruthful(token: string, result: AttemptResult, delivered: readonl
   const wasDelivered = delivered.includes(token);
   switch (result.kind) {
     case "replied":
-      return assert.equal(result.phase === "dot" && result.reply.code < 300, wasDelivered, `${token} ${JSON.stringify(result)}`);
+      return assert.equal(
+        result.phase === "dot" && result.reply.code < 300,
+        wasDelivered,
+        `${token} ${JSON.stringify(result)}`,
+      );
     case "failed":
       return assert.ok(!wasDelivered || result.isPastDot, `${token} ${JSON.stringify(result)}`);
     case "not_started":

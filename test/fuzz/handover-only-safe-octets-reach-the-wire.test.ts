@@ -7,12 +7,34 @@ import fc from "fast-check";
 import { NO_EXTENSIONS, parseExtensions } from "../../src/handover/smtp-extensions.ts";
 import { contentWithFinalDot, prepareTransaction } from "../../src/handover/smtp-transaction.ts";
 
-const nasty = fc.constantFrom("\r", "\n", "\0", "\r\n", ".", ">", "<", " ", "@", "a", "\u010a", "\u010d", "é", "\u2028", "\ud800", "ｂ", "。", "＞");
+const nasty = fc.constantFrom(
+  "\r",
+  "\n",
+  "\0",
+  "\r\n",
+  ".",
+  ">",
+  "<",
+  " ",
+  "@",
+  "a",
+  "\u010a",
+  "\u010d",
+  "é",
+  "\u2028",
+  "\ud800",
+  "ｂ",
+  "。",
+  "＞",
+);
 const anyText = fc.oneof(
   fc.array(nasty, { maxLength: 12 }).map((pieces) => pieces.join("")),
   fc.string({ unit: "binary", maxLength: 20 }),
 );
-const anyAddress = fc.oneof(anyText, fc.tuple(anyText, anyText).map(([local, domain]) => `${local}@${domain}`));
+const anyAddress = fc.oneof(
+  anyText,
+  fc.tuple(anyText, anyText).map(([local, domain]) => `${local}@${domain}`),
+);
 const offers = fc.constantFrom(NO_EXTENSIONS, parseExtensions(["x", "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8"]));
 
 test("only safe octets reach the wire", () => {
@@ -34,4 +56,5 @@ test("only safe octets reach the wire", () => {
 });
 
 /** As the connection writes it. */
-const octets = (text: string, isAscii: boolean): string => Buffer.from(text, isAscii ? "latin1" : "utf8").toString("latin1");
+const octets = (text: string, isAscii: boolean): string =>
+  Buffer.from(text, isAscii ? "latin1" : "utf8").toString("latin1");

@@ -3,7 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createReplyParser, feedReplies, REPLY_LINE_BYTES_MAX, type ParsedReply } from "../../src/handover/reply-parser.ts";
+import {
+  createReplyParser,
+  feedReplies,
+  REPLY_LINE_BYTES_MAX,
+  type ParsedReply,
+} from "../../src/handover/reply-parser.ts";
 
 const segments = (bytes: Buffer, cuts: readonly number[]): Buffer[] => {
   const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].toSorted((one, other) => one - other);
@@ -19,7 +24,9 @@ function parseIn(pieces: readonly Buffer[]): { replies: ParsedReply[]; error: st
 const text = fc.string({ unit: "binary", maxLength: 40 }).map((line) => line.replaceAll(/[\r\n]/g, ""));
 const reply = fc
   .record({ code: fc.integer({ min: 200, max: 599 }), lines: fc.array(text, { minLength: 1, maxLength: 5 }) })
-  .map(({ code, lines }) => lines.map((line, at) => `${code}${at === lines.length - 1 ? " " : "-"}${line}\r\n`).join(""));
+  .map(({ code, lines }) =>
+    lines.map((line, at) => `${code}${at === lines.length - 1 ? " " : "-"}${line}\r\n`).join(""),
+  );
 
 test("valid replies, in any segmentation, are all read", () => {
   fc.assert(
@@ -27,7 +34,10 @@ test("valid replies, in any segmentation, are all read", () => {
       const bytes = Buffer.from(replies.join(""));
       const { replies: parsed, error } = parseIn(segments(bytes, cuts));
       assert.equal(error, undefined);
-      assert.deepEqual(parsed.map(({ reply: { code } }) => String(code)), replies.map((one) => one.slice(0, 3)));
+      assert.deepEqual(
+        parsed.map(({ reply: { code } }) => String(code)),
+        replies.map((one) => one.slice(0, 3)),
+      );
       assert.deepEqual(parsed, parseIn([bytes]).replies);
       for (const one of parsed) assert.ok(!/\p{Cc}|\p{Surrogate}/u.test(one.reply.text));
     }),
@@ -37,7 +47,10 @@ test("valid replies, in any segmentation, are all read", () => {
 
 test("any bytes, in any segmentation, give the same replies and the same fault", () => {
   const likely = fc.constantFrom("250 ok\r\n", "250-ok\r\n", "354 ", "\r\n", "\n", "\r", "250", "-", "5.1.1 ", "\0");
-  const bytes = fc.oneof(fc.array(likely).map((parts) => Buffer.from(parts.join(""))), fc.uint8Array().map((all) => Buffer.from(all)));
+  const bytes = fc.oneof(
+    fc.array(likely).map((parts) => Buffer.from(parts.join(""))),
+    fc.uint8Array().map((all) => Buffer.from(all)),
+  );
   fc.assert(
     fc.property(bytes, fc.array(fc.nat(), { maxLength: 30 }), (all, cuts) => {
       assert.deepEqual(parseIn(segments(all, cuts)), parseIn([all]));

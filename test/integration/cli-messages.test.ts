@@ -1,9 +1,10 @@
 // `postlane message`, `unknown`, `lane`, `status` as child processes on a real database.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
-import { enqueue, jsonOf, runCommand } from "./cli-command.ts";
+import { endWithTest, enqueue, jsonOf, lineOf, runCommand, startCommand } from "./cli-command.ts";
 
 interface Story {
   readonly id: string;
@@ -48,7 +49,9 @@ test("message show tells a waiting message's story", async (t) => {
 test("message show tells of every message of a submission", async (t) => {
   const database = await testDatabase(t);
   const id = await enqueue(database, { to: ["ann@example.com", "bob@example.com"] });
-  const { rows } = await database.pool.query<{ submission_id: number }>("SELECT submission_id FROM postlane.message LIMIT 1");
+  const { rows } = await database.pool.query<{ submission_id: number }>(
+    "SELECT submission_id FROM postlane.message LIMIT 1",
+  );
   const { messages } = await jsonOf<{ messages: readonly Story[] }>(database, [
     "message",
     "show",
@@ -144,7 +147,8 @@ test("what waits no longer, and what never was, is refused with what it is", asy
 test("unknown list shows what the last attempt said; accept and resend settle it", async (t) => {
   const database = await testDatabase(t);
   const ids: string[] = [];
-  for (let count = 0; count < 4; count++) ids.push(await enqueue(database, { to: `r${count}@example.com`, lane: "bulk" }));
+  for (let count = 0; count < 4; count++)
+    ids.push(await enqueue(database, { to: `r${count}@example.com`, lane: "bulk" }));
   await makeUnknown(database);
   const list = await jsonOf<{ total: number; messages: readonly { id: string; reply: string; resend_at: null }[] }>(
     database,
@@ -214,6 +218,28 @@ test("status opens with where captured mail stays, names what nobody serves, and
   assert.ok(status.lanes[0]!.oldest_waiting_ms! >= 0);
   assert.equal(status.lanes[1]!.oldest_waiting_ms, null);
   assert.deepEqual([status.totals.states["queued"], status.totals.states["scheduled"]], [1, 1]);
+});
+
+test("status --watch looks again until it is interrupted", async (t) => {
+  const database = await testDatabase(t);
+  const watching = startCommand(database, ["status", "--watch", "--json"]);
+  endWithTest(t, watching);
+  const first = JSON.parse(await lineOf(watching, /^\{.*\}$/)) as Status;
+  await enqueue(database);
+  const later = await lineOf(watching, /"accepted":1/);
+  assert.deepEqual([first.totals.accepted, (JSON.parse(later) as Status).totals.accepted], [0, 1]);
+  watching.kill("SIGINT");
+  const [exitCode] = (await once(watching, "close")) as [number];
+  assert.equal(exitCode, 0);
+});
+
+test("called wrongly: exit code 2, also in JSON", async (t) => {
+  const database = await testDatabase(t);
+  const { exitCode, stdout } = await runCommand(database, ["message", "shwo", "msg_1", "--json"]);
+  assert.equal(exitCode, 2);
+  assert.equal((JSON.parse(stdout) as { error: { code: string } }).error.code, "usage");
+  assert.equal((await runCommand(database, ["message", "show"])).exitCode, 2);
+  assert.equal((await runCommand(database, ["--version"])).exitCode, 0);
 });
 
 /** As a dispatcher would: out of the queue, an event, the books. */

@@ -2,8 +2,7 @@
 // gives out a list of messages and keeps what came of them. The driver watches the outlet's promises itself: each
 // message ends once, the limit is never passed, no final dot goes without permission.
 
-import { connect } from "node:net";
-import { isIP } from "node:net";
+import { connect, isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { SocketPorts } from "../../src/handover/smtp-connection.ts";
@@ -64,7 +63,10 @@ export function manualClock(): ManualClock {
   };
 }
 
-export function letter(number: number, changes: Partial<HandOver["envelope"]> & { readonly text?: string } = {}): HandOver {
+export function letter(
+  number: number,
+  changes: Partial<HandOver["envelope"]> & { readonly text?: string } = {},
+): HandOver {
   const text = changes.text ?? `Subject: letter ${number}\r\n\r\nHello ${number}\r\n`;
   const sender = changes.sender ?? `bounce-${number}@example.org`;
   const recipient = changes.recipient ?? `person-${number}@example.net`;

@@ -2,11 +2,6 @@
 // takes every message; a script answers single commands otherwise, waits, falls silent or drops the connection.
 // It keeps everything it was told: commands, whole contents octet by octet, and each breach of the protocol by the
 // client (`breaches`), which a test of ours expects to stay empty. It listens on 127.0.0.1 on a free port only.
-//
-//   const sink = await startScriptedSink(t, {
-//     answer: ({ verb, recipient }) => (verb === "RCPT" && recipient === "b@x.example" ? "550 5.1.1 no such user" : undefined),
-//   });
-//   await sink.waitFor(() => sink.accepted.length === 3);
 
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -120,7 +115,14 @@ export interface SinkScope {
   after(release: () => Promise<void> | void): void;
 }
 
-/** `port` 0, the default, takes a free one. */
+/**
+ * `port` 0, the default, takes a free one.
+ *
+ *     const sink = await startScriptedSink(t, {
+ *       answer: ({ verb, nth }) => (verb === "RCPT" && nth === 2 ? "550 5.1.1 no such user" : undefined),
+ *     });
+ *     await sink.waitFor(() => sink.accepted.length === 3);
+ */
 export async function startScriptedSink(t: SinkScope, script: SinkScript = {}, port = 0): Promise<ScriptedSink> {
   const sink = new SinkAtWork(script, port);
   await sink.start();
@@ -271,7 +273,7 @@ class SinkDialogue {
   }
 
   async #readUntil(end: string): Promise<Buffer | undefined> {
-    for (let from = 0; ; ) {
+    for (let from = 0; ;) {
       const at = this.#buffer.indexOf(end, from, "latin1");
       if (at >= 0) {
         const bytes = this.#buffer.subarray(0, at + end.length);
@@ -342,7 +344,8 @@ class SinkDialogue {
     const { script } = this.#sink;
     const offered = [...(script.extensions ?? SINK_EXTENSIONS)];
     if (script.tls === "starttls" && !this.#isTls) offered.push("STARTTLS");
-    if (script.users !== undefined && !offered.some((word) => word.startsWith("AUTH"))) offered.push("AUTH PLAIN LOGIN");
+    if (script.users !== undefined && !offered.some((word) => word.startsWith("AUTH")))
+      offered.push("AUTH PLAIN LOGIN");
     return offered;
   }
 

@@ -17,6 +17,9 @@ test("a 354 after a refused recipient gets a lone dot and no content", async (t)
   assert.deepEqual(codes, [250, 550, 250]);
   const after = sink.commands.slice(sink.commands.indexOf("1> ."));
   assert.deepEqual(after.slice(0, 2), ["1> .", "1> RSET"]);
-  assert.deepEqual(sink.accepted.map(({ sender }) => sender), ["bounce-1@example.org", "bounce-3@example.org"]);
+  assert.deepEqual(
+    sink.accepted.map(({ sender }) => sender),
+    ["bounce-1@example.org", "bounce-3@example.org"],
+  );
   assert.deepEqual(sink.breaches, []);
 });

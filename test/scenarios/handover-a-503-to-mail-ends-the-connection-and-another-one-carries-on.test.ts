@@ -18,11 +18,9 @@ test("a 503 to MAIL ends the connection and another one carries on", async (t) =
     host: `127.0.0.1:${sink.port}`,
     isPastDot: false,
   });
-  assert.deepEqual(sink.accepted.map(({ sender, connection }) => `${connection} ${sender}`), [
-    "1 bounce-1@example.org",
-    "1 bounce-2@example.org",
-    "2 bounce-4@example.org",
-    "2 bounce-5@example.org",
-  ]);
+  assert.deepEqual(
+    sink.accepted.map(({ sender, connection }) => `${connection} ${sender}`),
+    ["1 bounce-1@example.org", "1 bounce-2@example.org", "2 bounce-4@example.org", "2 bounce-5@example.org"],
+  );
   assert.equal(sink.commands.filter((line) => line === "1> QUIT").length, 0);
 });

@@ -13,7 +13,10 @@ test("a connection is given up after so many messages", async (t) => {
   });
   await driver.whenFinished(25);
   assert.deepEqual(countsByConnection(sink.accepted), [10, 10, 5]);
-  assert.deepEqual(sink.commands.filter((line) => line.endsWith("QUIT")), ["1> QUIT", "2> QUIT"]);
+  assert.deepEqual(
+    sink.commands.filter((line) => line.endsWith("QUIT")),
+    ["1> QUIT", "2> QUIT"],
+  );
   assert.deepEqual(sink.breaches, []);
 });
 

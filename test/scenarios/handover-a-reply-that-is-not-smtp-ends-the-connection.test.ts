@@ -16,7 +16,9 @@ const junk: Readonly<Record<string, string>> = {
 
 for (const [what, reply] of Object.entries(junk)) {
   test(`${what} ends the connection`, async (t) => {
-    const sink = await startScriptedSink(t, { answer: ({ verb, nth }) => (verb === "MAIL" && nth === 1 ? reply : undefined) });
+    const sink = await startScriptedSink(t, {
+      answer: ({ verb, nth }) => (verb === "MAIL" && nth === 1 ? reply : undefined),
+    });
     const { driver } = startOutlet(t, [sink.port], letters(1), { limit: 1 });
     const result = (await driver.whenFinished(1)).get("token-1");
     assert.equal(result?.kind === "failed" && result.code, "bad_reply");

@@ -35,7 +35,12 @@ test("elsewhere in clear they do not go out", async (t) => {
   const scripts: readonly SinkScript[] = [{ users }, { users, tls: "starttls", isHandshakeBroken: true }];
   for (const script of scripts) {
     const sink = await startScriptedSink(t, script);
-    const { driver } = startOutlet(t, [], [letter(1)], { limit: 1, auth, tls: "opportunistic", ...elsewhere(sink.port) });
+    const { driver } = startOutlet(t, [], [letter(1)], {
+      limit: 1,
+      auth,
+      tls: "opportunistic",
+      ...elsewhere(sink.port),
+    });
     const result = (await driver.whenFinished(1)).get("token-1");
     assert.deepEqual(result?.kind === "failed" && [result.phase, result.code], ["auth", "no_auth_over_plaintext"]);
     assert.ok(!sink.commands.some((line) => line.includes("AUTH")));

@@ -25,7 +25,11 @@ test("a server that stops reading is given up after the time of one block, and t
   assert.equal(driver.results.size, 0);
   clock.advance(1);
   const result = (await driver.whenFinished(1)).get("token-1");
-  assert.deepEqual(result?.kind === "failed" && [result.phase, result.code, result.isPastDot], ["dot", "timeout", false]);
+  assert.deepEqual(result?.kind === "failed" && [result.phase, result.code, result.isPastDot], [
+    "dot",
+    "timeout",
+    false,
+  ]);
 });
 
 test("a connection lost amid a large content is safe to repeat", async (t) => {

@@ -33,9 +33,16 @@ test("one message finds out that no relay can be reached, and a probe that one i
 });
 
 test("as long as nobody lowers the limit, each failed try costs one message, further and further apart", async (t) => {
-  const sink = await startScriptedSink(t, { answer: ({ verb }) => (verb === "BANNER" ? "554 5.3.2 no mail here" : undefined) });
+  const sink = await startScriptedSink(t, {
+    answer: ({ verb }) => (verb === "BANNER" ? "554 5.3.2 no mail here" : undefined),
+  });
   const { driver, clock } = startOutlet(t, [sink.port], letters(40), { limit: 40 });
-  for (const [waitMs, count] of [[0, 1], [1000, 2], [2000, 3], [4000, 4]] as const) {
+  for (const [waitMs, count] of [
+    [0, 1],
+    [1000, 2],
+    [2000, 3],
+    [4000, 4],
+  ] as const) {
     clock.advance(waitMs);
     await driver.whenFinished(count);
     clock.advance(900);

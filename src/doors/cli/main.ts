@@ -21,15 +21,26 @@ async function runCommandLine(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (error) {
-    // Help and version are CommanderErrors with exit code 0; it has said what is wrong itself.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
-    return sayFailure(error, args.includes("--json"));
+    const isJson = args.includes("--json");
+    if (error instanceof CommanderError) return endUsage(error, isJson);
+    return sayFailure(error, isJson);
   }
+}
+
+/** Help and version come here too. People have been told already. */
+function endUsage({ exitCode, message }: CommanderError, isJson: boolean): number {
+  if (exitCode === 0) return EXIT_DONE;
+  if (isJson) sayJson("usage", message.replace(/^error: /, ""));
+  return EXIT_USAGE;
+}
+
+function sayJson(code: string, message: string): void {
+  process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
 }
 
 function sayFailure(error: unknown, isJson: boolean): number {
   const { exitCode, code, message } = explainFailure(error);
-  if (isJson) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  if (isJson) sayJson(code, message);
   else process.stderr.write(`postlane: ${message}\n`);
   if (process.env["POSTLANE_DEBUG"] !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return exitCode;

@@ -68,7 +68,7 @@ function pad(cell: string, width: number, isNumber: boolean): string {
 }
 
 function widthOf(cell: string): number {
-  return [...cell].length;
+  return Array.from(cell).length;
 }
 
 /** A server's reply or a header must not give orders to the terminal. */

@@ -3,7 +3,8 @@
 
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import type { CampaignSendOptions, CampaignStatusOptions } from "./run-campaign.ts";
+import type { CampaignSendOptions } from "./run-campaign-send.ts";
+import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { HoldOptions } from "./run-message.ts";
 import type { DispatcherOptions } from "./run-processes.ts";
@@ -19,7 +20,9 @@ type End = (exitCode: number) => void;
 
 export function createProgram(end: End): Command {
   const program = new Command("postlane")
-    .description("The mail engine of a website: every message a row in PostgreSQL, handed over at the pace the relay can take.")
+    .description(
+      "The mail engine of a website: every message a row in PostgreSQL, handed over at the pace the relay can take.",
+    )
     .version(readVersion(), "-V, --version", "Print the version.")
     .helpOption("-h, --help", "Print this help.")
     .helpCommand("help [command]", "Print the help of a command.")
@@ -83,7 +86,11 @@ function addSend(program: Command, end: End): void {
       "postlane send --to ann@example.com --subject Later --text Hi --at 2027-01-31T09:00:00Z --idempotency-key order-4711",
     ],
   )
-    .requiredOption("--to <mailbox>", 'A recipient, "ann@example.com" or "Ann <ann@example.com>"; may be repeated.', collect)
+    .requiredOption(
+      "--to <mailbox>",
+      'A recipient, "ann@example.com" or "Ann <ann@example.com>"; may be repeated.',
+      collect,
+    )
     .requiredOption("--subject <text>", "The subject.")
     .option("--text <text>", "The text; - reads it from standard input.")
     .option("--html <html>", "The HTML; - reads it from standard input. Give --text, --html, or both.")
@@ -119,9 +126,12 @@ function addCampaign(program: Command, end: End): void {
     .option("--name <name>", "What the campaign is called; otherwise like the list, without its ending.")
     .option("--from <mailbox>", "The sender; otherwise that of the template, then `from` of the configuration.")
     .option("--allow-empty", "Go on when a cell that the template needs is empty and has no default.")
-    .option("--rejects <file>", "Where rows that cannot be mailed are written, with line and reason; otherwise beside the list.")
+    .option(
+      "--rejects <file>",
+      "Where rows that cannot be mailed are written, with line and reason; otherwise beside the list.",
+    )
     .action(async (options: CampaignSendOptions) => {
-      const { runCampaignSend } = await import("./run-campaign.ts");
+      const { runCampaignSend } = await import("./run-campaign-send.ts");
       end(await runCampaignSend(options));
     });
   leaf(
@@ -136,7 +146,10 @@ function addCampaign(program: Command, end: End): void {
       const { runCampaignStatus } = await import("./run-campaign.ts");
       end(await runCampaignStatus(name, options));
     });
-  leaf(campaign, "list", "List the campaigns, the newest first.", ["postlane campaign list", "postlane campaign list --limit 100 --json"])
+  leaf(campaign, "list", "List the campaigns, the newest first.", [
+    "postlane campaign list",
+    "postlane campaign list --limit 100 --json",
+  ])
     .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
     .action(async (options: CommonOptions & { limit: number }) => {
       const { runCampaignList } = await import("./run-campaign.ts");
@@ -222,12 +235,10 @@ function addUnknown(program: Command, end: End): void {
     "unknown",
     "Decide about messages whose final dot was written and never answered: they may have arrived or not.",
   );
-  leaf(
-    unknown,
-    "list",
-    "List the messages whose fate is unknown, with what the last attempt said.",
-    ["postlane unknown list", "postlane unknown list --campaign march --limit 100"],
-  )
+  leaf(unknown, "list", "List the messages whose fate is unknown, with what the last attempt said.", [
+    "postlane unknown list",
+    "postlane unknown list --campaign march --limit 100",
+  ])
     .option("--campaign <campaign>", "Only those of this campaign, by name or id.")
     .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
     .action(async (options: UnknownListOptions) => {
@@ -252,10 +263,12 @@ function addUnknown(program: Command, end: End): void {
 
 function addLane(program: Command, end: End): void {
   const lane = group(program, "lane", "Look at lanes, pause and resume them.");
-  leaf(lane, "list", "List the lanes and what they promise.", ["postlane lane list"]).action(async (options: CommonOptions) => {
-    const { runLaneList } = await import("./run-lane.ts");
-    end(await runLaneList(options));
-  });
+  leaf(lane, "list", "List the lanes and what they promise.", ["postlane lane list"]).action(
+    async (options: CommonOptions) => {
+      const { runLaneList } = await import("./run-lane.ts");
+      end(await runLaneList(options));
+    },
+  );
   leaf(
     lane,
     "pause",
@@ -291,20 +304,25 @@ function addStatus(program: Command, end: End): void {
 }
 
 function addCaptured(program: Command, end: End): void {
-  const captured = group(program, "captured", "Look at the mail that an outlet of type capture has kept on this machine.");
-  leaf(captured, "list", "List captured mail, the newest first.", ["postlane captured list", "postlane captured list --outlet default --limit 100"])
+  const captured = group(
+    program,
+    "captured",
+    "Look at the mail that an outlet of type capture has kept on this machine.",
+  );
+  leaf(captured, "list", "List captured mail, the newest first.", [
+    "postlane captured list",
+    "postlane captured list --outlet default --limit 100",
+  ])
     .option("--outlet <name>", "Only of this outlet; otherwise of all of type capture.")
     .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
     .action(async (options: CapturedOptions & { limit: number }) => {
       const { runCapturedList } = await import("./run-captured.ts");
       end(await runCapturedList(options));
     });
-  leaf(
-    captured,
-    "show",
-    "Print a captured mail as it would have gone out.",
-    ["postlane captured show latest", "postlane captured show 1767225600000.k3-000000.4711_1 > mail.eml"],
-  )
+  leaf(captured, "show", "Print a captured mail as it would have gone out.", [
+    "postlane captured show latest",
+    "postlane captured show 1767225600000.k3-000000.4711_1 > mail.eml",
+  ])
     .argument("<name>", "Its name from `postlane captured list`, or `latest`.")
     .option("--outlet <name>", "Only of this outlet; otherwise of all of type capture.")
     .action(async (name: string, options: CapturedOptions) => {
@@ -321,6 +339,7 @@ function leaf(parent: Command, name: string, what: string, examples: readonly st
   const command = parent
     .command(name)
     .description(what)
+    .summary(/^[^.:]+/.exec(what)?.[0] ?? what)
     .option("--json", "Print one JSON document for programs.")
     .option("--config <file>", "The configuration; otherwise postlane.yaml in the working directory, if there is one.")
     .helpOption("-h, --help", "Print this help.");

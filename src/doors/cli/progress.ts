@@ -3,8 +3,8 @@
 import { countOf, printCount } from "./printing.ts";
 
 export interface Progress {
-  /** `total` undefined: not known yet. */
-  update(done: number, total: number | undefined): void;
+  /** `share` of the work, from 0 to 1; undefined: not known. */
+  update(done: number, share: number | undefined): void;
   end(): void;
 }
 
@@ -23,10 +23,10 @@ export function createProgress(verb: string, noun: string, { isJson }: { readonl
     stderr.write(stderr.isTTY ? `\r\x1b[K${last}` : `${last}\n`);
   };
   return {
-    update(done, total) {
+    update(done, share) {
       const passedS = (performance.now() - startedAtMs) / 1000;
       const perS = passedS < 0.5 ? "" : `, ${printCount(done / passedS)}/s`;
-      last = `${verb} ${describeProgress(done, total, noun, stderr.isTTY)}${perS}`;
+      last = `${verb} ${describeProgress(done, share, noun, stderr.isTTY)}${perS}`;
       if (performance.now() - shownAtMs >= (stderr.isTTY ? REDRAW_MS : LINE_MS)) show();
     },
     end() {
@@ -37,10 +37,11 @@ export function createProgress(verb: string, noun: string, { isJson }: { readonl
   };
 }
 
-export function describeProgress(done: number, total: number | undefined, noun: string, hasBar: boolean): string {
-  if (total === undefined || total <= 0) return countOf(done, noun);
-  const share = Math.min(1, done / total);
-  const filled = Math.round(share * BAR_CHARS);
+export function describeProgress(done: number, share: number | undefined, noun: string, hasBar: boolean): string {
+  const count = countOf(done, noun);
+  if (share === undefined || !Number.isFinite(share)) return count;
+  const part = Math.min(1, Math.max(0, share));
+  const filled = Math.round(part * BAR_CHARS);
   const bar = hasBar ? `[${"#".repeat(filled)}${".".repeat(BAR_CHARS - filled)}] ` : "";
-  return `${bar}${Math.floor(share * 100)} %, ${printCount(done)} of ${countOf(total, noun)}`;
+  return `${bar}${Math.floor(part * 100)} %, ${count}`;
 }

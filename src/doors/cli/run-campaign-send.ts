@@ -5,7 +5,7 @@ import { sendCampaign, type CampaignRefused, type CampaignSent } from "../../cam
 import { countDispatchers } from "../../reports/status-report.ts";
 import { EXIT_DONE, EXIT_FAILED } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
-import { countOf, printCount } from "./printing.ts";
+import { countOf } from "./printing.ts";
 import { createProgress } from "./progress.ts";
 import { readConfig } from "./read-config.ts";
 import { withDatabase } from "./with-database.ts";
@@ -24,7 +24,7 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
   const config = readConfig(options);
   const output = createOutput(options);
   return await withDatabase(config, async (pool) => {
-    const progress = createProgress("imported", "KB", output);
+    const progress = createProgress("imported", "row", output);
     const answer = await sendCampaign(pool, {
       file: options.list,
       templateDir: options.template,
@@ -33,7 +33,7 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
       ...(options.from === undefined ? {} : { from: options.from }),
       ...(options.rejects === undefined ? {} : { rejectsFile: options.rejects }),
       allowEmpty: options.allowEmpty === true,
-      onProgress: ({ bytesRead, bytesTotal }) => progress.update(bytesRead / 1000, bytesTotal / 1000),
+      onProgress: ({ rows, bytesRead, bytesTotal }) => progress.update(rows, bytesRead / bytesTotal),
     });
     progress.end();
     if (answer.kind === "refused") return tellRefused(answer, options);
@@ -45,14 +45,21 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
 
 function tellRefused({ code, problems, empty }: CampaignRefused, options: CommonOptions): number {
   const message = "The campaign was not started, and nothing was queued:";
-  if (options.json === true) createOutput(options).answer({ error: { code, message, problems, ...(empty && { empty }) } });
+  if (options.json === true)
+    createOutput(options).answer({ error: { code, message, problems, ...(empty && { empty }) } });
   else process.stderr.write(`postlane: ${[message, ...problems].join("\n  ")}\n`);
   return EXIT_FAILED;
 }
 
 function tellSent(sent: CampaignSent, output: Output): void {
-  const id = printCampaignId(sent.campaignId);
-  output.answer({});
-  output.print(`${sent.name} (${id}) is running: ${countOf(sent.accepted, "message")} queued`);
-  output.print(printCount(sent.rejected));
+  const { campaignId, name, rows, accepted, doubled, rejected, rejectsFile } = sent;
+  const id = printCampaignId(campaignId);
+  output.answer({ id, name, rows, accepted, doubled, rejected, rejects_file: rejectsFile ?? null });
+  output.print(`${name} (${id}) is started: ${countOf(accepted, "message")} queued from ${countOf(rows, "row")}`);
+  if (doubled > 0) output.print(`  ${countOf(doubled, "row")} left out: in the list twice, or in the campaign already`);
+  if (rejected > 0)
+    output.print(
+      `  ${countOf(rejected, "row")} rejected, each with its reason in ${rejectsFile ?? "the rejects file"}`,
+    );
+  output.print(`see \`postlane campaign status ${id}\``);
 }

@@ -85,7 +85,8 @@ export async function runCampaignList(options: CommonOptions & { readonly limit:
     reportCampaigns(pool, await listCampaigns(pool, options.limit)),
   );
   output.answer({ campaigns });
-  if (campaigns.length === 0) output.print("there is no campaign yet; `postlane campaign send --help` shows how to make one");
+  if (campaigns.length === 0)
+    output.print("there is no campaign yet; `postlane campaign send --help` shows how to make one");
   else for (const line of printTable(LIST_COLUMNS, campaigns.map(printListed))) output.print(line);
   return EXIT_DONE;
 }
@@ -159,18 +160,20 @@ export async function runCampaignCancel(name: string, options: CommonOptions): P
   output.print(
     `${report.name} (${report.id}) is canceled: ${printCount(states.canceled)} of ${countOf(accepted, "message")} withdrawn`,
   );
-  if (waiting > 0) output.note(`${countOf(waiting, "message")} being handed over, or still to be counted by \`postlane up\``);
+  if (waiting > 0)
+    output.note(`${countOf(waiting, "message")} being handed over, or still to be counted by \`postlane up\``);
   return EXIT_DONE;
 }
 
 async function sweepWithProgress(pool: Pool, campaign: CampaignRow, output: Output): Promise<void> {
   const progress = createProgress("withdrawn", "message", output);
   const total = (await reportOne(pool, campaign)).books.waiting;
-  const swept = { isDone: false };
-  const sweep = sweepCanceled(pool).finally(() => (swept.isDone = true));
-  while (!swept.isDone) {
+  const state = { isDone: false };
+  const sweep = sweepCanceled(pool).finally(() => (state.isDone = true));
+  while (!state.isDone) {
     await Promise.race([sweep, sleep(SWEEP_LOOK_MS)]);
-    progress.update(total - (await reportOne(pool, campaign)).books.waiting, total);
+    const swept = total - (await reportOne(pool, campaign)).books.waiting;
+    progress.update(swept, swept / total);
   }
   await sweep;
   progress.end();
@@ -179,5 +182,8 @@ async function sweepWithProgress(pool: Pool, campaign: CampaignRow, output: Outp
 async function campaignNamed(pool: Pool, name: string): Promise<CampaignRow> {
   const campaign = await findCampaign(pool, name, parseCampaignId(name));
   if (campaign !== undefined) return campaign;
-  throw new CommandFailure("campaign_not_found", `There is no campaign "${name}". \`postlane campaign list\` shows them.`);
+  throw new CommandFailure(
+    "campaign_not_found",
+    `There is no campaign "${name}". \`postlane campaign list\` shows them.`,
+  );
 }

@@ -28,7 +28,10 @@ export async function runMessageShow(id: string, options: CommonOptions): Promis
   const output = createOutput(options);
   const stories = await withDatabase(config, (pool) => findStories(pool, id, config));
   if (stories.length === 0) {
-    throw new CommandFailure("message_not_found", `There is no ${id} in this database. Check the id, and DATABASE_URL.`);
+    throw new CommandFailure(
+      "message_not_found",
+      `There is no ${id} in this database. Check the id, and DATABASE_URL.`,
+    );
   }
   output.answer(id.startsWith(SUBMISSION_PREFIX) ? { messages: stories } : stories[0]);
   for (const [index, story] of stories.entries()) {
@@ -61,7 +64,8 @@ async function findStories(pool: Pool, id: string, config: Config): Promise<read
 
 export function readMessageId(text: string): MessageId {
   const id = parseMessageId(text);
-  if (id === undefined) throw misused(`"${text}" is no message id: expected msg_ and a number, as \`postlane send\` prints it.`);
+  if (id === undefined)
+    throw misused(`"${text}" is no message id: expected msg_ and a number, as \`postlane send\` prints it.`);
   return id;
 }
 
@@ -70,7 +74,10 @@ function printStory(story: MessageStory, nowMs: number): readonly string[] {
     ["state", stateWords(story)],
     ["to", story.recipient],
     ["lane", story.lane],
-    ["campaign", story.campaign === null ? null : `${story.campaign.name} (${story.campaign.id}, ${story.campaign.status})`],
+    [
+      "campaign",
+      story.campaign === null ? null : `${story.campaign.name} (${story.campaign.id}, ${story.campaign.status})`,
+    ],
     ["submission", story.submission === null ? null : `${story.submission.id} by ${story.submission.door}`],
     ["metadata", story.metadata === null ? null : JSON.stringify(story.metadata)],
     ["accepted", printTime(story.accepted_at)],
@@ -123,7 +130,8 @@ async function controlOne(
 ): Promise<{ readonly answer: ControlAnswer; readonly state: State | null }> {
   const answer = await act({ pool, clock: systemClock }, id);
   if (answer.kind === "done") return { answer, state: answer.to };
-  if (answer.kind !== "not_waiting") return { answer, state: answer.kind === "being_handed_over" ? null : answer.state };
+  if (answer.kind !== "not_waiting")
+    return { answer, state: answer.kind === "being_handed_over" ? null : answer.state };
   const story = await tellStory(pool, id, {});
   if (story === undefined) {
     throw new CommandFailure("message_not_found", `There is no ${printMessageId(id)} in this database.`);

@@ -50,7 +50,15 @@ async function readEmail(options: SendOptions): Promise<Email> {
   }
   const { to, subject, from, lane, cc, bcc, replyTo, at, expires, idempotencyKey } = options;
   const given = {
-    ...{ from, to, cc, bcc, reply_to: replyTo, subject, lane, scheduled_at: at, expires_at: expires },
+    from,
+    to,
+    cc,
+    bcc,
+    reply_to: replyTo,
+    subject,
+    lane,
+    scheduled_at: at,
+    expires_at: expires,
     text: await fromInput(options.text),
     html: await fromInput(options.html),
     headers: options.header === undefined ? undefined : Object.fromEntries(options.header.map(readHeader)),

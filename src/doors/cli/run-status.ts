@@ -1,7 +1,7 @@
 // `postlane status [--watch]`: the report of reports/status-report.ts for people.
 
 import type { Pool } from "pg";
-import { STATES, type State } from "../../mail/state.ts";
+import { STATES } from "../../mail/state.ts";
 import { systemClock } from "../../platform/clock.ts";
 import type { Config } from "../../platform/config.ts";
 import {
@@ -133,7 +133,7 @@ function printBooks({ lanes, totals }: StatusReport, isCaptured: boolean): reado
     [...lanes.map((lane) => lane.books), totals].map((books) => printCount(of(books)));
   const rows = STATES.filter((state) => totals.states[state] !== 0).map((state) => [
     state === "sent" && isCaptured ? "sent (captured)" : state,
-    ...counts((books) => books.states[state as State]),
+    ...counts((books) => books.states[state]),
   ]);
   return printTable(columns, [...rows, ["accepted", ...counts((books) => books.accepted)]]);
 }
@@ -173,7 +173,13 @@ function warnings({ lanes }: StatusReport): readonly string[] {
 
 function printCounted(counted: readonly CountedLane[] | undefined): readonly string[] {
   if (counted === undefined) return [];
-  const columns = [text("counted"), number("accepted"), number("by the books"), number("waiting"), number("by the books")];
+  const columns = [
+    text("counted"),
+    number("accepted"),
+    number("by the books"),
+    number("waiting"),
+    number("by the books"),
+  ];
   const rows = counted.map((lane) => [
     lane.name,
     printCount(lane.accepted_counted),

@@ -91,7 +91,8 @@ export async function runUnknownDecision(
     output.answer({ [`${verb}ed`]: decided.map(printMessageId), left: left.map(printMessageId) });
     const outcome = verb === "accept" ? "counted as sent" : "due again now";
     if (options.all === true || decided.length > 0) output.print(`${countOf(decided.length, "message")} ${outcome}`);
-    for (const id of left) output.note(`${printMessageId(id)}: is not unknown (any more), or is being sent again right now`);
+    for (const id of left)
+      output.note(`${printMessageId(id)}: is not unknown (any more), or is being sent again right now`);
     return left.length === 0 ? EXIT_DONE : EXIT_FAILED;
   });
 }
@@ -99,7 +100,8 @@ export async function runUnknownDecision(
 function refuseMixedUp(ids: readonly MessageId[], { all, campaign }: UnknownDecisionOptions): void {
   if (all === true && ids.length > 0) throw misused("Give ids or --all, not both.");
   if (all !== true && campaign !== undefined) throw misused("--campaign belongs to --all: give both.");
-  if (all !== true && ids.length === 0) throw misused("Give ids of messages, or --all. `postlane unknown list` shows them.");
+  if (all !== true && ids.length === 0)
+    throw misused("Give ids of messages, or --all. `postlane unknown list` shows them.");
 }
 
 /** Each one once: what becomes unknown again meanwhile is a new question. */
@@ -118,7 +120,7 @@ async function decideAll(
     if (ids.length === 0) break;
     decided.push(...(await decide(pool, ids)));
     after = ids.at(-1)!;
-    progress.update(decided.length, total);
+    progress.update(decided.length, decided.length / total);
   }
   progress.end();
   return decided;
@@ -128,7 +130,10 @@ async function campaignIdOf(pool: Pool, name: string | undefined): Promise<Campa
   if (name === undefined) return undefined;
   const campaign = await findCampaign(pool, name, parseCampaignId(name));
   if (campaign === undefined) {
-    throw new CommandFailure("campaign_not_found", `There is no campaign "${name}". \`postlane campaign list\` shows them.`);
+    throw new CommandFailure(
+      "campaign_not_found",
+      `There is no campaign "${name}". \`postlane campaign list\` shows them.`,
+    );
   }
   return campaign.id;
 }

@@ -3,50 +3,80 @@
 --
 -- Nothing here takes a lock that another transaction of the site could wait for: no NOTIFY, no shared row. Only the
 -- same idempotency key twice at the same time waits, since it is the same submission.
+--
+-- An ordinary email takes the short way through every check, in plain expressions: a query inside a function costs
+-- several times as much, a call of a function that is not inlined too. What the short way does not know goes the long
+-- one, and only that raises.
 
 CREATE FUNCTION postlane.contract_version() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 
 -- Why a text cannot be a recipient's address, or null when it can. src/mail/address.ts says the same; a test compares.
+CREATE FUNCTION postlane.odd_address_problem(address text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  -- RFC 5321 section 4.5.3.1; a path is at most 256 octets with its angle brackets.
+  local_octets_max   CONSTANT integer := 64;
+  domain_octets_max  CONSTANT integer := 253;
+  address_octets_max CONSTANT integer := 254;
+  domain        text := split_part(address, '@', -1);
+  local_part    text := left(address, length(address) - length(domain) - 1);
+BEGIN
+  RETURN CASE
+    WHEN address IS NULL OR address = '' THEN 'no address'
+    WHEN strpos(address, '@') = 0 THEN 'no @'
+    WHEN address LIKE '@%' THEN 'local part is empty'
+    WHEN octet_length(local_part) > local_octets_max THEN 'local part is longer than 64 octets'
+    WHEN octet_length(domain) > domain_octets_max THEN 'domain is longer than 253 octets'
+    WHEN octet_length(address) > address_octets_max THEN 'address is longer than 254 octets'
+    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u2028\u2029]' OR strpos(local_part, '@') > 0
+      THEN 'a character that an address cannot have'
+    WHEN local_part ~ '^\.|\.\.|\.$' THEN 'dots in the local part'
+    WHEN strpos(domain, '.') = 0 THEN 'the domain has fewer than two labels'
+    WHEN domain !~ '^([A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?\.)+[A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?$'
+      OR domain ~ '[^.]{64}'
+      THEN 'the domain has a bad label'
+  END;
+END
+$$;
+
+-- The same in one look for nearly every address, which is plain. Lengths need no further one: within 64 octets nothing
+-- in it can be too long.
 CREATE FUNCTION postlane.address_problem(address text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE
-    -- What nearly every address is, in one look.
-    WHEN octet_length(address) <= 254
-      AND address ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$'
-      AND octet_length(split_part(address, '@', 1)) <= 64
-      AND address !~ '@(.*\.)?[^.]{64}'
+    WHEN octet_length(address) <= 64
+      AND address ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+)*@[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*(?:\.[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*)+$'
       THEN NULL
-    WHEN address IS NULL OR address = '' THEN 'no address'
-    WHEN position('@' IN address) = 0 THEN 'no @'
-    WHEN address ~ '^@' THEN 'local part is empty'
-    WHEN octet_length(substring(address FROM '^(.*)@')) > 64 THEN 'local part is longer than 64 octets'
-    WHEN octet_length(substring(address FROM '@([^@]*)$')) > 253 THEN 'domain is longer than 253 octets'
-    WHEN octet_length(address) > 254 THEN 'address is longer than 254 octets'
-    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u2028\u2029]' OR address ~ '@.*@'
-      THEN 'a character that an address cannot have'
-    WHEN address ~ '^\.|\.\.|\.@' AND substring(address FROM '^(.*)@') ~ '^\.|\.\.|\.$' THEN 'dots in the local part'
-    WHEN substring(address FROM '@([^@]*)$') !~ '\.' THEN 'the domain has fewer than two labels'
-    WHEN substring(address FROM '@([^@]*)$') !~ '^([A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?\.)+[A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?$'
-      OR substring(address FROM '@([^@]*)$') ~ '[^.]{64}'
-      THEN 'the domain has a bad label'
+    ELSE postlane.odd_address_problem(address)
   END
 $$;
 
--- `Ann <ann@example.com>` or `ann@example.com` → the address.
+-- `Ann <ann@example.com>` or `ann@example.com` → the address. What may stand behind the bracket is what JavaScript takes
+-- for a space and is no control character.
 CREATE FUNCTION postlane.mailbox_address(mailbox text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT CASE WHEN mailbox ~ '>\s*$' THEN substring(mailbox FROM '<([^<>]*)>\s*$') ELSE btrim(mailbox) END
+  SELECT CASE
+    WHEN mailbox ~ '<[^<>]*>[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]*$'
+      THEN split_part(split_part(mailbox, '<', -1), '>', 1)
+    ELSE btrim(mailbox, ' ')
+  END
 $$;
 
+-- Upper and lower case of ASCII only: the same in every database, whatever its locale.
 CREATE FUNCTION postlane.destination_of(address text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT lower(substring(address FROM '@([^@]*)$'))
+  SELECT lower(split_part(address, '@', -1) COLLATE "C")
 $$;
 
--- COMMIT means durable, also where the server or the role has it off; `on` and `remote_apply` are left as they are.
-CREATE FUNCTION postlane.require_durable_commit() RETURNS void LANGUAGE sql AS $$
-  SELECT set_config('synchronous_commit', 'on', true)
-  WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
+-- Why a text cannot be a mailbox, or null when it can.
+CREATE FUNCTION postlane.mailbox_problem(mailbox text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF mailbox ~ '[\u0001-\u001f\u007f]' THEN
+    RETURN 'a control character';
+  END IF;
+  RETURN postlane.address_problem(postlane.mailbox_address(mailbox));
+END
 $$;
 
 -- A field that is a string or a list of strings, as a list; anything else raises.
@@ -63,8 +93,8 @@ BEGIN
   END IF;
   IF jsonb_typeof(given) = 'string' THEN
     mailboxes := ARRAY[given #>> '{}'];
-  ELSIF jsonb_typeof(given) = 'array' AND NOT jsonb_path_exists(given, '$[*] ? (@.type() != "string")') THEN
-    SELECT coalesce(array_agg(element), '{}') INTO mailboxes FROM jsonb_array_elements_text(given) AS element;
+  ELSIF jsonb_typeof(given) = 'array' AND NOT jsonb_path_exists(given, 'strict $[*] ? (@.type() != "string")') THEN
+    mailboxes := ARRAY(SELECT jsonb_array_elements_text(given));
   ELSE
     RAISE EXCEPTION 'field "%" must be a string or a list of strings', field
       USING ERRCODE = 'PL001', HINT = 'For example "ann@example.com" or ["Ann <ann@example.com>"].';
@@ -74,11 +104,7 @@ BEGIN
       USING ERRCODE = 'PL004', HINT = 'For mail to many people use postlane.enqueue_many, one email for each.';
   END IF;
   FOREACH mailbox IN ARRAY mailboxes LOOP
-    IF mailbox ~ '[\u0001-\u001f\u007f]' THEN
-      problem := 'a control character';
-    ELSE
-      problem := postlane.address_problem(postlane.mailbox_address(mailbox));
-    END IF;
+    problem := postlane.mailbox_problem(mailbox);
     IF problem IS NOT NULL THEN
       RAISE EXCEPTION 'field "%": % is not an address: %', field, quote_literal(left(mailbox, 100)), problem
         USING ERRCODE = 'PL002', HINT = 'Give "local@domain" or "Name <local@domain>".';
@@ -88,34 +114,30 @@ BEGIN
 END
 $$;
 
--- A field that is a text, or null. Header texts may hold no control characters: they are refused, never cleaned.
-CREATE FUNCTION postlane.text_field(email jsonb, field text, is_header boolean) RETURNS text
-LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-  given jsonb := email -> field;
-BEGIN
-  IF given IS NULL OR given = 'null' THEN
-    RETURN NULL;
-  END IF;
-  IF jsonb_typeof(given) <> 'string' THEN
-    RAISE EXCEPTION 'field "%" must be a string, not %', field, jsonb_typeof(given) USING ERRCODE = 'PL001',
-      HINT = 'Give the field as a JSON string, or leave it out.';
-  END IF;
-  IF is_header AND given #>> '{}' ~ '[\u0001-\u001f\u007f]' THEN
-    RAISE EXCEPTION 'field "%" holds a control character, which no header can', field
-      USING ERRCODE = 'PL001', HINT = 'Remove line breaks and other control characters.';
-  END IF;
-  RETURN given #>> '{}';
-END
+-- An address is named once, whichever list names it again, in whatever case; the first one is kept.
+CREATE FUNCTION postlane.distinct_addresses(mailboxes text[]) RETURNS text[]
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT array_agg(address ORDER BY place) FROM (
+    SELECT DISTINCT ON (lower(address COLLATE "C")) address, place
+    FROM unnest(mailboxes) WITH ORDINALITY AS given (mailbox, place),
+      LATERAL (SELECT postlane.mailbox_address(mailbox) AS address) AS parsed
+    ORDER BY lower(address COLLATE "C"), place
+  ) AS distinct_address
 $$;
 
+-- An ISO 8601 time with its zone. Without one it would depend on the session's setting what it means; words such as
+-- `tomorrow` or `infinity`, which PostgreSQL reads too, would make it depend on the moment, or never come.
 CREATE FUNCTION postlane.time_field(email jsonb, field text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  given text := postlane.text_field(email, field, true);
+  given text := email ->> field;
 BEGIN
+  IF given !~ '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)? ?(Z|[+-]\d{2}(:?\d{2})?)$' THEN
+    RAISE invalid_datetime_format;
+  END IF;
   RETURN given::timestamptz;
-EXCEPTION WHEN invalid_datetime_format OR datetime_field_overflow OR invalid_parameter_value THEN
+EXCEPTION WHEN invalid_datetime_format OR datetime_field_overflow OR invalid_parameter_value
+  OR invalid_time_zone_displacement_value THEN
   RAISE EXCEPTION 'field "%": % is not a time', field, quote_literal(left(given, 100))
     USING ERRCODE = 'PL006', HINT = 'Give ISO 8601 with a zone, such as "2027-01-31T09:00:00Z".';
 END
@@ -124,13 +146,21 @@ $$;
 CREATE FUNCTION postlane.check_headers(headers jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
+  headers_max            CONSTANT integer := 50;
+  header_value_chars_max CONSTANT integer := 2000;
   header record;
+  headers_seen integer := 0;
 BEGIN
   IF jsonb_typeof(headers) <> 'object' THEN
     RAISE EXCEPTION 'field "headers" must be an object of strings' USING ERRCODE = 'PL001',
       HINT = 'For example {"X-Order": "4711"}.';
   END IF;
   FOR header IN SELECT key, value FROM jsonb_each(headers) LOOP
+    headers_seen := headers_seen + 1;
+    IF headers_seen > headers_max THEN
+      RAISE EXCEPTION 'the email has more than % headers of its own', headers_max USING ERRCODE = 'PL004',
+        HINT = 'Leave some out.';
+    END IF;
     IF header.key !~ '^[!-9;-~]{1,76}$' THEN
       RAISE EXCEPTION 'headers: % is not a header name', quote_literal(left(header.key, 100)) USING ERRCODE = 'PL001',
         HINT = 'A name has 1 to 76 printable ASCII characters and no colon.';
@@ -143,148 +173,251 @@ BEGIN
       RAISE EXCEPTION 'headers: the value of % is not a string without control characters', quote_literal(header.key)
         USING ERRCODE = 'PL001', HINT = 'Remove line breaks and other control characters.';
     END IF;
+    IF length(header.value #>> '{}') > header_value_chars_max THEN
+      RAISE EXCEPTION 'headers: the value of % has more than % characters', quote_literal(header.key),
+        header_value_chars_max USING ERRCODE = 'PL004', HINT = 'Shorten it.';
+    END IF;
+  END LOOP;
+END
+$$;
+
+CREATE FUNCTION postlane.check_tags(tags jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  tags_max CONSTANT integer := 50;
+  tag jsonb;
+BEGIN
+  IF jsonb_typeof(tags) = 'array' AND jsonb_array_length(tags) > tags_max THEN
+    RAISE EXCEPTION 'the email has % tags, at most % are taken', jsonb_array_length(tags), tags_max
+      USING ERRCODE = 'PL004', HINT = 'Leave some out.';
+  END IF;
+  IF jsonb_typeof(tags) = 'array' THEN
+    FOR tag IN SELECT jsonb_array_elements(tags) LOOP
+      EXIT WHEN jsonb_typeof(tag -> 'name') IS DISTINCT FROM 'string';
+      EXIT WHEN jsonb_typeof(tag -> 'value') IS DISTINCT FROM 'string';
+      EXIT WHEN tag - 'name' - 'value' <> '{}' OR (tag ->> 'name') || (tag ->> 'value') !~ '^[A-Za-z0-9_-]{1,512}$';
+      tag := NULL;
+    END LOOP;
+  END IF;
+  IF jsonb_typeof(tags) <> 'array' OR tag IS NOT NULL THEN
+    RAISE EXCEPTION 'field "tags" must be a list of objects with "name" and "value"' USING ERRCODE = 'PL001',
+      HINT = 'For example [{"name": "kind", "value": "receipt"}]; ASCII letters, digits, _ and -.';
+  END IF;
+END
+$$;
+
+-- The submission that already has this key, or null when it is new (it is this one's from now on). Another transaction
+-- that has it and is still open is waited for.
+CREATE FUNCTION postlane.enqueue_once(email jsonb, new_id bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  key_chars_max CONSTANT integer := 256;
+  the_key text := email ->> 'idempotency_key';
+  print bytea := sha256(convert_to((email - 'idempotency_key')::text, 'UTF8'));
+  earlier record;
+BEGIN
+  IF length(the_key) NOT BETWEEN 1 AND key_chars_max THEN
+    RAISE EXCEPTION 'field "idempotency_key" has % characters', length(the_key) USING ERRCODE = 'PL004',
+      HINT = format('Give 1 to %s characters.', key_chars_max);
+  END IF;
+  INSERT INTO postlane.idempotency_key (credential, key, fingerprint, submission_id)
+    VALUES (session_user, the_key, print, new_id) ON CONFLICT DO NOTHING;
+  IF FOUND THEN
+    RETURN NULL;
+  END IF;
+  SELECT used.submission_id, used.fingerprint INTO STRICT earlier FROM postlane.idempotency_key AS used
+    WHERE used.credential = session_user AND used.key = the_key;
+  IF earlier.fingerprint <> print THEN
+    RAISE EXCEPTION 'idempotency key % was used for another email', quote_literal(the_key)
+      USING ERRCODE = 'PL005', HINT = 'A key names one submission for ever: use a new one for new content.';
+  END IF;
+  RETURN earlier.submission_id;
+END
+$$;
+
+-- What is wrong with the fields that must be a string, the long way: accept_email has seen that something is.
+CREATE FUNCTION postlane.refuse_text_fields(email jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  field text;
+BEGIN
+  FOREACH field IN ARRAY ARRAY['subject', 'text', 'html', 'lane', 'scheduled_at', 'expires_at', 'idempotency_key'] LOOP
+    IF jsonb_typeof(email -> field) NOT IN ('string', 'null') THEN
+      RAISE EXCEPTION 'field "%" must be a string, not %', field, jsonb_typeof(email -> field)
+        USING ERRCODE = 'PL001', HINT = 'Give the field as a JSON string, or leave it out.';
+    END IF;
+    -- Refused, never cleaned: header texts, and names that people must be able to print.
+    IF field NOT IN ('text', 'html') AND email ->> field ~ '[\u0001-\u001f\u007f]' THEN
+      RAISE EXCEPTION 'field "%" holds a control character', field
+        USING ERRCODE = 'PL001', HINT = 'Remove line breaks and other control characters.';
+    END IF;
   END LOOP;
 END
 $$;
 
 -- Takes one email into the caller's transaction. Inserts a submission, its content, and per recipient a message with
--- its row in the queue and its entry in the books.
+-- its row in the queue; and an entry in the books.
 CREATE FUNCTION postlane.accept_email(email jsonb, door text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
   recipients_max    CONSTANT integer := 50;
   email_bytes_max   CONSTANT integer := 10485760;
   subject_chars_max CONSTANT integer := 998;
-  key_chars_max     CONSTANT integer := 256;
-  at            timestamptz := clock_timestamp();
-  unknown_field text;
-  lane_name     text;
-  the_lane_id   smallint;
-  senders       text[];
-  send_to       text[];
-  copy_to       text[];
-  blind_copy_to text[];
-  reply_to      text[];
-  recipients    text[];
-  idempotent_key text;
-  email_print   bytea;
-  earlier       record;
-  due           timestamptz;
-  expires       timestamptz;
-  first_state   text;
-  new_id        bigint;
+  schedule_days_max CONSTANT integer := 366;
+  fields            CONSTANT text[] := ARRAY['from', 'to', 'cc', 'bcc', 'reply_to', 'subject', 'text', 'html', 'headers',
+    'tags', 'lane', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key'];
+  -- Not in the mail itself.
+  envelope_fields   CONSTANT text[] := ARRAY['bcc', 'lane', 'scheduled_at', 'expires_at', 'metadata',
+    'idempotency_key'];
+  at          timestamptz := clock_timestamp();
+  today       date := (at AT TIME ZONE 'UTC')::date;
+  content     jsonb;
+  email_bytes integer;
+  recipients  text[];
+  recipient   text;
+  lane_name   text;
+  lane_number smallint;
+  due         timestamptz := at;
+  expires     timestamptz;
+  first_state text := 'queued';
+  new_id      bigint;
+  message_id  bigint;
+  earlier_id  bigint;
 BEGIN
-  PERFORM postlane.require_durable_commit();
+  -- COMMIT means durable, also where the server or the role has it off; what is stronger is left as it is. A SET clause
+  -- would end with the function, before the commit.
+  IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
 
   IF jsonb_typeof(email) IS DISTINCT FROM 'object' THEN
     RAISE EXCEPTION 'an email is a JSON object' USING ERRCODE = 'PL001',
       HINT = 'For example {"to": "ann@example.com", "subject": "Hello", "text": "Hello Ann"}.';
   END IF;
-  IF octet_length(email::text) > email_bytes_max THEN
-    RAISE EXCEPTION 'the email has % bytes, at most % are taken', octet_length(email::text), email_bytes_max
+  IF email - fields <> '{}' THEN
+    RAISE EXCEPTION 'unknown field "%"', (SELECT left(min(field), 100) FROM jsonb_object_keys(email - fields) AS field)
+      USING ERRCODE = 'PL001', HINT = 'Known: ' || array_to_string(fields, ', ') || '.';
+  END IF;
+  IF jsonb_typeof(email -> 'subject') <> 'string' OR jsonb_typeof(email -> 'text') <> 'string'
+    OR jsonb_typeof(email -> 'html') <> 'string' OR jsonb_typeof(email -> 'lane') <> 'string'
+    OR jsonb_typeof(email -> 'scheduled_at') <> 'string' OR jsonb_typeof(email -> 'expires_at') <> 'string'
+    OR jsonb_typeof(email -> 'idempotency_key') <> 'string'
+    OR concat(email ->> 'subject', email ->> 'lane', email ->> 'idempotency_key') ~ '[\u0001-\u001f\u007f]' THEN
+    PERFORM postlane.refuse_text_fields(email);
+  END IF;
+
+  content := email - envelope_fields;
+  -- Values made here are neither compressed nor stored elsewhere, as the argument may be: their size is what they have.
+  email_bytes := pg_column_size(content) + coalesce(pg_column_size(email -> 'metadata'), 0);
+  IF email_bytes > email_bytes_max THEN
+    RAISE EXCEPTION 'the email has % bytes, at most % are taken', email_bytes, email_bytes_max
       USING ERRCODE = 'PL004', HINT = 'Link to large content instead of sending it.';
   END IF;
-  SELECT field INTO unknown_field FROM jsonb_object_keys(email) AS field
-    WHERE field NOT IN ('from', 'to', 'cc', 'bcc', 'reply_to', 'subject', 'text', 'html', 'headers', 'tags', 'lane',
-      'scheduled_at', 'expires_at', 'metadata', 'idempotency_key') LIMIT 1;
-  IF unknown_field IS NOT NULL THEN
-    RAISE EXCEPTION 'unknown field "%"', unknown_field USING ERRCODE = 'PL001', HINT =
-      'Known: from, to, cc, bcc, reply_to, subject, text, html, headers, tags, lane, scheduled_at, expires_at, metadata, idempotency_key.';
+
+  -- One plain address, the commonest of all, or any list of mailboxes.
+  IF jsonb_typeof(email -> 'to') = 'string' AND postlane.address_problem(email ->> 'to') IS NULL
+    AND NOT email ?| ARRAY['cc', 'bcc'] THEN
+    recipients := ARRAY[email ->> 'to'];
+    content := content || jsonb_build_object('to', recipients);
+  ELSE
+    DECLARE
+      send_to       text[] := postlane.mailbox_list(email, 'to', recipients_max);
+      copy_to       text[] := postlane.mailbox_list(email, 'cc', recipients_max);
+      blind_copy_to text[] := postlane.mailbox_list(email, 'bcc', recipients_max);
+    BEGIN
+      IF cardinality(send_to) = 0 THEN
+        RAISE EXCEPTION 'field "to" is missing' USING ERRCODE = 'PL002', HINT = 'Give at least one address in "to".';
+      END IF;
+      -- One message per recipient, whichever list names it.
+      recipients := postlane.distinct_addresses(send_to || copy_to || blind_copy_to);
+      IF cardinality(recipients) > recipients_max THEN
+        RAISE EXCEPTION 'the email has % recipients, at most % are taken', cardinality(recipients), recipients_max
+          USING ERRCODE = 'PL004', HINT = 'Use postlane.enqueue_many, one email for each.';
+      END IF;
+      content := content || jsonb_build_object('to', send_to, 'cc', nullif(copy_to, '{}'));
+    END;
+  END IF;
+  IF email ? 'from' AND (jsonb_typeof(email -> 'from') <> 'string'
+    OR postlane.mailbox_problem(email ->> 'from') IS NOT NULL) THEN
+    content := content || jsonb_build_object('from', (postlane.mailbox_list(email, 'from', 1))[1]);
+  END IF;
+  IF email ? 'reply_to' THEN
+    content := content || jsonb_build_object('reply_to',
+      nullif(postlane.mailbox_list(email, 'reply_to', recipients_max), '{}'));
   END IF;
 
-  senders := postlane.mailbox_list(email, 'from', 1);
-  send_to := postlane.mailbox_list(email, 'to', recipients_max);
-  copy_to := postlane.mailbox_list(email, 'cc', recipients_max);
-  blind_copy_to := postlane.mailbox_list(email, 'bcc', recipients_max);
-  reply_to := postlane.mailbox_list(email, 'reply_to', recipients_max);
-  IF cardinality(send_to) = 0 THEN
-    RAISE EXCEPTION 'field "to" is missing' USING ERRCODE = 'PL002', HINT = 'Give at least one address in "to".';
-  END IF;
-  -- One message per recipient, whichever list names it, and one only.
-  SELECT array_agg(address ORDER BY ordinal) INTO recipients FROM (
-    SELECT DISTINCT ON (lower(postlane.mailbox_address(mailbox))) postlane.mailbox_address(mailbox) AS address, ordinal
-    FROM unnest(send_to || copy_to || blind_copy_to) WITH ORDINALITY AS given(mailbox, ordinal)
-    ORDER BY lower(postlane.mailbox_address(mailbox)), ordinal
-  ) AS distinct_recipient;
-  IF cardinality(recipients) > recipients_max THEN
-    RAISE EXCEPTION 'the email has % recipients, at most % are taken', cardinality(recipients), recipients_max
-      USING ERRCODE = 'PL004', HINT = 'Use postlane.enqueue_many, one email for each.';
-  END IF;
-
-  IF coalesce(postlane.text_field(email, 'text', false), postlane.text_field(email, 'html', false)) IS NULL THEN
+  IF coalesce(email ->> 'text', email ->> 'html') IS NULL THEN
     RAISE EXCEPTION 'the email has neither "text" nor "html"' USING ERRCODE = 'PL001', HINT = 'Give one of them, or both.';
   END IF;
-  IF length(postlane.text_field(email, 'subject', true)) > subject_chars_max THEN
+  IF length(email ->> 'subject') > subject_chars_max THEN
     RAISE EXCEPTION 'the subject has more than % characters', subject_chars_max USING ERRCODE = 'PL004',
       HINT = 'Shorten it.';
   END IF;
-  IF email ? 'headers' AND email -> 'headers' <> 'null' THEN
+  IF jsonb_typeof(email -> 'headers') <> 'null' THEN
     PERFORM postlane.check_headers(email -> 'headers');
+  END IF;
+  IF jsonb_typeof(email -> 'tags') <> 'null' THEN
+    PERFORM postlane.check_tags(email -> 'tags');
   END IF;
   IF jsonb_typeof(email -> 'metadata') NOT IN ('object', 'null') THEN
     RAISE EXCEPTION 'field "metadata" must be an object' USING ERRCODE = 'PL001', HINT = 'For example {"order": 4711}.';
   END IF;
 
-  lane_name := coalesce(postlane.text_field(email, 'lane', true), 'transactional');
-  SELECT id INTO the_lane_id FROM postlane.lane WHERE name = lane_name;
-  IF the_lane_id IS NULL THEN
-    RAISE EXCEPTION 'there is no lane %', quote_literal(lane_name) USING ERRCODE = 'PL003', HINT =
-      'Lanes: ' || (SELECT string_agg(name, ', ' ORDER BY id) FROM postlane.lane) || '. More are made in postlane.yaml.';
+  lane_name := coalesce(email ->> 'lane', 'transactional');
+  SELECT lane.id INTO lane_number FROM postlane.lane WHERE lane.name = lane_name;
+  IF lane_number IS NULL THEN
+    RAISE EXCEPTION 'there is no lane %', quote_literal(left(lane_name, 100)) USING ERRCODE = 'PL003', HINT = 'Lanes: '
+      || (SELECT string_agg(lane.name, ', ' ORDER BY lane.id) FROM postlane.lane) || '. More are made in postlane.yaml.';
   END IF;
 
-  due := greatest(postlane.time_field(email, 'scheduled_at'), at);
-  expires := postlane.time_field(email, 'expires_at');
-  IF expires <= due THEN
-    RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING ERRCODE = 'PL006',
-      HINT = 'Give a later expires_at, or none: the lane''s time to live holds anyway.';
-  END IF;
-  first_state := CASE WHEN due > at THEN 'scheduled' ELSE 'queued' END;
-
-  new_id := nextval(pg_get_serial_sequence('postlane.content', 'id'));
-  idempotent_key := postlane.text_field(email, 'idempotency_key', true);
-  IF idempotent_key IS NOT NULL THEN
-    IF length(idempotent_key) NOT BETWEEN 1 AND key_chars_max THEN
-      RAISE EXCEPTION 'field "idempotency_key" has % characters', length(idempotent_key) USING ERRCODE = 'PL004',
-        HINT = format('Give 1 to %s characters.', key_chars_max);
+  IF email ->> 'scheduled_at' IS NOT NULL THEN
+    due := greatest(postlane.time_field(email, 'scheduled_at'), at);
+    IF due > at + make_interval(days => schedule_days_max) THEN
+      RAISE EXCEPTION 'field "scheduled_at" lies more than % days ahead', schedule_days_max USING ERRCODE = 'PL006',
+        HINT = 'Enqueue it nearer to its time.';
     END IF;
-    email_print := sha256(convert_to((email - 'idempotency_key')::text, 'UTF8'));
-    INSERT INTO postlane.idempotency_key (credential, key, fingerprint, submission_id)
-      VALUES (session_user, idempotent_key, email_print, new_id) ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
-      SELECT used.submission_id, used.fingerprint INTO earlier FROM postlane.idempotency_key AS used
-        WHERE used.credential = session_user AND used.key = idempotent_key;
-      IF earlier.fingerprint = email_print THEN
-        RETURN earlier.submission_id;
-      END IF;
-      RAISE EXCEPTION 'idempotency key % was used for another email', quote_literal(idempotent_key)
-        USING ERRCODE = 'PL005', HINT = 'A key names one submission for ever: use a new one for new content.';
+    IF due > at THEN
+      first_state := 'scheduled';
+    END IF;
+  END IF;
+  IF email ->> 'expires_at' IS NOT NULL THEN
+    expires := postlane.time_field(email, 'expires_at');
+    IF expires <= due THEN
+      RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING ERRCODE = 'PL006',
+        HINT = 'Give a later expires_at, or none: the lane''s time to live holds anyway.';
     END IF;
   END IF;
 
-  INSERT INTO postlane.content (id, body) VALUES (new_id, json_strip_nulls(json_build_object(
-    'from', senders[1], 'to', to_json(send_to), 'cc', to_json(nullif(copy_to, '{}')),
-    'reply_to', to_json(nullif(reply_to, '{}')), 'subject', email -> 'subject', 'text', email -> 'text',
-    'html', email -> 'html', 'headers', email -> 'headers', 'tags', email -> 'tags')));
+  new_id := nextval('postlane.content_id_seq');
+  IF email ->> 'idempotency_key' IS NOT NULL THEN
+    earlier_id := postlane.enqueue_once(email, new_id);
+    IF earlier_id IS NOT NULL THEN
+      RETURN earlier_id;
+    END IF;
+  END IF;
+
+  INSERT INTO postlane.content (id, body) VALUES (new_id, jsonb_strip_nulls(content)::json);
   INSERT INTO postlane.submission (id, door, credential, accepted_at, metadata)
-    VALUES (new_id, accept_email.door, session_user, at, nullif(email -> 'metadata', 'null'));
-  WITH copy AS (
+    VALUES (new_id, door, session_user, at, nullif(email -> 'metadata', 'null'));
+  FOREACH recipient IN ARRAY recipients LOOP
     INSERT INTO postlane.message (submission_id, campaign_id, lane_id, content_id, recipient, accepted_at, expires_at)
-      SELECT new_id, 0, the_lane_id, new_id, recipient, at, expires FROM unnest(recipients) AS recipient
-      RETURNING id, recipient
-  )
-  INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
-    SELECT id, due, 0, (at AT TIME ZONE 'UTC')::date, the_lane_id, first_state, postlane.destination_of(recipient)
-    FROM copy;
-  INSERT INTO postlane.balance_delta
-    VALUES (the_lane_id, 0, (at AT TIME ZONE 'UTC')::date, first_state, cardinality(recipients));
+      VALUES (new_id, 0, lane_number, new_id, recipient, at, expires)
+      RETURNING id INTO message_id;
+    INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
+      VALUES (message_id, due, 0, today, lane_number, first_state, postlane.destination_of(recipient));
+  END LOOP;
+  INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
+    VALUES (lane_number, 0, today, first_state, cardinality(recipients));
   RETURN new_id;
 END
 $$;
 
 -- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it.
 CREATE FUNCTION postlane.enqueue(email jsonb) RETURNS text
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT 'sub_' || postlane.accept_email(email, 'sql')
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN 'sub_' || postlane.accept_email(email, 'sql');
+END
 $$;
 
 -- Many at once: all of them or, on the first that is refused, none. The ids come in the order of the list.
@@ -292,40 +425,55 @@ CREATE FUNCTION postlane.enqueue_many(emails jsonb) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   emails_max CONSTANT integer := 10000;
-  position integer := 0;
   email jsonb;
-  said text;
-  hint text;
+  place integer := 0;
+  said  text;
+  code  text;
+  hint  text;
 BEGIN
-  IF jsonb_typeof(emails) IS DISTINCT FROM 'array' OR jsonb_array_length(emails) > emails_max THEN
-    RAISE EXCEPTION 'enqueue_many takes a JSON array of at most % emails', emails_max USING ERRCODE = 'PL004',
-      HINT = 'Call it several times, in one transaction if they belong together.';
+  IF jsonb_typeof(emails) IS DISTINCT FROM 'array' THEN
+    RAISE EXCEPTION 'enqueue_many takes a JSON array of emails' USING ERRCODE = 'PL001',
+      HINT = 'For one email use postlane.enqueue.';
   END IF;
-  FOR email IN SELECT element FROM jsonb_array_elements(emails) AS element LOOP
+  IF jsonb_array_length(emails) > emails_max THEN
+    RAISE EXCEPTION 'enqueue_many was given % emails, at most % are taken', jsonb_array_length(emails), emails_max
+      USING ERRCODE = 'PL004', HINT = 'Call it several times, in one transaction if they belong together.';
+  END IF;
+  FOR email IN SELECT jsonb_array_elements(emails) LOOP
     RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql');
-    position := position + 1;
+    place := place + 1;
   END LOOP;
 EXCEPTION WHEN SQLSTATE 'PL001' OR SQLSTATE 'PL002' OR SQLSTATE 'PL003' OR SQLSTATE 'PL004' OR SQLSTATE 'PL005'
   OR SQLSTATE 'PL006' THEN
-  GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-  RAISE EXCEPTION 'email %: %', position, said USING ERRCODE = SQLSTATE, HINT = hint;
+  GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, code = RETURNED_SQLSTATE, hint = PG_EXCEPTION_HINT;
+  RAISE EXCEPTION 'emails[%]: %', place, said USING ERRCODE = code, HINT = hint;
 END
 $$;
-
-REVOKE ALL ON FUNCTION postlane.enqueue(jsonb), postlane.enqueue_many(jsonb) FROM PUBLIC;
-
 -- One chunk of a list, which the caller has copied into pg_temp.import_row (line, recipient, data), becomes messages
 -- of a campaign. Rows that cannot be mailed and rows that the campaign has already are left out. Answers how many were
 -- added.
+--
+-- The campaign's row is held for the chunk: two imports of one campaign take turns instead of waiting for each other's
+-- rows crosswise, and once a campaign is canceled nothing comes into it any more.
 CREATE FUNCTION postlane.accept_recipients(the_campaign_id integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
   campaign record;
-  at timestamptz := clock_timestamp();
+  at    timestamptz;
+  today date;
   added bigint;
 BEGIN
-  PERFORM postlane.require_durable_commit();
-  SELECT c.lane_id, c.content_id INTO STRICT campaign FROM postlane.campaign AS c WHERE c.id = the_campaign_id;
+  IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  SELECT c.name, c.lane_id, c.content_id, c.status INTO STRICT campaign FROM postlane.campaign AS c
+    WHERE c.id = the_campaign_id FOR NO KEY UPDATE;
+  IF campaign.status = 'canceled' THEN
+    RAISE EXCEPTION 'campaign % was canceled', quote_literal(campaign.name) USING ERRCODE = 'PL007',
+      HINT = 'What was imported before stays canceled. Begin another campaign.';
+  END IF;
+  at := clock_timestamp();
+  today := (at AT TIME ZONE 'UTC')::date;
   -- A row's due time is its place in the list, so that a destination's rows have an order, and claims a cursor.
   WITH copy AS (
     INSERT INTO postlane.message (campaign_id, lane_id, content_id, recipient, data, accepted_at)
@@ -335,14 +483,18 @@ BEGIN
       RETURNING id, recipient
   )
   INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
-    SELECT copy.id, clock_timestamp(), the_campaign_id, (at AT TIME ZONE 'UTC')::date, campaign.lane_id, 'queued',
+    SELECT copy.id, clock_timestamp(), the_campaign_id, today, campaign.lane_id, 'queued',
       postlane.destination_of(copy.recipient)
     FROM copy;
   GET DIAGNOSTICS added = ROW_COUNT;
   IF added > 0 THEN
-    INSERT INTO postlane.balance_delta
-      VALUES (campaign.lane_id, the_campaign_id, (at AT TIME ZONE 'UTC')::date, 'queued', added);
+    INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
+      VALUES (campaign.lane_id, the_campaign_id, today, 'queued', added);
   END IF;
   RETURN added;
 END
 $$;
+
+-- A role of the site gets USAGE on the schema and EXECUTE on what it calls; the rest is the owner's.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA postlane FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION postlane.contract_version() TO PUBLIC;
