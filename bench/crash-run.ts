@@ -8,7 +8,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inScope, type Scope } from "../test/rig/scope.ts";
 import { judgeRun, type CrashVerdict } from "./crash-check.ts";
-import { readBalance, readBooks, readDepth, readStory, type BookEntry, type QueueDepth } from "./crash-store.ts";
+import { readBooks, readDepth, readStory, type QueueDepth } from "./crash-store.ts";
 import { startSubmissions, wallMs, type Lane, type Submissions } from "./crash-submissions.ts";
 import { makeInstallation, type Installation, type Supervisor } from "./installation.ts";
 import { sendSignal } from "./running-processes.ts";
@@ -25,6 +25,8 @@ export interface CrashOptions {
   readonly say: (line: string) => void;
   /** Rejects when the run is to end before its end; what it made is removed then, too. */
   readonly interrupted: Promise<never>;
+  /** Where its temporary folder is made, if not with the others. */
+  readonly inFolder?: string;
   /** While everything still runs; the folder is gone afterwards. */
   readonly beforeRemoval?: (folder: string) => void;
 }
@@ -82,8 +84,10 @@ const PAUSE_MS_MAX = 1200;
 /** A lane that is silent for this long after a kill does not come back: the run is broken off. */
 const RECOVERY_MS_MAX = 60_000;
 /** Outlets and destinations that failed are left alone for 15 s; then what waits has to move. */
-const DRAIN_MS_MAX = 60_000;
+const STUCK_MS = 60_000;
 const LOOK_MS = 5;
+const DRAIN_LOOK_MS = 50;
+const LOOKS_PER_LINE = 100;
 const SINK_NAME = "sink";
 
 export async function runCrash(options: CrashOptions): Promise<CrashReport> {
@@ -112,11 +116,13 @@ interface Run {
   /** The harness's own look into the books. */
   readonly books: SiteDatabase;
   supervisor: Supervisor;
+  /** How many of the receptions were looked at for signs of recovery. */
+  looked: number;
   stop(): Promise<void>;
 }
 
 async function bringUp(scope: Scope, options: CrashOptions): Promise<Run> {
-  const installation = makeInstallation(scope, "crash");
+  const installation = makeInstallation(scope, "crash", options.inFolder);
   const sink = await startTruthSink(path.join(installation.folder, "ledger"));
   scope.after(() => sink.stop());
   installation.configure(configFor(sink.port));
@@ -125,7 +131,11 @@ async function bringUp(scope: Scope, options: CrashOptions): Promise<Run> {
   scope.after(() => ledger.close());
   const books = openSiteDatabase(installation.dataDir);
   scope.after(() => books.close());
-  const submissions = startSubmissions(installation.dataDir, RATES);
+  const receptions: Reception[] = [];
+  const submissions = startSubmissions(installation.dataDir, RATES, () => {
+    readLedger({ ledger, receptions });
+    return receptions.length;
+  });
   scope.after(() => submissions.stop());
   options.say(
     `up: both lanes into the sink on port ${sink.port}, ${RATES.bulkPerS + RATES.transactionalPerS} messages a second`,
@@ -135,10 +145,11 @@ async function bringUp(scope: Scope, options: CrashOptions): Promise<Run> {
     installation,
     sink,
     ledger,
-    receptions: [],
+    receptions,
     submissions,
     books,
     supervisor,
+    looked: 0,
     async stop() {
       const code = await run.supervisor.stop();
       if (code !== 0) throw new Error(`postlane up ended with ${code}:\n${run.supervisor.printed()}`);
@@ -230,7 +241,9 @@ async function killWhenThere(find: () => number | undefined | Promise<number | u
 async function untilRecovered(run: Run, sinceMs: number, lanes: readonly Lane[]): Promise<number> {
   const arrivals = new Map<Lane, number>();
   for (;;) {
-    for (const reception of readLedger(run)) {
+    readLedger(run);
+    for (; run.looked < run.receptions.length; run.looked++) {
+      const reception = run.receptions[run.looked]!;
       const lane = run.submissions.laneOf(reception.recipient);
       const isNew = (run.submissions.begunAtMs(reception.recipient) ?? 0) >= sinceMs;
       if (isNew && !arrivals.has(lane)) arrivals.set(lane, reception.atMs);
@@ -241,26 +254,25 @@ async function untilRecovered(run: Run, sinceMs: number, lanes: readonly Lane[])
   }
 }
 
-function readLedger(run: Run): readonly Reception[] {
-  const receptions = run.ledger.next();
-  for (const reception of receptions) run.receptions.push(reception);
-  return receptions;
+function readLedger(run: Pick<Run, "ledger" | "receptions">): void {
+  for (const reception of run.ledger.next()) run.receptions.push(reception);
 }
 
 // ---- the end ---------------------------------------------------------------------------------------------------------
 
-/** Until nothing can move any more; what still could, after a generous time, the judge will find. */
+/** Until nothing can move any more. What does not move for a long time, though it could, the judge will find. */
 async function drain(run: Run, say: (line: string) => void): Promise<void> {
-  const deadline = wallMs() + DRAIN_MS_MAX;
-  for (;;) {
+  let [leastMoving, movedAtMs] = [Infinity, wallMs()];
+  for (let looks = 0; ; looks++) {
     const call = await run.books.call(readDepth);
-    if (call.kind === "committed" && call.value.moving === 0) return say(`drained: ${printDepth(call.value)}`);
-    if (wallMs() > deadline) {
-      return say(
-        `NOT drained after ${DRAIN_MS_MAX / 1000} s: ${call.kind === "committed" ? printDepth(call.value) : call.kind}`,
-      );
+    if (call.kind === "committed") {
+      const { moving, claimed } = call.value;
+      if (moving === 0 && claimed === 0) return say(`drained: ${printDepth(call.value)}`);
+      if (moving < leastMoving) [leastMoving, movedAtMs] = [moving, wallMs()];
+      if (looks % LOOKS_PER_LINE === 0) say(`draining: ${printDepth(call.value)}`);
     }
-    await sleep(50);
+    if (wallMs() > movedAtMs + STUCK_MS) return say(`NOT drained: nothing has moved for ${STUCK_MS / 1000} s`);
+    await sleep(DRAIN_LOOK_MS);
   }
 }
 
@@ -270,11 +282,10 @@ function printDepth({ moving, claimed, unknown }: QueueDepth): string {
 
 async function judge(run: Run): Promise<Pick<CrashReport, "verdict" | "stories">> {
   const call = await run.books.call(async (client) => {
-    const books: BookEntry[] = [];
-    for await (const entry of readBooks(client)) books.push(entry);
-    const balance = await readBalance(client);
+    const { entries, balance } = await readBooks(client);
     readLedger(run);
-    const verdict = judgeRun({ site: run.submissions.site, books, receptions: run.receptions, balance });
+    const { submissions, receptions } = run;
+    const verdict = judgeRun({ site: submissions.site, books: entries, receptions, balance });
     const stories: string[] = [];
     for (const id of verdict.accused) stories.push(`msg_${id}: ${await readStory(client, id)}`);
     return { verdict, stories };

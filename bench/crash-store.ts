@@ -38,15 +38,29 @@ export interface BookEntry {
   readonly settled: readonly string[];
 }
 
+export interface Books {
+  readonly entries: readonly BookEntry[];
+  /** The balance sheet over all lanes, campaigns and days. */
+  readonly balance: Readonly<Record<string, number>>;
+}
+
 const ENTRIES_AT_ONCE = 20_000;
 
-export async function* readBooks(client: pg.Client): AsyncGenerator<BookEntry> {
-  for (let after = 0; ;) {
+/** All of one moment: what moves meanwhile must not look like a contradiction. */
+export async function readBooks(client: pg.Client): Promise<Books> {
+  await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  const entries = await readEntries(client);
+  const balance = await readBalance(client);
+  await client.query("COMMIT");
+  return { entries, balance };
+}
+
+async function readEntries(client: pg.Client): Promise<readonly BookEntry[]> {
+  const entries: BookEntry[] = [];
+  for (let after = 0; ; after = entries.at(-1)!.id) {
     const { rows } = await client.query({ name: "read_books", text: READ_BOOKS, values: [after, ENTRIES_AT_ONCE] });
-    const entries = rows as readonly BookEntry[];
-    yield* entries.map((entry) => ({ ...entry, id: Number(entry.id) }));
-    if (entries.length < ENTRIES_AT_ONCE) return;
-    after = Number(entries.at(-1)!.id);
+    for (const row of rows as readonly BookEntry[]) entries.push({ ...row, id: Number(row.id) });
+    if (rows.length < ENTRIES_AT_ONCE) return entries;
   }
 }
 
@@ -75,8 +89,7 @@ export async function readDepth(client: pg.Client): Promise<QueueDepth> {
   return rows[0] as QueueDepth;
 }
 
-/** The balance sheet over all lanes, campaigns and days. */
-export async function readBalance(client: pg.Client): Promise<Readonly<Record<string, number>>> {
+async function readBalance(client: pg.Client): Promise<Readonly<Record<string, number>>> {
   const { rows } = await client.query("SELECT state, sum(n)::float8 AS n FROM postlane.balance_sheet GROUP BY state");
   return Object.fromEntries((rows as { state: string; n: number }[]).map(({ state, n }) => [state, n]));
 }

@@ -26,10 +26,13 @@ export interface SubmissionRates {
 const BATCHES_PER_S = 20;
 const DESTINATIONS = 200;
 const AGAIN_MS = 20;
+/** With so much under way, batches pause: a machine that cannot follow shall not pile up what has to be drained. */
+const UNDER_WAY_MAX = 5000;
 /** About a kilobyte, so that a message is more than one packet's worth with its headers. */
 const TEXT = "This message was sent by a crash run, to see whether it arrives once.\n".repeat(14);
 
-export function startSubmissions(dataDir: string, rates: SubmissionRates): Submissions {
+/** `countReceived`: how many messages the sink has. */
+export function startSubmissions(dataDir: string, rates: SubmissionRates, countReceived: () => number): Submissions {
   const site = new Map<string, SiteKnowledge>();
   const begunAt = new Map<string, number>();
   let isStopped = false;
@@ -78,6 +81,7 @@ export function startSubmissions(dataDir: string, rates: SubmissionRates): Submi
       await submit(database, [email], (client) => enqueueOne(client, email));
     }),
     keepSubmitting(1000 / BATCHES_PER_S, async (database) => {
+      if (site.size - countReceived() > UNDER_WAY_MAX) return;
       const emails = Array.from({ length: rates.bulkPerS / BATCHES_PER_S }, (_, index) =>
         nextEmail("bulk", index === 0),
       );

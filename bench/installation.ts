@@ -2,7 +2,7 @@
 // database, `postlane up` as a real process that may be killed and started again. The folder, the database and every
 // process are gone when the scope ends, however it ends.
 
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -46,8 +46,9 @@ const UP_MS_MAX = 60_000;
 const STOP_MS_MAX = 60_000;
 const MAIN_PATH = path.resolve(import.meta.dirname, "../src/doors/cli/main.js");
 
-export function makeInstallation(scope: Scope, name: string): Installation {
-  const folder = mkdtempSync(path.join(os.tmpdir(), `postlane-${name}-`));
+/** `inFolder`: where the temporary folder is made; the server's user must be able to pass through it. */
+export function makeInstallation(scope: Scope, name: string, inFolder: string = os.tmpdir()): Installation {
+  const folder = mkdtempSync(path.join(inFolder, `postlane-${name}-`));
   const dataDir = path.join(folder, "data");
   const configFile = path.join(folder, "postlane.yaml");
   scope.after(() => removeAll(folder, dataDir));
@@ -140,19 +141,4 @@ async function removeAll(folder: string, dataDir: string): Promise<void> {
   while (nodes().length > 0) await sleep(5);
   await removeEmbedded(dataDir);
   rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
-}
-
-/** For a program that is ended in the middle and can do nothing but synchronous work: ends the processes alone. */
-export function killAllNow(folder: string): void {
-  for (const { pid } of processesOf(folder)) sendSignal(pid, "SIGKILL");
-}
-
-/** One command of the CLI, to its end; used where its output is not shown while it runs. */
-export function runCommand(
-  installation: Installation,
-  ...args: readonly string[]
-): { code: number | null; said: string } {
-  const { file, args: all } = installation.command(...args);
-  const { status, stdout, stderr } = spawnSync(file, all, { env: installation.env, encoding: "utf8" });
-  return { code: status, said: stdout + stderr };
 }

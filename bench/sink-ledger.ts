@@ -54,9 +54,3 @@ function parseReception(line: string): Reception {
   const [atMs, connection, messageIdHeader, returnPath, recipient] = fields as [string, string, string, string, string];
   return { atMs: Number(atMs), connection: Number(connection), messageIdHeader, returnPath, recipient };
 }
-
-/** Postlane's Message-IDs begin with the message's id (`<msg_42.…@domain>`); undefined for anybody else's. */
-export function messageIdOf({ messageIdHeader }: Reception): number | undefined {
-  const found = /^msg_(\d+)\./.exec(messageIdHeader);
-  return found === null ? undefined : Number(found[1]);
-}

@@ -7,7 +7,7 @@ import { from as copyFrom } from "pg-copy-streams";
 import type { CampaignId } from "../mail/ids.ts";
 import { rowsOf, statement } from "../postgres/statement.ts";
 
-export interface ImportRow {
+interface ImportRow {
   readonly line: number;
   readonly recipient: string;
   /** JSON. */
@@ -18,14 +18,15 @@ const MAKE_ROOM = `CREATE TEMPORARY TABLE IF NOT EXISTS import_row (line bigint,
   ON COMMIT DELETE ROWS`;
 const COPY_IN = "COPY pg_temp.import_row (line, recipient, data) FROM STDIN";
 
-export async function copyChunk(client: ClientBase, rows: readonly ImportRow[]): Promise<void> {
+/** `lines`: of `copyLine`. */
+export async function copyChunk(client: ClientBase, lines: Buffer): Promise<void> {
   await client.query(MAKE_ROOM);
   const stream = client.query(copyFrom(COPY_IN));
-  stream.end(rows.map(copyLine).join(""));
+  stream.end(lines);
   await finished(stream);
 }
 
-function copyLine({ line, recipient, data }: ImportRow): string {
+export function copyLine({ line, recipient, data }: ImportRow): string {
   return `${line}\t${escapeForCopy(recipient)}\t${escapeForCopy(data)}\n`;
 }
 

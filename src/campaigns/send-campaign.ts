@@ -131,7 +131,8 @@ async function checkCells(wish: CampaignWish, template: ParsedTemplate): Promise
 
 async function prepareRejects(wish: CampaignWish): Promise<RejectsFile | CampaignRefused> {
   const file = wish.rejectsFile ?? `${wish.file.replace(/\.csv$/i, "")}.rejects.csv`;
-  if (path.resolve(file) === path.resolve(wish.file)) return refused("list", ["the rejects file cannot be the list itself"]);
+  if (path.resolve(file) === path.resolve(wish.file))
+    return refused("list", ["the rejects file cannot be the list itself"]);
   try {
     return await openRejectsFile(file);
   } catch (error) {
@@ -147,7 +148,11 @@ interface OpenCampaign {
   readonly name: string;
 }
 
-async function openCampaign(pool: Pool, wish: CampaignWish, source: TemplateSource): Promise<OpenCampaign | CampaignRefused> {
+async function openCampaign(
+  pool: Pool,
+  wish: CampaignWish,
+  source: TemplateSource,
+): Promise<OpenCampaign | CampaignRefused> {
   const name = wish.name ?? path.basename(wish.file, path.extname(wish.file));
   const existing = await findCampaign(pool, name, undefined);
   if (existing !== undefined) return reopen(pool, existing, wish, source);
@@ -156,7 +161,9 @@ async function openCampaign(pool: Pool, wish: CampaignWish, source: TemplateSour
   // Somebody else made it in between, or there is no such lane.
   const since = await findCampaign(pool, name, undefined);
   if (since !== undefined) return reopen(pool, since, wish, source);
-  return refused("lane", [`there is no lane "${wish.lane}"; lanes are made in postlane.yaml, and in force with \`postlane up\``]);
+  return refused("lane", [
+    `there is no lane "${wish.lane}"; lanes are made in postlane.yaml, and in force with \`postlane up\``,
+  ]);
 }
 
 /** Both, or neither: a template without its campaign would be left behind for ever. */

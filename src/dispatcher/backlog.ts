@@ -62,8 +62,7 @@ export function createBacklog(knownMax: number = DESTINATIONS_KNOWN_MAX): Backlo
     if (campaign === undefined) campaigns.set(id, (campaign = { entries: new Map(), ring: createRing() }));
     return campaign;
   };
-  const isKnown = (entry: Entry): boolean =>
-    campaigns.get(entry.campaignId)?.entries.get(entry.destination) === entry;
+  const isKnown = (entry: Entry): boolean => campaigns.get(entry.campaignId)?.entries.get(entry.destination) === entry;
   const makeReady = (entry: Entry, isFirst: boolean): void => {
     entry.place = "ready";
     const { ring } = campaignOf(entry.campaignId);
@@ -194,7 +193,10 @@ function pickFromRing(
   block: (entry: Entry, againAtUs: number | undefined) => void,
   wants: Want[],
 ): number {
-  const quantum = Math.max(Math.ceil(share / ring.length), Math.min(QUANTUM_MAX, Math.floor(2 * (share / ring.length))));
+  const quantum = Math.max(
+    Math.ceil(share / ring.length),
+    Math.min(QUANTUM_MAX, Math.floor(2 * (share / ring.length))),
+  );
   let picked = 0;
   while (ring.length > 0 && picked < share) {
     const entry = ring.takeFirst()!;
@@ -294,7 +296,7 @@ function createSleepers(isCurrent: (entry: Entry, wakeUs: number) => boolean): S
   };
   const push = (sleeper: readonly [Entry, number]): void => {
     heap.push(sleeper);
-    for (let index = heap.length - 1; index > 0; ) {
+    for (let index = heap.length - 1; index > 0;) {
       const parent = (index - 1) >> 1;
       if (at(parent) <= at(index)) break;
       swap(parent, index);
@@ -305,7 +307,7 @@ function createSleepers(isCurrent: (entry: Entry, wakeUs: number) => boolean): S
     const first = heap[0]!;
     const last = heap.pop()!;
     if (heap.length > 0) heap[0] = last;
-    for (let index = 0; ; ) {
+    for (let index = 0; ;) {
       const child = at(2 * index + 1) <= at(2 * index + 2) ? 2 * index + 1 : 2 * index + 2;
       if (at(child) >= at(index)) break;
       swap(index, child);

@@ -84,6 +84,10 @@ export interface DispatcherEnd {
 const LOOK_MS = { transactional: 5, bulk: 50 } as const;
 /** Orders (pause, cancel, who else serves the lane) are in force within a second: this often, and what follows. */
 const ORDERS_MS = 200;
+/** How long a probe's slot is one dispatcher's, where several serve the lane. */
+const PROBE_TURN_MS = 1000;
+/** Before a dispatcher takes its part of a window that others have: two turns of their orders, and one for what is open. */
+const JOIN_MS = 3 * ORDERS_MS;
 const PULSE_MS = 1000;
 /** Rows of one claim. Larger claims cost a transactional message more when it comes behind one. */
 const CLAIM_ROWS_MAX = { transactional: 100, bulk: 500 } as const;
@@ -309,7 +313,7 @@ class LaneDispatcher implements Dispatcher {
       );
       this.#tellVerdict(at, verdict);
       at.verdict = verdict;
-      at.window = this.#mayWork() ? this.#myPart(verdict.window) : 0;
+      at.window = this.#mayWork() ? this.#myPart(verdict) : 0;
       at.outlet.setLimit(at.window);
     }
     if (this.#windowSum() === 0) this.#giveBack(() => true, "window_closed");
@@ -319,10 +323,16 @@ class LaneDispatcher implements Dispatcher {
     return this.#pace === "bulk" && (this.#orders?.others_waiting_ms ?? 0) > GIVE_WAY_WAITING_MS;
   }
 
-  #myPart(window: number): number {
+  // Whoever was here before reads of a newcomer with its next orders; until then the window is still all theirs.
+  // Each knows only its own failures, so the probe's single slot goes round: else all but the first would wait for ever.
+  #myPart({ window, reasons }: Verdict): number {
     const leases = this.#orders?.lease_ids ?? [];
-    const ordinal = Math.max(0, leases.indexOf(this.#settings.leaseId));
-    return divideWindow(window, Math.max(1, leases.length), ordinal);
+    const isNewcomer = this.#ports.clock.monotonicMs() < this.#settings.leaseAskedAtMs + JOIN_MS;
+    if (leases.length > 1 && isNewcomer) return 0;
+    const dispatchers = Math.max(1, leases.length);
+    const turn = reasons[0]?.code === "probing" ? Math.floor(this.#databaseMs() / PROBE_TURN_MS) : 0;
+    const ordinal = (Math.max(0, leases.indexOf(this.#settings.leaseId)) + turn) % dispatchers;
+    return divideWindow(window, dispatchers, ordinal);
   }
 
   #tellVerdict(at: OutletAtWork, verdict: Verdict): void {

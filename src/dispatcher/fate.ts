@@ -4,7 +4,7 @@
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
-import { printReply } from "../mail/reply.ts";
+import { printReply, REPLY_TEXT_MAX } from "../mail/reply.ts";
 import { nextTryAt } from "../outcome/retry-schedule.ts";
 import { KEEP_DUE, type ClaimedRow } from "../queue/queue-store.ts";
 import type { SettledFate, Settlement, WaitingFate } from "./lane-queue.ts";
@@ -43,14 +43,18 @@ export function fateOf(
       return { row, attempt, becomes: unknownFate(row, attempt, context.lane), event };
     }
     case "deferred": {
-      const event = { kind: "deferred", ...told, reply: outcome.reason };
-      return { row, attempt, becomes: deferredFate(row, attempt, outcome.scope, context), event };
+      const becomes = deferredFate(row, attempt, outcome.scope, context);
+      return { row, attempt, becomes, event: { kind: becomes.state, ...told, reply: outcome.reason } };
     }
   }
 }
 
 /** Policy `resend`: tried again after the grace; `hold`: until a person or evidence decides. */
-export function unknownFate(row: Pick<ClaimedRow, "tries" | "rescues">, attempt: number, lane: LaneSettings): WaitingFate {
+export function unknownFate(
+  row: Pick<ClaimedRow, "tries" | "rescues">,
+  attempt: number,
+  lane: LaneSettings,
+): WaitingFate {
   return {
     kind: "waiting",
     state: "unknown",
@@ -85,7 +89,11 @@ export function deferredFate(
 /** As it was: nothing of it was offered to anyone. */
 export function unclaimed(row: ClaimedRow): Settlement {
   const { state, attempts, tries, rescues } = row;
-  return { row, attempt: attempts + 1, becomes: { kind: "waiting", state, delayMs: KEEP_DUE, attempts, tries, rescues } };
+  return {
+    row,
+    attempt: attempts + 1,
+    becomes: { kind: "waiting", state, delayMs: KEEP_DUE, attempts, tries, rescues },
+  };
 }
 
 export function expired(row: ClaimedRow): Settlement {
@@ -105,6 +113,12 @@ export function heldWith(row: ClaimedRow, error: string): Settlement {
     row,
     attempt: attempts + 1,
     becomes: { kind: "waiting", state: "held", delayMs: null, attempts, tries, rescues },
-    event: { kind: "held", reply: error.slice(0, 1000) },
+    event: { kind: "held", reply: printable(error) },
   };
+}
+
+// The error may quote the message's data, and no text in the database can hold a NUL: the settle would fail for ever.
+function printable(error: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return error.slice(0, REPLY_TEXT_MAX).replace(/[\x00-\x1f\x7f]/g, " ");
 }

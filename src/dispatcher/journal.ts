@@ -8,7 +8,7 @@
 //   d <message id> <attempt>             a final dot may be written from here on
 //   a <message id> <attempt> <answer>    the reply, judged: JSON
 
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 
 export interface JournalHead {
@@ -56,28 +56,39 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
   const headLine = `postlane-journal 1 ${head.bootId} ${head.leaseId} ${head.laneId} ${head.pid} ${head.processStart}\n`;
   const unsettled = new Map<string, string>();
   let descriptor = openSync(file, "wx", 0o600);
-  let bytes = writeAll(descriptor, headLine);
-  let pending = "";
+  let bytes = 0;
+  let pending = headLine;
 
   const note = (attempt: AttemptName, line: string): void => {
     const key = `${attempt.messageId} ${attempt.attempt}`;
     unsettled.set(key, (unsettled.get(key) ?? "") + line);
     pending += line;
   };
+  // What a full disk took of a write is not written again behind itself: the rest goes on where it ended.
   const flush = (): void => {
-    if (pending === "") return;
-    bytes += writeAll(descriptor, pending);
-    pending = "";
+    while (pending !== "") {
+      const written = writeSync(descriptor, pending, null, "latin1");
+      bytes += written;
+      pending = pending.slice(written);
+    }
     if (bytes > bytesMax) startAgain();
   };
   // The whole new file takes the old one's name in one step: a crash finds one or the other.
   const startAgain = (): void => {
     const fresh = openSync(`${file}.new`, "w", 0o600);
-    bytes = writeAll(fresh, headLine + [...unsettled.values()].join(""));
-    renameSync(`${file}.new`, file);
+    try {
+      const text = headLine + [...unsettled.values()].join("");
+      writeFileSync(fresh, text, "latin1");
+      renameSync(`${file}.new`, file);
+      bytes = text.length;
+    } catch (error) {
+      closeSync(fresh);
+      throw error;
+    }
     closeSync(descriptor);
     descriptor = fresh;
   };
+  flush();
 
   return {
     composing(attempt) {
@@ -99,16 +110,15 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
       closeSync(descriptor);
     },
     remove() {
-      rmSync(file, { force: true });
+      removeJournal(file);
     },
   };
 }
 
-// A short write (a full disk) must not pass for a whole one.
-function writeAll(descriptor: number, text: string): number {
-  let left = Buffer.from(text, "latin1");
-  while (left.length > 0) left = left.subarray(writeSync(descriptor, left));
-  return text.length;
+/** Also what a crash left of a file that was starting again. */
+export function removeJournal(file: string): void {
+  rmSync(file, { force: true });
+  rmSync(`${file}.new`, { force: true });
 }
 
 function asciiJson(value: unknown): string {
@@ -131,23 +141,27 @@ export interface JournalEvidence {
   readonly answered: readonly (AttemptName & { readonly answer: JournalAnswer })[];
 }
 
-/** Undefined when the file is no journal, or was torn before its first line was whole: then it began nothing. */
+/** Undefined when the file is no journal or gone, or was torn before its first line was whole: then it began nothing. */
 export function readJournal(file: string): JournalEvidence | undefined {
-  const lines = readFileSync(file, "latin1").split("\n");
+  const lines = readIfThere(file).split("\n");
   const torn = lines.pop() ?? "";
   const head = readHead(lines.shift());
   if (head === undefined) return undefined;
   const dots = new Set<string>();
   const answers = new Map<string, JournalAnswer>();
-  let lastComposed: string | undefined;
+  // Merging writes nothing, so it is under way only as long as its line is the very last one.
+  let composing: string | undefined;
   for (const line of lines) {
+    composing = undefined;
     const found = /^([cda]) (\d+ \d+)(?: (.*))?$/.exec(line);
     if (found === null) continue;
-    const [, kind, key, rest] = found as unknown as [string, string, string, string];
-    if (kind === "c") lastComposed = key;
-    else if (kind === "d") dots.add(key);
-    else answers.set(key, JSON.parse(rest) as JournalAnswer);
+    const [, kind, key, rest] = found as unknown as [string, string, string, string | undefined];
+    const answer = kind === "a" ? readAnswer(rest) : undefined;
+    if (answer !== undefined) answers.set(key, answer);
+    else if (kind === "c") composing = key;
+    else dots.add(key);
   }
+  if (torn !== "") composing = undefined;
   const tornAttempt = torn.replace(/^[cda]? ?/, "");
   return {
     head,
@@ -157,7 +171,7 @@ export function readJournal(file: string): JournalEvidence | undefined {
       if (answer !== undefined) return { kind: "answered", answer };
       const isTorn = torn !== "" && (key.startsWith(tornAttempt) || tornAttempt.startsWith(`${key} `));
       if (dots.has(key) || isTorn) return { kind: "dot" };
-      return { kind: key === lastComposed ? "composing" : "no_line" };
+      return { kind: key === composing ? "composing" : "no_line" };
     },
     answered: [...answers].map(([key, answer]) => {
       const [messageId, attempt] = key.split(" ").map(Number);
@@ -166,10 +180,39 @@ export function readJournal(file: string): JournalEvidence | undefined {
   };
 }
 
+// Another process on this data directory may have rescued by it meanwhile.
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, "latin1");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** Undefined for what a machine that stopped may leave: then only the dot is certain. */
+function readAnswer(text: string | undefined): JournalAnswer | undefined {
+  try {
+    const answer = JSON.parse(text ?? "") as Partial<JournalAnswer> | null;
+    return ANSWER_KINDS.has(answer?.kind ?? "") ? (answer as JournalAnswer) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const ANSWER_KINDS: ReadonlySet<string> = new Set(["sent", "deferred", "bounced", "unknown"]);
+
 function readHead(line: string | undefined): JournalHead | undefined {
   const found = /^postlane-journal 1 (\S+) (\d+) (\d+) (\d+) (\S+)$/.exec(line ?? "");
   if (found === null) return undefined;
-  const [, bootId, leaseId, laneId, pid, processStart] = found as unknown as [string, string, string, string, string, string];
+  const [, bootId, leaseId, laneId, pid, processStart] = found as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   return {
     bootId,
     leaseId: Number(leaseId) as LeaseId,

@@ -72,7 +72,8 @@ function answeredRow(
     case "deferred": {
       const expiresAtMs = Math.min(row.expires_ms ?? Infinity, row.accepted_ms + lane.ttlMs);
       const scope = isOwnFault ? "recipient" : "outlet";
-      return { row, attempt, becomes: deferredFate(row, attempt, scope, { lane, nowMs, expiresAtMs, random }), event };
+      const becomes = deferredFate(row, attempt, scope, { lane, nowMs, expiresAtMs, random });
+      return { row, attempt, becomes, event: { ...event, kind: becomes.state } };
     }
   }
 }

@@ -3,10 +3,10 @@
 // `rescue_grace` after the lease's end, and then all that was claimed is unknown. The lease row is locked first, so
 // that no settle can be in between.
 
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import type { ClientBase, Pool } from "pg";
-import { appendEvents } from "../events/event-store.ts";
+import { appendEvents, appendLateEvents } from "../events/event-store.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Log } from "../platform/log.ts";
@@ -16,7 +16,7 @@ import { claimedUnderLease, endLease, listLeases, takeLeaseForRescue } from "../
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import { retryIfUnknown, settleIfUnknown } from "../queue/unknown-store.ts";
 import { writeSettlements } from "./database-queue.ts";
-import { readJournal, type JournalAnswer, type JournalEvidence } from "./journal.ts";
+import { readJournal, removeJournal, type JournalAnswer, type JournalEvidence } from "./journal.ts";
 import type { Settlement } from "./lane-queue.ts";
 import { believedUnder, rescueRow } from "./rescue-decision.ts";
 
@@ -57,16 +57,13 @@ export async function rescueByJournals(
       if (report !== undefined) reports.push(report);
       else await settleLate(context, evidence.answered);
     }
-    rmSync(file, { force: true });
+    removeJournal(file);
   }
   return reports;
 }
 
 /** Leases long over whose journal is not here: what was claimed under them is unknown. */
-export async function rescueOverdue(
-  context: RescueContext,
-  rescueGraceMs: number,
-): Promise<readonly RescueReport[]> {
+export async function rescueOverdue(context: RescueContext, rescueGraceMs: number): Promise<readonly RescueReport[]> {
   const reports: RescueReport[] = [];
   for (const lease of await listLeases(context.pool)) {
     if (lease.late_ms < rescueGraceMs) continue;
@@ -121,11 +118,16 @@ async function settleLateAs(
   if (meant.length === 0) return;
   const rows = await (kind === "deferred" ? retryIfUnknown(client, meant) : settleIfUnknown(client, meant));
   const moved = new Set(rows.map((row) => row.message_id));
+  const events = meant.map(({ messageId, attempt, answer: { outlet, host, reply } }) => {
+    return { messageId, attempt, kind, outlet, host, reply };
+  });
   await appendEvents(
     client,
-    meant
-      .filter(({ messageId }) => moved.has(messageId))
-      .map(({ messageId, attempt, answer: { outlet, host, reply } }) => ({ messageId, attempt, kind, outlet, host, reply })),
+    events.filter(({ messageId }) => moved.has(messageId)),
+  );
+  await appendLateEvents(
+    client,
+    events.filter(({ messageId }) => !moved.has(messageId)),
   );
   await recordStateChanges(
     client,

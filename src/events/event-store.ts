@@ -38,6 +38,32 @@ export async function appendEvents(client: ClientBase, events: readonly MessageE
   ]);
 }
 
+// What the story tells already is not told again: a journal that comes back holds replies that were settled long ago.
+export const APPEND_LATE = statement<unknown>(
+  "event_append_late",
+  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply)
+   SELECT message_id, attempt, 'late_' || kind, outlet, host, reply
+   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[])
+     AS given (message_id, attempt, kind, outlet, host, reply)
+   WHERE NOT EXISTS (
+     SELECT FROM postlane.event AS told WHERE told.message_id = given.message_id AND told.attempt = given.attempt
+       AND told.kind IN (given.kind, 'late_' || given.kind)
+   )`,
+);
+
+/** Replies that came too late to change the state of their message. They stay evidence: `late_sent`, `late_bounced` … */
+export async function appendLateEvents(client: ClientBase, events: readonly MessageEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await countOf(client, APPEND_LATE, [
+    numberArray(events.map((event) => event.messageId)),
+    numberArray(events.map((event) => event.attempt)),
+    events.map((event) => event.kind),
+    events.map((event) => event.outlet ?? null),
+    events.map((event) => event.host ?? null),
+    events.map((event) => event.reply ?? null),
+  ]);
+}
+
 // Days are UTC. Rows that went to the default partition because the day's was missing stay there: they are found by the
 // same index.
 export const CREATE_PARTITION = `

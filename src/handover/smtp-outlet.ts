@@ -349,12 +349,13 @@ class SmtpOutletAtWork implements SmtpOutlet, ConnectionListener {
   #reportUnreachable(): void {
     const failure = this.#untoldFailure;
     if (failure === undefined || this.#connections.size > 0 || !this.#mayTake(0)) return;
-    this.#untoldFailure = undefined;
     const handOver = this.#driver.take();
+    // Nobody to tell yet: the next message is told, if every host is set aside until then.
     if (handOver === undefined) {
       this.#hasDemand = false;
       return;
     }
+    this.#untoldFailure = undefined;
     this.#openCount++;
     this.finished(handOver.token, failure);
   }

@@ -80,7 +80,7 @@ async function prepareTable(client: ClientBase): Promise<void> {
     throw new SchemaRefused(
       "schema_not_permitted",
       "The database user may not create the schema `postlane`, or does not own it. As the owner of the database, run " +
-        "CREATE SCHEMA postlane AUTHORIZATION <user of DATABASE_URL>; and start again.",
+        "`CREATE SCHEMA postlane AUTHORIZATION <user of DATABASE_URL>` and start again.",
       { cause },
     );
   }

@@ -33,6 +33,8 @@ export function onStop(stop: (why: string) => void): void {
   process.on("message", (message: ToChild) => {
     if (message.kind === "drain") once("drain");
   });
+  // One that died while we were starting has been heard by nobody.
+  if (process.send !== undefined && !process.connected) once("the supervisor is gone");
 }
 
 /** Starts saying "alive"; call the answer to end it. */

@@ -32,20 +32,23 @@ test("every example in SQL runs, and those that are refused are refused as they 
 });
 
 test("every limit is on the page with its figure", () => {
-  const inCode = Array.from(rules.matchAll(/(\w+_max)\s+CONSTANT integer := (\d+)/g), ([, name, figure]) => [name, figure]);
+  const inCode = Array.from(rules.matchAll(/(\w+_max)\s+CONSTANT integer := (\d+)/g), ([, name, figure]) => [
+    name,
+    figure,
+  ]);
   const onPage = Array.from(page.matchAll(/^\| `(\w+_max)` \| ([\d,]+) \|/gm), ([, name, figure]) => [
     name,
     figure!.replaceAll(",", ""),
   ]);
   assert.ok(inCode.length >= 10, `only ${inCode.length} limits were found`);
-  assert.deepEqual(onPage.toSorted(), inCode.toSorted());
+  assert.deepEqual(new Set(onPage.map(String)), new Set(inCode.map(String)));
 });
 
 test("every SQLSTATE is on the page", () => {
   const inCode = new Set(Array.from(rules.matchAll(/ERRCODE = '(PL\d\d\d)'/g), ([, code]) => code));
   const onPage = Array.from(page.matchAll(/^\| `(PL\d\d\d)` \|/gm), ([, code]) => code);
   assert.ok(inCode.size >= 6);
-  assert.deepEqual(onPage, [...inCode].toSorted());
+  assert.deepEqual(new Set(onPage), inCode);
 });
 
 test("every field is on the page", async (t) => {
@@ -55,8 +58,9 @@ test("every field is on the page", async (t) => {
     (thrown: { hint?: string }) => thrown,
   );
   const known = /^Known: (.*)\.$/.exec(error.hint ?? "")?.[1]?.split(", ") ?? [];
-  const fields = Array.from(page.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| (?:needed|one of them needed|) ?\|/gm), ([, names]) =>
-    names!.replaceAll("`", "").split(", "),
+  const fields = Array.from(
+    page.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| (?:needed|one of them needed|) ?\|/gm),
+    ([, names]) => names!.replaceAll("`", "").split(", "),
   ).flat();
   assert.ok(known.length >= 15);
   assert.deepEqual(fields.toSorted(), known.toSorted());

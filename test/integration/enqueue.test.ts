@@ -39,11 +39,16 @@ test("an email becomes a submission, its content, and a message, a queue row and
       ["carol@example.net", "example.net", "queued", true],
     ],
   );
-  assert.deepEqual(answer.messageIds, messages.map((row) => row.id));
+  assert.deepEqual(
+    answer.messageIds,
+    messages.map((row) => row.id),
+  );
   const { rows: content } = await pool.query("SELECT body FROM postlane.content WHERE id = $1", [answer.submissionId]);
   const { bcc: _bcc, lane: _lane, metadata: _metadata, ...visible } = email;
   assert.deepEqual(content[0].body, { ...visible, cc: ["ANN@example.com"], reply_to: ["help@example.com"] });
-  const { rows: submissions } = await pool.query("SELECT door, credential = session_user AS mine, metadata FROM postlane.submission");
+  const { rows: submissions } = await pool.query(
+    "SELECT door, credential = session_user AS mine, metadata FROM postlane.submission",
+  );
   assert.deepEqual(submissions, [{ door: "cli", mine: true, metadata: { order: 4711 } }]);
   assert.deepEqual(await balance(pool), [{ lane: "bulk", state: "queued", n: 3 }]);
 });
@@ -57,7 +62,13 @@ test("a time ahead makes it scheduled, a time that has passed does not", async (
     `SELECT q.state, q.due_at, m.expires_at > q.due_at AS expires FROM postlane.queue AS q
      JOIN postlane.message AS m ON m.id = q.message_id ORDER BY q.message_id`,
   );
-  assert.deepEqual(rows.map((row) => [row.state, row.expires]), [["scheduled", true], ["queued", null]]);
+  assert.deepEqual(
+    rows.map((row) => [row.state, row.expires]),
+    [
+      ["scheduled", true],
+      ["queued", null],
+    ],
+  );
   assert.equal(rows[0].due_at.toISOString(), inAnHour);
   assert.ok(rows[1].due_at.getTime() > Date.now() - 60_000, "not before it was accepted");
 });
@@ -87,7 +98,11 @@ test("the same key again is the same submission; with another email it is refuse
   const keyed = { ...good, idempotency_key: "order-1" };
   const first = await enqueue(pool, keyed);
   assert.equal(await enqueue(pool, keyed), first);
-  assert.equal(await enqueue(pool, { idempotency_key: "order-1", ...good }), first, "the order of the fields is nothing");
+  assert.equal(
+    await enqueue(pool, { idempotency_key: "order-1", ...good }),
+    first,
+    "the order of the fields is nothing",
+  );
   await assert.rejects(enqueue(pool, { ...keyed, text: "other" }), { code: "PL005", message: /'order-1'/ });
   assert.notEqual(await enqueue(pool, { ...keyed, idempotency_key: "order-2" }), first);
   assert.deepEqual(await balance(pool), [{ lane: "transactional", state: "queued", n: 2 }]);
@@ -154,7 +169,10 @@ test("the commit is made durable where the session, or the role, has it otherwis
   const expected = { off: "on", local: "on", remote_write: "on", on: "on", remote_apply: "remote_apply" };
   await onClient(pool, async (client) => {
     for (const [setting, raised] of Object.entries(expected)) {
-      for (const call of ["SELECT postlane.enqueue($1)", "SELECT postlane.enqueue_many(jsonb_build_array($1::jsonb))"]) {
+      for (const call of [
+        "SELECT postlane.enqueue($1)",
+        "SELECT postlane.enqueue_many(jsonb_build_array($1::jsonb))",
+      ]) {
         await client.query(`SET synchronous_commit = ${setting}`);
         await client.query("BEGIN");
         await client.query(call, [JSON.stringify(good)]);
@@ -177,7 +195,9 @@ test("a commit with enqueue flushes the log although the role has synchronous_co
     await client.query("INSERT INTO site_order VALUES (1)");
     await enqueue(client, good);
     await client.query("COMMIT");
-    const { rows } = await client.query("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS is_flushed");
+    const { rows } = await client.query(
+      "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS is_flushed",
+    );
     assert.equal(rows[0].is_flushed, true);
   } finally {
     await client.end();

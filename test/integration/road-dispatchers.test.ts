@@ -50,6 +50,7 @@ test("dispatchers that join, leave and die in the middle: each message once, nev
   await reached(0.4);
   await first!.drain();
   await reached(0.6);
+  assert.ok(relay.openMax() <= OPEN_MAX, `${relay.openMax()} transactions were open at once`);
   await second!.kill();
   const reports = await third!.rescue();
   assert.equal(reports.length, 1);
@@ -60,8 +61,25 @@ test("dispatchers that join, leave and die in the middle: each message once, nev
   const recipients = new Set(sink.messages.flatMap((message) => message.recipients));
   assert.equal(sink.messages.length, recipients.size, "a message was handed over twice");
   assert.ok(sink.accepted.length >= ROWS - unknown && sink.accepted.length <= ROWS);
-  assert.ok(relay.openMax() <= OPEN_MAX, `${relay.openMax()} transactions were open at once`);
   await third!.drain();
+  await books.stop();
+});
+
+test("a relay that was away is found again by every dispatcher of the lane", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  const { sink } = await startWatchedRelay(t);
+  const lanes = await startLanes(t, database, sink, 2);
+  await untilDivided(pool, lanes);
+  await sink.stop();
+  const books = watchBooks(pool);
+  await fill(pool, "returning", 3 * ROWS);
+  await until("both have failed", async () => (await windows(pool)).every(({ reason }) => reason !== "window_fixed"));
+  await sink.start();
+  await untilDivided(pool, lanes);
+  const parts = (await windows(pool)).map(({ window }) => window);
+  assert.deepEqual(parts, [OPEN_MAX / 2, OPEN_MAX / 2]);
+  await Promise.all(lanes.map((lane) => lane.drain()));
   await books.stop();
 });
 
@@ -106,9 +124,18 @@ async function untilDivided(pool: Pool, lanes: readonly LaneAtWork[]): Promise<v
   });
 }
 
-async function fill(pool: Pool, name: string): Promise<void> {
+/** What each dispatcher says of its part. */
+async function windows(pool: Pool): Promise<readonly { readonly window: number; readonly reason: string }[]> {
+  const { rows } = await pool.query(
+    `SELECT (pulse #>> '{outlets,0,window}')::integer AS window, pulse #>> '{outlets,0,reasons,0,code}' AS reason
+     FROM postlane.lease ORDER BY id`,
+  );
+  return rows;
+}
+
+async function fill(pool: Pool, name: string, rows: number = ROWS): Promise<void> {
   const campaign = await createCampaign(pool, { name });
-  await fillCampaign(pool, campaign, { rows: ROWS, destinations: 300, domain: `${name}.example` });
+  await fillCampaign(pool, campaign, { rows, destinations: 300, domain: `${name}.example` });
 }
 
 function assertOnce(sink: ScriptedSink, count: number): void {

@@ -17,7 +17,11 @@ test("every exported statement of a store can be prepared, and their names are t
   const statements = await allStatements();
   assert.ok(statements.length >= STATEMENTS_MIN, `only ${statements.length} statements were found`);
   const names = statements.map(({ statement }) => statement.name);
-  assert.deepEqual(names.filter((name, index) => names.indexOf(name) !== index), [], "a name is used twice");
+  assert.deepEqual(
+    names.filter((name, index) => names.indexOf(name) !== index),
+    [],
+    "a name is used twice",
+  );
   for (const { file, statement } of statements) {
     await assert.doesNotReject(
       pool.query(`PREPARE "${statement.name}" AS ${statement.text}`),

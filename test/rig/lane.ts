@@ -154,6 +154,8 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
     life.end();
     file.close();
     alive.delete(name);
+    // Whoever kills from inside an outlet's call must not pull the outlet away from under it.
+    await new Promise((resolve) => void setImmediate(resolve));
     await Promise.all(outlets.map((outlet) => outlet.close()));
   };
   t.after(async () => {
@@ -307,7 +309,10 @@ function createLife(): Life {
       remove: () => void (isOver || journal.remove()),
     }),
     driver: (driver) => ({
-      take: () => (isOver ? undefined : driver.take()),
+      take() {
+        const handOver = isOver ? undefined : driver.take();
+        return isOver ? undefined : handOver;
+      },
       permitDots: (tokens) => !isOver && driver.permitDots(tokens),
       finished: (token, result) => void (isOver || driver.finished(token, result)),
     }),

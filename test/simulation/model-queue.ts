@@ -15,7 +15,13 @@ import { isSettled, mayBecome, type State, type WaitingState } from "../../src/m
 import type { Random } from "../../src/platform/random.ts";
 import type { LaneOrders } from "../../src/queue/lane-store.ts";
 import type { ClaimedUnderLease } from "../../src/queue/lease-store.ts";
-import { KEEP_DUE, type ArrivalCursor, type ClaimedRow, type DestinationRow, type Want } from "../../src/queue/queue-store.ts";
+import {
+  KEEP_DUE,
+  type ArrivalCursor,
+  type ClaimedRow,
+  type DestinationRow,
+  type Want,
+} from "../../src/queue/queue-store.ts";
 import { EPOCH_MS, type Life, type Owner, type VirtualTime } from "./virtual-clock.ts";
 import { mustHold } from "./violation.ts";
 
@@ -253,13 +259,19 @@ export class ModelDatabase {
     }
     const findable = new Map([...this.leases].map(([id, { batches }]) => [id, new Set([...batches.values()].flat())]));
     for (const row of this.rows.values()) {
-      mustHold(this.states.get(row.id) === row.state, `the books have message ${row.id} in another state than the queue`);
+      mustHold(
+        this.states.get(row.id) === row.state,
+        `the books have message ${row.id} in another state than the queue`,
+      );
       if (row.leaseId === undefined) continue;
       const isFound = findable.get(row.leaseId)?.has(row.id) === true;
       mustHold(isFound, `message ${row.id} is claimed under lease ${row.leaseId} and no rescuer would find it`);
     }
     for (const [id, state] of this.states) {
-      mustHold(isSettled(state) !== this.rows.has(id), `message ${id} is ${state} and ${this.rows.has(id) ? "" : "not "}queued`);
+      mustHold(
+        isSettled(state) !== this.rows.has(id),
+        `message ${id} is ${state} and ${this.rows.has(id) ? "" : "not "}queued`,
+      );
     }
   }
 
@@ -325,7 +337,11 @@ export class ModelDatabase {
     );
     this.#isChanged = true;
     for (const row of picked) row.leaseId = leaseId;
-    if (picked.length > 0) lease.batches.set(batchId, picked.map(({ id }) => id));
+    if (picked.length > 0)
+      lease.batches.set(
+        batchId,
+        picked.map(({ id }) => id),
+      );
     return picked.map(claimedRow);
   }
 
@@ -337,12 +353,15 @@ export class ModelDatabase {
     const isFailed = fate.kind !== "answered";
     return await new Promise((resolve, reject) => {
       const answer = (result: "settled" | "lease_lost"): void => {
-        const tell = isFailed ? () => reject(new Error("the connection to the database was lost")) : () => resolve(result);
+        const tell = isFailed
+          ? () => reject(new Error("the connection to the database was lost"))
+          : () => resolve(result);
         this.#time.after(life, fate.backMs, tell);
       };
       const begin = (): void => {
         const lease = this.leases.get(leaseId);
-        if (fate.kind === "failed_before" || !this.isLeaseLive(leaseId) || lease === undefined) return answer("lease_lost");
+        if (fate.kind === "failed_before" || !this.isLeaseLive(leaseId) || lease === undefined)
+          return answer("lease_lost");
         // Rows of an earlier, unfinished settle of this dispatcher are locked.
         if (lease.sharedBy > 0) return void this.#time.after(undefined, 1, begin);
         lease.sharedBy++;
@@ -368,7 +387,10 @@ export class ModelDatabase {
       const row = this.rows.get(told.message_id);
       const isMine = row?.leaseId === leaseId || this.#settings.settlesWithoutLease === true;
       if (row === undefined || !isMine) continue;
-      mustHold(row.state === told.state, `message ${row.id} is ${row.state} and was settled as one that is ${told.state}`);
+      mustHold(
+        row.state === told.state,
+        `message ${row.id} is ${row.state} and was settled as one that is ${told.state}`,
+      );
       row.leaseId = undefined;
       if (becomes.state !== row.state || event !== undefined) this.#become(row, becomes.state);
       if (becomes.kind === "settled") this.rows.delete(row.id);

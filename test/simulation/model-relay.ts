@@ -106,6 +106,7 @@ class ServerConnection {
   #sender: string | undefined;
   #recipient: string | undefined;
   #lastArrivalMs = { there: 0, back: 0 };
+  readonly #onTheWay: { readonly there: (() => void)[]; readonly back: (() => void)[] } = { there: [], back: [] };
   #inFlight: { lost: boolean }[] = [];
 
   constructor(life: Life, time: VirtualTime, random: Random, settings: RelaySettings, relay: ModelRelay) {
@@ -174,12 +175,13 @@ class ServerConnection {
     }
   }
 
-  /** What travels in one direction arrives in order. What travels back waits for a process that is paused. */
+  /** What travels in one direction arrives in its order, however late. What travels back waits for a paused process. */
   #travel(direction: "there" | "back", arrive: () => void): void {
     const atMs = Math.max(this.#lastArrivalMs[direction], this.#time.nowMs + this.#settings.latencyMs());
-    // A little later each time: things that are due at the same instant happen in any order.
-    this.#lastArrivalMs[direction] = atMs + 1;
-    this.#time.after(direction === "back" ? this.life : undefined, atMs - this.#time.nowMs, arrive);
+    this.#lastArrivalMs[direction] = atMs;
+    this.#onTheWay[direction].push(arrive);
+    const owner = direction === "back" ? this.life : undefined;
+    this.#time.after(owner, atMs - this.#time.nowMs, () => this.#onTheWay[direction].shift()!());
   }
 
   // ---- the server ------------------------------------------------------------------------------------------------
@@ -260,7 +262,9 @@ class ServerConnection {
       (isFine) => {
         if (!isFine) return;
         effect();
-        this.#say(phase === "ehlo" && this.#settings.hasPipelining ? "250-relay.example\r\n250 PIPELINING" : FINE[phase]);
+        this.#say(
+          phase === "ehlo" && this.#settings.hasPipelining ? "250-relay.example\r\n250 PIPELINING" : FINE[phase],
+        );
       },
       effect,
       waitMs,

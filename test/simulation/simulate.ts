@@ -1,7 +1,7 @@
 // One run of the world from one seed: what is enqueued, what the weather is, who crashes, freezes, reboots and drains,
 // and when; then quiet, in which all that was accepted has to arrive where it belongs.
 
-import type { CampaignId, LaneId, MessageId } from "../../src/mail/ids.ts";
+import { NO_CAMPAIGN, type CampaignId, type LaneId, type MessageId } from "../../src/mail/ids.ts";
 import type { LanePriority, LaneSettings } from "../../src/mail/lane.ts";
 import { seededRandom, type Random } from "../../src/platform/random.ts";
 import type { Log } from "../../src/platform/log.ts";
@@ -36,15 +36,20 @@ export async function simulate(seed: number, { bug, log }: SimulationOptions = {
   const time = new VirtualTime(random);
   const plan = planOf(random);
   const isTrouble = (): boolean => time.nowMs < TROUBLE_MS;
-  const world = new World(time, random, {
+  const weather = weatherOf(random, time, isTrouble);
+  const world: World = new World(time, random, {
     lanes: [plan.lane],
-    leaseMs: 4000,
+    leaseMs: 2500 + Math.floor(random.unit() * 1500),
     rescueGraceMs: 3000,
     clockSkewMs: Math.floor(random.unit() * 7_200_000) - 3_600_000,
     fateOfCall: () => fateOfCall(random, isTrouble() ? plan.databaseTrouble : 0),
     relay: {
       hasPipelining: random.unit() < 0.8,
-      act: weatherOf(random, time, isTrouble),
+      act: (phase) => {
+        if (isTrouble() && random.unit() < plan.strikes)
+          time.after(undefined, random.unit() * 12, () => strike(world, random));
+        return weather(phase);
+      },
       latencyMs: () => 1 + Math.floor(random.unit() * 4),
     },
     composeFateOf: (id) => (id % 23 === 7 ? "throws" : plan.hasPoison && id === 11 ? "kills" : "fine"),
@@ -69,6 +74,114 @@ export async function simulate(seed: number, { bug, log }: SimulationOptions = {
   }
 }
 
+/**
+ * Three messages and one crash, or reboot, right after the given step. Answers in how many steps all was done; steps
+ * after which there is none.
+ */
+export async function simulateCrashAt(step: number, isReboot: boolean): Promise<number> {
+  const random = seededRandom(7);
+  const time = new VirtualTime(random);
+  const lane = {
+    id: 1 as LaneId,
+    settings: laneSettings("bulk", "hold"),
+    openMax: 2,
+    openPerDestinationMax: 2,
+    share: 1,
+  };
+  const world = calmWorld(time, random, [lane]);
+  try {
+    const destinations = ["one.example", "one.example", "two.example"];
+    world.database.enqueue(
+      destinations.map((destination) => messageTo(destination, lane.id)),
+      1,
+    );
+    const machine = world.addMachine();
+    const seat = world.addSeat(lane, machine);
+    const check = (): boolean => {
+      if (time.steps === step) {
+        if (isReboot) world.reboot(machine);
+        else world.crash(seat);
+      }
+      world.database.checkInvariants();
+      return isAllDone(world, destinations.length, lane.settings);
+    };
+    await runCapturingRejections(() => time.run(QUIET_MS, check));
+    for (const [id, state] of world.database.states) {
+      mustHold(state === "sent" || state === "unknown", `message ${id} is ${state}`);
+      const known = world.database.unknownAttempts.has(`${id} 1`);
+      mustHold(state === "sent" || known, `message ${id} is unknown, and nothing says why`);
+    }
+    world.checkLedger();
+    return time.steps;
+  } finally {
+    world.close();
+  }
+}
+
+/** A transactional message every tenth of a second, while bulk has more than the relay can take. */
+export async function simulateTwoLanes(
+  seed: number,
+): Promise<{ readonly waitedMsMax: number; readonly bulkTaken: number }> {
+  const random = seededRandom(seed);
+  const time = new VirtualTime(random);
+  const limits = { openMax: 10, openPerDestinationMax: 10 };
+  const urgent = { id: 1 as LaneId, settings: laneSettings("transactional", "resend"), ...limits, share: 0.5 };
+  const bulk = { id: 2 as LaneId, settings: laneSettings("bulk", "hold"), ...limits, share: 0.5 };
+  const world = calmWorld(time, random, [urgent, bulk], RELAY_CAPACITY_PER_S);
+  try {
+    const machine = world.addMachine();
+    for (const lane of [bulk, urgent]) world.addSeat(lane, machine);
+    const backlog = Array.from({ length: 600 }, (_, n) => messageTo(DESTINATIONS[n % DESTINATIONS.length]!, bulk.id));
+    world.database.enqueue(backlog, 1);
+    for (let n = 0; n < URGENT_MESSAGES; n++) {
+      time.after(undefined, 2000 + n * 100, () => world.database.enqueue([messageTo("one.example", urgent.id)], 1));
+    }
+    const isUrgent = (id: MessageId): boolean => id > backlog.length;
+    const takenUrgent = (): number => world.relay.ledger.filter(({ messageId }) => isUrgent(messageId)).length;
+    const check = (): boolean => {
+      world.database.checkInvariants();
+      return takenUrgent() === URGENT_MESSAGES;
+    };
+    await runCapturingRejections(() => time.run(TROUBLE_MS, check));
+    mustHold(
+      takenUrgent() === URGENT_MESSAGES,
+      `only ${takenUrgent()} of ${URGENT_MESSAGES} transactional messages went out`,
+    );
+    const waited = [...world.waitedMs].filter(([id]) => isUrgent(id)).map(([, ms]) => ms);
+    return { waitedMsMax: Math.max(...waited), bulkTaken: world.relay.ledger.length - takenUrgent() };
+  } finally {
+    world.close();
+  }
+}
+
+const RELAY_CAPACITY_PER_S = 40;
+const URGENT_MESSAGES = 80;
+
+function calmWorld(time: VirtualTime, random: Random, lanes: readonly LaneOfWorld[], capacityPerS?: number): World {
+  return new World(time, random, {
+    lanes,
+    leaseMs: 4000,
+    rescueGraceMs: 3000,
+    clockSkewMs: 0,
+    fateOfCall: () => fateOfCall(random, 0),
+    relay: {
+      hasPipelining: true,
+      act: () => ({ kind: "fine", afterMs: 1 + Math.floor(random.unit() * 5) }),
+      latencyMs: () => 1 + Math.floor(random.unit() * 4),
+      ...(capacityPerS === undefined ? {} : { capacityPerS }),
+    },
+    composeFateOf: () => "fine",
+    contentBytesOf: () => 100,
+  });
+}
+
+const messageTo = (destination: string, laneId: LaneId): NewMessage => ({
+  laneId,
+  campaignId: NO_CAMPAIGN,
+  destination,
+  recipient: `person@${destination}`,
+});
+
 // ---- the plan ------------------------------------------------------------------------------------------------------
 
 interface Plan {
@@ -78,6 +191,8 @@ interface Plan {
   readonly hasPoison: boolean;
   readonly databaseTrouble: number;
   readonly crashes: number;
+  /** How often something happens to a process while it talks to the relay. */
+  readonly strikes: number;
 }
 
 function planOf(random: Random): Plan {
@@ -93,12 +208,13 @@ function planOf(random: Random): Plan {
     machines: random.unit() < 0.3 ? 2 : 1,
     messages: 10 + Math.floor(random.unit() * 50),
     hasPoison: random.unit() < 0.2,
-    databaseTrouble: random.unit() < 0.3 ? 0 : random.unit() * 0.25,
-    crashes: Math.floor(random.unit() * 8),
+    databaseTrouble: random.unit() < 0.3 ? 0 : random.unit() ** 2 * 0.6,
+    crashes: Math.floor(random.unit() * 6),
+    strikes: random.unit() < 0.4 ? 0 : random.unit() * 0.04,
   };
 }
 
-export function laneSettings(priority: LanePriority, unknownPolicy: "resend" | "hold"): LaneSettings {
+function laneSettings(priority: LanePriority, unknownPolicy: "resend" | "hold"): LaneSettings {
   return {
     name: priority,
     priority,
@@ -147,26 +263,47 @@ function makeTrouble(world: World, time: VirtualTime, random: Random, plan: Plan
   const someSeat = (): Seat => world.seats[Math.floor(random.unit() * world.seats.length)]!;
   for (let n = 0; n < plan.crashes; n++) sometime(() => world.crash(someSeat()));
   if (random.unit() < 0.4) sometime(() => world.reboot(someSeat().machine));
-  if (random.unit() < 0.5) sometime(() => world.pause(someSeat(), random.unit() * 12_000));
+  for (let n = Math.floor(random.unit() * 3); n > 0; n--) {
+    sometime(() => world.pause(someSeat(), random.unit() ** 2 * 12_000));
+  }
   if (random.unit() < 0.4) sometime(() => world.drain(someSeat()));
   if (random.unit() < 0.3) sometime(() => world.cut(someSeat()));
-  if (random.unit() < 0.4) sometime(() => stopForAWhile(random, time, (isOn) => (world.database.isPaused = isOn)));
+  for (let n = Math.floor(random.unit() * 6); n > 0; n--) {
+    sometime(() => stopForAWhile(random, time, (isOn) => (world.database.isPaused = isOn)));
+  }
   if (random.unit() < 0.4) {
     const id = 1 as CampaignId;
     const { runningCampaigns } = world.database;
-    sometime(() => stopForAWhile(random, time, (isOn) => void (isOn ? runningCampaigns.delete(id) : runningCampaigns.add(id))));
+    sometime(() =>
+      stopForAWhile(random, time, (isOn) => void (isOn ? runningCampaigns.delete(id) : runningCampaigns.add(id))),
+    );
   }
+}
+
+/** In the middle of its work. Frozen for about as long as a lease lasts, or killed. */
+function strike(world: World, random: Random): void {
+  const seat = world.seats[Math.floor(random.unit() * world.seats.length)]!;
+  const dice = random.unit();
+  if (dice < 0.5) world.pause(seat, 1500 + random.unit() * 4000);
+  else if (dice < 0.9) world.crash(seat);
+  else world.reboot(seat.machine);
 }
 
 function stopForAWhile(random: Random, time: VirtualTime, set: (isOn: boolean) => void): void {
   set(true);
-  time.after(undefined, random.unit() * 3000, () => set(false));
+  time.after(undefined, random.unit() ** 2 * 3000, () => set(false));
 }
 
-export function fateOfCall(random: Random, trouble: number): CallFate {
+function fateOfCall(random: Random, trouble: number): CallFate {
   const dice = random.unit();
   const kind =
-    dice < trouble / 4 ? "failed_before" : dice < trouble / 2 ? "failed_after" : dice < trouble * 0.6 ? "failed_late" : "answered";
+    dice < trouble / 4
+      ? "failed_before"
+      : dice < trouble / 2
+        ? "failed_after"
+        : dice < trouble * 0.6
+          ? "failed_late"
+          : "answered";
   const isSlow = random.unit() < trouble / 20;
   const ms = (): number => 1 + Math.floor(random.unit() * (isSlow ? 4000 : 4));
   return { kind, thereMs: ms(), backMs: ms() };
@@ -216,6 +353,9 @@ function weatherOf(random: Random, time: VirtualTime, isTrouble: () => boolean):
 
 // ---- the end -------------------------------------------------------------------------------------------------------
 
+export const replayHint = (seed: number): string =>
+  `seed ${seed}: replay it with POSTLANE_SIMULATION_FROM=${seed} POSTLANE_SIMULATION_SEEDS=1`;
+
 function isAllDone(world: World, messages: number, lane: LaneSettings): boolean {
   const { states, rows } = world.database;
   if (states.size < messages) return false;
@@ -235,7 +375,8 @@ function checkTheEnd(world: World, messages: number, plan: Plan): void {
     mustHold(row.leaseId === undefined, `message ${row.id} is still claimed at the end`);
     mustHold(mayRest(row.state, plan.lane.settings), `message ${row.id} is still ${row.state} at the end`);
   }
-  for (const [id, state] of states) if (state === "held") mustHold(mayBeHeld(id, plan), `message ${id} is held for nothing`);
+  for (const [id, state] of states)
+    if (state === "held") mustHold(mayBeHeld(id, plan), `message ${id} is held for nothing`);
   world.checkLedger();
 }
 
@@ -245,7 +386,8 @@ function reportOf(seed: number, time: VirtualTime, world: World, messages: numbe
   const { events, unknownAttempts } = world.database;
   let hash = 0;
   for (const { messageId, attempt, kind } of events) {
-    for (const character of `${messageId} ${attempt} ${kind}`) hash = (Math.imul(hash, 31) + character.charCodeAt(0)) | 0;
+    for (const character of `${messageId} ${attempt} ${kind}`)
+      hash = (Math.imul(hash, 31) + character.charCodeAt(0)) | 0;
   }
   return {
     seed,
@@ -259,7 +401,7 @@ function reportOf(seed: number, time: VirtualTime, world: World, messages: numbe
 }
 
 /** The dispatcher's own promises are not awaited by anyone: what is thrown in them is thrown from here. */
-export async function runCapturingRejections(work: () => Promise<void>): Promise<void> {
+async function runCapturingRejections(work: () => Promise<void>): Promise<void> {
   let reject: (error: unknown) => void = () => {};
   const rejected = new Promise<never>((_, fail) => (reject = fail));
   const hear = (error: unknown): void => reject(error);

@@ -130,7 +130,7 @@ const isBefore = (one: Due, other: Due): boolean =>
 
 function push(heap: Due[], due: Due): void {
   heap.push(due);
-  for (let index = heap.length - 1; index > 0; ) {
+  for (let index = heap.length - 1; index > 0;) {
     const parent = (index - 1) >> 1;
     if (!isBefore(heap[index]!, heap[parent]!)) break;
     [heap[index], heap[parent]] = [heap[parent]!, heap[index]!];
@@ -142,7 +142,7 @@ function pop(heap: Due[]): Due {
   const first = heap[0]!;
   const last = heap.pop()!;
   if (heap.length > 0) heap[0] = last;
-  for (let index = 0; ; ) {
+  for (let index = 0; ;) {
     let least = index;
     for (const child of [2 * index + 1, 2 * index + 2]) {
       if (child < heap.length && isBefore(heap[child]!, heap[least]!)) least = child;

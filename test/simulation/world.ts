@@ -8,12 +8,11 @@ import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync
 import os from "node:os";
 import path from "node:path";
 import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../../src/dispatcher/dispatcher.ts";
-import { openJournal, readJournal, type Journal } from "../../src/dispatcher/journal.ts";
+import { openJournal, readJournal, removeJournal, type Journal } from "../../src/dispatcher/journal.ts";
 import type { Outlet, OutletDriver } from "../../src/handover/outlet.ts";
 import { createSmtpOutlet } from "../../src/handover/smtp-outlet.ts";
 import type { LaneId, LeaseId, MessageId } from "../../src/mail/ids.ts";
 import type { LaneSettings } from "../../src/mail/lane.ts";
-import type { Clock } from "../../src/platform/clock.ts";
 import { silentLog, type Log } from "../../src/platform/log.ts";
 import type { Random } from "../../src/platform/random.ts";
 import type { ClaimedRow } from "../../src/queue/queue-store.ts";
@@ -23,7 +22,7 @@ import type { Life, VirtualTime } from "./virtual-clock.ts";
 import { mustHold } from "./violation.ts";
 
 /** A bug that the canary plants. */
-export type PlantedBug = "journal_without_dots" | "settle_without_lease" | "dispatcher_with_a_stopped_clock";
+export type PlantedBug = "journal_without_dots" | "settle_without_lease" | "dispatcher_without_deadline";
 
 export interface LaneOfWorld {
   readonly id: LaneId;
@@ -135,7 +134,7 @@ export class World {
   }
 
   pause(seat: Seat, ms: number): void {
-    if (seat.life !== undefined) seat.life.pausedUntilMs = this.#time.nowMs + ms;
+    if (seat.life !== undefined) seat.life.pausedUntilMs = this.#time.nowMs + Math.ceil(ms);
   }
 
   drain(seat: Seat): void {
@@ -188,7 +187,13 @@ export class World {
   #openJournal(seat: Seat, life: Life, leaseId: LeaseId): Journal {
     const { machine, lane } = seat;
     const file = path.join(machine.journalDir, `${lane.settings.name}-${leaseId}.journal`);
-    const head = { bootId: machine.bootId, leaseId, laneId: lane.id, pid: life.number, processStart: String(life.number) };
+    const head = {
+      bootId: machine.bootId,
+      leaseId,
+      laneId: lane.id,
+      pid: life.number,
+      processStart: String(life.number),
+    };
     // Small, so that it starts again often.
     const journal = openJournal(file, head, 2000);
     seat.journal = { file, journal };
@@ -216,13 +221,11 @@ export class World {
     const { leaseId, leaseAskedAtMs, journal } = given;
     const { leaseMs, bug, log = silentLog } = this.#settings;
     const { openMax, openPerDestinationMax, share } = lane;
-    const clock = this.#time.clockOf(life);
-    const dispatcherClock = bug === "dispatcher_with_a_stopped_clock" ? stoppedClock(clock) : clock;
     return createDispatcher(
       {
         lane: lane.settings,
         leaseId,
-        leaseMs,
+        leaseMs: bug === "dispatcher_without_deadline" ? 1000 * leaseMs : leaseMs,
         leaseAskedAtMs,
         outlets: [{ name: "relay", openMax, openPerDestinationMax, share }],
       },
@@ -231,7 +234,7 @@ export class World {
         journal,
         openOutlet: (name, driver) => this.#openOutlet(seat, life, leaseId, name, driver),
         compose: (row) => this.#compose(seat, row),
-        clock: dispatcherClock,
+        clock: this.#time.clockOf(life),
         random: this.#random,
         log: boundLog(log, life, this.#time),
       },
@@ -242,6 +245,7 @@ export class World {
   // permitted under a lease that is over.
   #openOutlet(seat: Seat, life: Life, leaseId: LeaseId, name: string, driver: OutletDriver): Outlet {
     const open = new Map<string, string>();
+    const windowMax = Math.max(1, Math.floor(seat.lane.openMax * seat.lane.share));
     let limit = 0;
     const watched: OutletDriver = {
       take: () => {
@@ -249,8 +253,11 @@ export class World {
         if (handOver === undefined) return undefined;
         const destination = handOver.envelope.recipient.split("@")[1]!;
         const sameCount = [...open.values()].filter((other) => other === destination).length;
-        mustHold(open.size < limit && open.size < seat.lane.openMax, `${open.size} open hand-overs, and one more was taken`);
-        mustHold(sameCount < seat.lane.openPerDestinationMax, `${sameCount} are open to ${destination}, and one more was taken`);
+        mustHold(open.size < limit && open.size < windowMax, `${open.size} open hand-overs, and one more was taken`);
+        mustHold(
+          sameCount < seat.lane.openPerDestinationMax,
+          `${sameCount} are open to ${destination}, and one more was taken`,
+        );
         mustHold(this.database.isLeaseLive(leaseId) || !life.isAlive, `an attempt was started after lease ${leaseId}`);
         mustHold(!open.has(handOver.token), `${handOver.token} was taken twice`);
         open.set(handOver.token, destination);
@@ -291,7 +298,7 @@ export class World {
     return {
       name: outlet.name,
       setLimit: (openMax) => {
-        mustHold(openMax <= seat.lane.openMax, `a window of ${openMax} was given where ${seat.lane.openMax} are allowed`);
+        mustHold(openMax <= windowMax, `a window of ${openMax} was given where ${windowMax} is this lane's part`);
         limit = openMax;
         outlet.setLimit(openMax);
       },
@@ -352,7 +359,7 @@ export class World {
         );
         if (!isRescued) await this.#untilDone(life, () => this.database.settleLate(life, evidence.answered));
       }
-      rmSync(file, { force: true });
+      removeJournal(file);
     }
   }
 
@@ -398,7 +405,8 @@ export class World {
   checkLedger(): void {
     for (const { messageId, attempt, kind } of this.database.events) {
       const isTaken = this.#taken.get(messageId)?.some((taken) => taken.attempt === attempt) === true;
-      if (kind === "sent") mustHold(isTaken, `message ${messageId} is sent by attempt ${attempt}, and the relay never had it`);
+      if (kind === "sent")
+        mustHold(isTaken, `message ${messageId} is sent by attempt ${attempt}, and the relay never had it`);
       if (kind === "bounced" || kind === "deferred") {
         mustHold(!isTaken, `attempt ${attempt} of message ${messageId} is ${kind}, and the relay has it`);
       }
@@ -420,17 +428,12 @@ const SHORT_TIMEOUTS = {
   quitMs: 500,
 };
 
-/** The lease then never seems to end. */
-function stoppedClock(clock: Clock): Clock {
-  const stoppedMs = clock.monotonicMs();
-  return { ...clock, monotonicMs: () => stoppedMs };
-}
-
 /** A process was killed in the middle of a write: of the last line, something is missing. */
 function tearLastLine(file: string, random: Random): void {
   const text = readFileSync(file, "latin1");
   const lastLine = text.length - (text.lastIndexOf("\n", text.length - 2) + 1);
-  if (lastLine > 1 && lastLine < text.length) truncateSync(file, text.length - 1 - Math.floor(random.unit() * (lastLine - 1)));
+  if (lastLine > 1 && lastLine < text.length)
+    truncateSync(file, text.length - 1 - Math.floor(random.unit() * (lastLine - 1)));
 }
 
 /** The machine stopped: what its page cache held of its files is lost from some point on. */

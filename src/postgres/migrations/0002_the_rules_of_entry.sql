@@ -184,18 +184,25 @@ $$;
 CREATE FUNCTION postlane.check_tags(tags jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-  tags_max CONSTANT integer := 50;
+  tags_max      CONSTANT integer := 50;
+  tag_chars_max CONSTANT integer := 256;
+  plain         CONSTANT text := '^[A-Za-z0-9_-]+$';
   tag jsonb;
 BEGIN
   IF jsonb_typeof(tags) = 'array' AND jsonb_array_length(tags) > tags_max THEN
     RAISE EXCEPTION 'the email has % tags, at most % are taken', jsonb_array_length(tags), tags_max
       USING ERRCODE = 'PL004', HINT = 'Leave some out.';
   END IF;
+  -- A tag that is none ends the loop before its end.
   IF jsonb_typeof(tags) = 'array' THEN
     FOR tag IN SELECT jsonb_array_elements(tags) LOOP
       EXIT WHEN jsonb_typeof(tag -> 'name') IS DISTINCT FROM 'string';
       EXIT WHEN jsonb_typeof(tag -> 'value') IS DISTINCT FROM 'string';
-      EXIT WHEN tag - 'name' - 'value' <> '{}' OR (tag ->> 'name') || (tag ->> 'value') !~ '^[A-Za-z0-9_-]{1,512}$';
+      EXIT WHEN tag - 'name' - 'value' <> '{}' OR tag ->> 'name' !~ plain OR tag ->> 'value' !~ plain;
+      IF greatest(length(tag ->> 'name'), length(tag ->> 'value')) > tag_chars_max THEN
+        RAISE EXCEPTION 'a tag has a name or value of more than % characters', tag_chars_max USING ERRCODE = 'PL004',
+          HINT = 'Shorten it.';
+      END IF;
       tag := NULL;
     END LOOP;
   END IF;
@@ -263,7 +270,6 @@ DECLARE
   recipients_max    CONSTANT integer := 50;
   email_bytes_max   CONSTANT integer := 10485760;
   subject_chars_max CONSTANT integer := 998;
-  schedule_days_max CONSTANT integer := 366;
   fields            CONSTANT text[] := ARRAY['from', 'to', 'cc', 'bcc', 'reply_to', 'subject', 'text', 'html', 'headers',
     'tags', 'lane', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key'];
   -- Not in the mail itself.
@@ -372,10 +378,6 @@ BEGIN
 
   IF email ->> 'scheduled_at' IS NOT NULL THEN
     due := greatest(postlane.time_field(email, 'scheduled_at'), at);
-    IF due > at + make_interval(days => schedule_days_max) THEN
-      RAISE EXCEPTION 'field "scheduled_at" lies more than % days ahead', schedule_days_max USING ERRCODE = 'PL006',
-        HINT = 'Enqueue it nearer to its time.';
-    END IF;
     IF due > at THEN
       first_state := 'scheduled';
     END IF;
@@ -453,32 +455,27 @@ $$;
 -- of a campaign. Rows that cannot be mailed and rows that the campaign has already are left out. Answers how many were
 -- added.
 --
--- The campaign's row is held for the chunk: two imports of one campaign take turns instead of waiting for each other's
--- rows crosswise, and once a campaign is canceled nothing comes into it any more.
+-- Chunks of one campaign may come at the same time. Sorted, they meet the same address in the same order: one waits for
+-- the other, and never both. The campaign's row is taken last, for the moment until the commit: once a campaign is
+-- canceled nothing comes into it any more, and who cancels it does not wait for a chunk's work.
 CREATE FUNCTION postlane.accept_recipients(the_campaign_id integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
   campaign record;
-  at    timestamptz;
-  today date;
+  at    timestamptz := clock_timestamp();
+  today date := (at AT TIME ZONE 'UTC')::date;
   added bigint;
 BEGIN
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
-  SELECT c.name, c.lane_id, c.content_id, c.status INTO STRICT campaign FROM postlane.campaign AS c
-    WHERE c.id = the_campaign_id FOR NO KEY UPDATE;
-  IF campaign.status = 'canceled' THEN
-    RAISE EXCEPTION 'campaign % was canceled', quote_literal(campaign.name) USING ERRCODE = 'PL007',
-      HINT = 'What was imported before stays canceled. Begin another campaign.';
-  END IF;
-  at := clock_timestamp();
-  today := (at AT TIME ZONE 'UTC')::date;
-  -- A row's due time is its place in the list, so that a destination's rows have an order, and claims a cursor.
+  SELECT c.lane_id, c.content_id INTO STRICT campaign FROM postlane.campaign AS c WHERE c.id = the_campaign_id;
+  -- Every row has a due time of its own, so that a destination's rows have an order, and claims a cursor.
   WITH copy AS (
     INSERT INTO postlane.message (campaign_id, lane_id, content_id, recipient, data, accepted_at)
       SELECT the_campaign_id, campaign.lane_id, campaign.content_id, given.recipient, given.data, at
       FROM pg_temp.import_row AS given WHERE postlane.address_problem(given.recipient) IS NULL
+      ORDER BY lower(given.recipient COLLATE "C"), given.line
       ON CONFLICT (campaign_id, lower(recipient)) WHERE campaign_id <> 0 DO NOTHING
       RETURNING id, recipient
   )
@@ -490,6 +487,12 @@ BEGIN
   IF added > 0 THEN
     INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
       VALUES (campaign.lane_id, the_campaign_id, today, 'queued', added);
+  END IF;
+  SELECT c.name, c.status INTO STRICT campaign FROM postlane.campaign AS c WHERE c.id = the_campaign_id
+    FOR NO KEY UPDATE;
+  IF campaign.status = 'canceled' THEN
+    RAISE EXCEPTION 'campaign % was canceled', quote_literal(campaign.name) USING ERRCODE = 'PL007',
+      HINT = 'What was imported before stays canceled. Begin another campaign.';
   END IF;
   RETURN added;
 END
