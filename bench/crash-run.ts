@@ -11,6 +11,7 @@ import { judgeRun, type CrashVerdict } from "./crash-check.ts";
 import { readBooks, readDepth, readStory, type QueueDepth } from "./crash-store.ts";
 import { startSubmissions, wallMs, type Lane, type Submissions } from "./crash-submissions.ts";
 import { makeInstallation, type Installation, type Supervisor } from "./installation.ts";
+import { watchForPauses } from "./pause-watch.ts";
 import { sendSignal } from "./running-processes.ts";
 import { openLedger, type LedgerReader, type Reception } from "./sink-ledger.ts";
 import { openSiteDatabase, type SiteDatabase } from "./site-database.ts";
@@ -44,6 +45,8 @@ export interface Recovery {
   readonly kill: number;
   readonly target: Target;
   readonly ms: number;
+  /** The machine itself was paused meanwhile: the figure counts for nothing. */
+  readonly isDisturbed: boolean;
 }
 
 export const TARGETS = [
@@ -118,6 +121,8 @@ interface Run {
   supervisor: Supervisor;
   /** How many of the receptions were looked at for signs of recovery. */
   looked: number;
+  /** How long the machine was paused so far. */
+  pausedMs(): number;
   stop(): Promise<void>;
 }
 
@@ -150,6 +155,7 @@ async function bringUp(scope: Scope, options: CrashOptions): Promise<Run> {
     books,
     supervisor,
     looked: 0,
+    pausedMs: watchForPauses(scope),
     async stop() {
       const code = await run.supervisor.stop();
       if (code !== 0) throw new Error(`postlane up ended with ${code}:\n${run.supervisor.printed()}`);
@@ -178,10 +184,13 @@ async function killAndRecover(run: Run, recoveries: Recovery[]): Promise<undefin
   for (let kill = 1; kill <= options.kills; kill++) {
     await sleep(random() * PAUSE_MS_MAX);
     const target = pickTarget(random(), options.targets);
+    const pausedMsBefore = run.pausedMs();
     const killedAtMs = await killTarget(run, target, random);
     const ms = (await untilRecovered(run, killedAtMs, CONCERNED[target])) - killedAtMs;
-    recoveries.push({ kill, target, ms });
-    options.say(`kill ${kill} of ${options.kills}: ${target}, mail again after ${Math.round(ms)} ms`);
+    const pausedMs = run.pausedMs() - pausedMsBefore;
+    recoveries.push({ kill, target, ms, isDisturbed: pausedMs > 0 });
+    const disturbance = pausedMs > 0 ? `, but the machine itself was paused for ${Math.round(pausedMs)} ms` : "";
+    options.say(`kill ${kill} of ${options.kills}: ${target}, mail again after ${Math.round(ms)} ms${disturbance}`);
   }
   return undefined;
 }
@@ -249,7 +258,8 @@ async function untilRecovered(run: Run, sinceMs: number, lanes: readonly Lane[])
       if (isNew && !arrivals.has(lane)) arrivals.set(lane, reception.atMs);
     }
     if (lanes.every((lane) => arrivals.has(lane))) return Math.max(...lanes.map((lane) => arrivals.get(lane)!));
-    if (wallMs() > sinceMs + RECOVERY_MS_MAX) throw new Error(`no mail ${RECOVERY_MS_MAX / 1000} s after a kill`);
+    if (wallMs() > sinceMs + RECOVERY_MS_MAX + run.pausedMs())
+      throw new Error(`no mail ${RECOVERY_MS_MAX / 1000} s after a kill`);
     await Promise.race([sleep(LOOK_MS), run.supervisor.unexpectedEnd]);
   }
 }

@@ -71,7 +71,8 @@ function keep(folder: string, to: string | undefined): void {
 }
 
 function figuresOf({ verdict, recoveries, brokenOff }: CrashReport) {
-  const sorted = recoveries.map(({ ms }) => ms).toSorted((one, other) => one - other);
+  const undisturbed = recoveries.filter(({ isDisturbed }) => !isDisturbed);
+  const sorted = undisturbed.map(({ ms }) => ms).toSorted((one, other) => one - other);
   const at = (share: number): number =>
     Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
   const { accepted, lost, duplicates, unknown } = verdict;
@@ -84,6 +85,7 @@ function figuresOf({ verdict, recoveries, brokenOff }: CrashReport) {
     recovery_ms_p50: at(0.5),
     recovery_ms_p99: at(0.99),
     recovery_ms_max: at(1),
+    recoveries_disturbed: recoveries.length - undisturbed.length,
     received: verdict.received,
     sent: verdict.byState["sent"] ?? 0,
     unknown_arrived: verdict.unknownArrived,
@@ -91,7 +93,7 @@ function figuresOf({ verdict, recoveries, brokenOff }: CrashReport) {
     ghosts: verdict.ghosts,
     not_in_one_state: verdict.notInOneState,
     is_balanced: verdict.isBalanced,
-    targets: slowestByTarget(recoveries),
+    targets: slowestByTarget(undisturbed),
     ...(brokenOff === undefined ? {} : { broken_off: brokenOff }),
   };
 }
@@ -109,7 +111,8 @@ function slowestByTarget(recoveries: CrashReport["recoveries"]) {
 
 function tellPeople({ verdict, recoveries, stories, brokenOff }: CrashReport): void {
   const { accepted, received, byState, lost, duplicates, unknown, unknownArrived, complaints } = verdict;
-  const slowest = recoveries.toSorted((one, other) => other.ms - one.ms)[0];
+  const undisturbed = recoveries.filter(({ isDisturbed }) => !isDisturbed);
+  const slowest = undisturbed.toSorted((one, other) => other.ms - one.ms)[0];
   console.error(
     `crash: ${accepted} accepted = ${Object.entries(byState)
       .map(([state, n]) => `${n} ${state}`)

@@ -20,7 +20,9 @@ const TEMPLATE = {
 
 export async function fillQueue(pool: Pool, lane: string, fill: Fill): Promise<void> {
   const { campaign, status, rows, destinations, largeDestinations = 0 } = fill;
-  const content = await pool.query("INSERT INTO postlane.content (body) VALUES ($1) RETURNING id", [JSON.stringify(TEMPLATE)]);
+  const content = await pool.query("INSERT INTO postlane.content (body) VALUES ($1) RETURNING id", [
+    JSON.stringify(TEMPLATE),
+  ]);
   const made = await pool.query(
     `INSERT INTO postlane.campaign (name, lane_id, content_id, status)
      SELECT $1, id, $3, $4 FROM postlane.lane WHERE name = $2 RETURNING id, lane_id`,

@@ -98,7 +98,9 @@ function readyOrDead(child: ChildProcess, logFile: string): Promise<void> {
     child.on("message", (message: { kind: string }) => {
       if (message.kind === "ready") resolve();
     });
-    child.once("exit", (code) => reject(new Error(`the dispatcher ended with ${code}: ${readFileSync(logFile, "utf8")}`)));
+    child.once("exit", (code) =>
+      reject(new Error(`the dispatcher ended with ${code}: ${readFileSync(logFile, "utf8")}`)),
+    );
   });
 }
 

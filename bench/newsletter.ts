@@ -13,7 +13,10 @@ const SENTENCE = "The quick brown fox jumps over the lazy dog, and then it goes 
 export function writeTemplate(folder: string): string {
   const dir = path.join(folder, "template");
   mkdirSync(dir, { recursive: true });
-  writeFileSync(path.join(dir, "template.yaml"), 'from: "News <news@example.com>"\nsubject: "Hello {{ first_name }}"\n');
+  writeFileSync(
+    path.join(dir, "template.yaml"),
+    'from: "News <news@example.com>"\nsubject: "Hello {{ first_name }}"\n',
+  );
   writeFileSync(path.join(dir, "body.txt"), `Hello {{ first_name }} of {{ city }},\n\n${SENTENCE.repeat(6)}\n`);
   writeFileSync(
     path.join(dir, "body.html"),

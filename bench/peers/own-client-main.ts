@@ -52,7 +52,8 @@ function handOver(index: number): HandOver {
 }
 
 function contentOf(bytes: number): string {
-  const head = "From: news@example.com\r\nTo: user@example.com\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n\r\n";
+  const head =
+    "From: news@example.com\r\nTo: user@example.com\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n\r\n";
   const line = `${"x".repeat(70)}\r\n`;
   return head + line.repeat(Math.max(1, Math.ceil((bytes - head.length) / line.length)));
 }

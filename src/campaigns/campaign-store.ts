@@ -47,7 +47,11 @@ export const FIND = statement<CampaignRow>(
    WHERE c.name = $1 OR c.id = $2`,
 );
 
-export async function findCampaign(on: Queryable, name: string, id: number | undefined): Promise<CampaignRow | undefined> {
+export async function findCampaign(
+  on: Queryable,
+  name: string,
+  id: number | undefined,
+): Promise<CampaignRow | undefined> {
   const [row] = await rowsOf(on, FIND, [name, id ?? null]);
   return row;
 }

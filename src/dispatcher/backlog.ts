@@ -183,8 +183,10 @@ export function createBacklog(knownMax: number = DESTINATIONS_KNOWN_MAX): Backlo
 const isAsleep = ({ place }: Entry): boolean => place === "sleeping" || place === "blocked";
 
 // How many rows of one destination are asked for in its turn. Few destinations: enough to fill the claim. Many: one
-// each, so that a round through 10,000 of them takes well under a second.
+// each, so that a round through 10,000 of them takes well under a second. In between, more than one spares the claim
+// descents of the index, as long as a round stays well under a second.
 const QUANTUM_MAX = 8;
+const ROUND_ROWS_WANTED = 4000;
 
 function pickFromRing(
   ring: Ring,
@@ -195,7 +197,7 @@ function pickFromRing(
 ): number {
   const quantum = Math.max(
     Math.ceil(share / ring.length),
-    Math.min(QUANTUM_MAX, Math.floor(2 * (share / ring.length))),
+    Math.min(QUANTUM_MAX, Math.floor(ROUND_ROWS_WANTED / ring.length)),
   );
   let picked = 0;
   while (ring.length > 0 && picked < share) {

@@ -72,7 +72,10 @@ export async function writeSettlements(
     client,
     written.flatMap((settlement) => eventOf(settlement, nowMs)),
   );
-  await recordStateChanges(client, written.flatMap((settlement) => changeOf(laneId, settlement)));
+  await recordStateChanges(
+    client,
+    written.flatMap((settlement) => changeOf(laneId, settlement)),
+  );
 }
 
 function eventOf({ row, attempt, event }: Settlement, nowMs: number): readonly MessageEvent[] {
@@ -83,7 +86,5 @@ function eventOf({ row, attempt, event }: Settlement, nowMs: number): readonly M
 
 function changeOf(laneId: LaneId, { row, becomes }: Settlement): readonly StateChange[] {
   if (row.state === becomes.state) return [];
-  return [
-    { laneId, campaignId: row.campaign_id, acceptedOn: row.accepted_on, from: row.state, to: becomes.state },
-  ];
+  return [{ laneId, campaignId: row.campaign_id, acceptedOn: row.accepted_on, from: row.state, to: becomes.state }];
 }

@@ -93,6 +93,9 @@ const PULSE_MS = 1000;
 const CLAIM_ROWS_MAX = { transactional: 100, bulk: 500 } as const;
 /** Outcomes in one settle. A bound for memory and for how long one transaction takes, seldom reached. */
 const SETTLE_ROWS_MAX = 2000;
+/** Bulk settles so many at once without waiting for more, and what there is after this long. */
+const SETTLE_ROWS_WANTED = 500;
+const SETTLE_GATHER_MS = 20;
 /**
  * Ready rows last about this long: a newcomer stands behind them, and after a reboot they are unknown. Less would starve
  * the relay when a claim takes a quarter of a second.
@@ -156,6 +159,7 @@ class LaneDispatcher implements Dispatcher {
   /** How far discovery has come in each running campaign: the last destination seen, or all of them. */
   readonly #discovered = new Map<CampaignId, { readonly after: string } | "all">();
   readonly #isSeenOnce = new Set<CampaignId>();
+  readonly #runsSinceUs = new Map<CampaignId, number>();
   #wakeDiscovery: () => void = () => {};
 
   #ready: ClaimedRow[] = [];
@@ -290,7 +294,10 @@ class LaneDispatcher implements Dispatcher {
     const running = new Set<CampaignId>(orders.is_paused ? [] : [NO_CAMPAIGN, ...orders.campaign_ids]);
     for (const id of this.#running) if (!running.has(id)) this.#stopCampaign(id);
     const newcomers = [...running].filter((id) => !this.#discovered.has(id));
-    for (const id of newcomers) this.#discovered.set(id, { after: "" });
+    for (const id of newcomers) {
+      this.#discovered.set(id, { after: "" });
+      this.#runsSinceUs.set(id, orders.database_ms * 1000);
+    }
     this.#running = running;
     if (newcomers.length > 0) this.#wakeDiscovery();
   }
@@ -420,7 +427,11 @@ class LaneDispatcher implements Dispatcher {
     );
     if (rows === undefined || !this.#discovered.has(campaignId)) return;
     const nowUs = this.#databaseUs();
-    for (const row of rows) this.#report(row.campaign_id, row.destination, row.due_us, nowUs, "found");
+    // It may see a newcomer before the arrivals tell of it.
+    const sinceUs = this.#runsSinceUs.get(campaignId) ?? nowUs;
+    for (const { destination, due_us } of rows) {
+      this.#report(campaignId, destination, due_us, nowUs, due_us > sinceUs ? "arrived" : "found");
+    }
     const isEnd = rows.length < DISCOVER_ROWS_MAX;
     if (isEnd) this.#isSeenOnce.add(campaignId);
     this.#discovered.set(campaignId, isEnd ? "all" : { after: rows.at(-1)!.destination });
@@ -469,7 +480,8 @@ class LaneDispatcher implements Dispatcher {
 
   #claimRoom(): number {
     const windowSum = this.#windowSum();
-    if (this.#isClaiming || this.#isSettleInDoubt || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0) return 0;
+    if (this.#isClaiming || this.#isSettleInDoubt || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0)
+      return 0;
     // What cannot be settled must not pile up: after a reboot all of it would be unknown.
     if (this.#outcomes.length >= SETTLE_ROWS_MAX) return 0;
     const aheadMax = this.#aheadMax(windowSum);
@@ -502,7 +514,9 @@ class LaneDispatcher implements Dispatcher {
   async #claim(wants: readonly Want[]): Promise<readonly ClaimedRow[] | undefined> {
     const batchId = this.#nextBatchId++;
     const finished = this.#finishedBatchIds.splice(0);
-    const rows = await this.#attemptDatabase("queue.claim_failed", () => this.#ports.queue.claim(wants, batchId, finished));
+    const rows = await this.#attemptDatabase("queue.claim_failed", () =>
+      this.#ports.queue.claim(wants, batchId, finished),
+    );
     if (rows === undefined) {
       this.#finishedBatchIds.push(...finished);
       for (const want of wants) this.#backlog.unanswered(want);
@@ -561,7 +575,8 @@ class LaneDispatcher implements Dispatcher {
 
   #destinationOf(row: ClaimedRow): DestinationAtWork {
     let at = this.#destinations.get(row.destination);
-    if (at === undefined) this.#destinations.set(row.destination, (at = { readings: healthyDestination, claimed: 0, open: 0 }));
+    if (at === undefined)
+      this.#destinations.set(row.destination, (at = { readings: healthyDestination, claimed: 0, open: 0 }));
     return at;
   }
 
@@ -637,19 +652,24 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #composeOrHold(row: ClaimedRow, attempt: number): { envelope: Envelope; content: Content } | undefined {
-    if (row.rescues > 0 && !this.#noteComposing(row, attempt)) return undefined;
+    const { journal } = this.#ports;
+    const isSuspect = row.rescues > 0;
+    if (isSuspect && !this.#noteOrGiveBack(row, () => journal.composing({ messageId: row.message_id, attempt })))
+      return undefined;
+    let composed;
     try {
-      return this.#ports.compose(row, this.#ports.clock.wallMs());
+      composed = this.#ports.compose(row, this.#ports.clock.wallMs());
     } catch (error) {
       this.#conclude(heldWith(row, error instanceof Error ? error.message : String(error)));
       return undefined;
     }
+    return isSuspect && !this.#noteOrGiveBack(row, () => journal.flush()) ? undefined : composed;
   }
 
   /** A journal that cannot be written is no fault of the message's. */
-  #noteComposing(row: ClaimedRow, attempt: number): boolean {
+  #noteOrGiveBack(row: ClaimedRow, write: () => void): boolean {
     try {
-      this.#ports.journal.composing({ messageId: row.message_id, attempt });
+      write();
       return true;
     } catch (error) {
       this.#conclude(unclaimed(row));
@@ -755,23 +775,35 @@ class LaneDispatcher implements Dispatcher {
     const { row } = settlement;
     const destination = this.#destinationOf(row);
     destination.claimed--;
-    if (destination.claimed === 0 && destination.readings === healthyDestination) this.#destinations.delete(row.destination);
+    if (destination.claimed === 0 && destination.readings === healthyDestination)
+      this.#destinations.delete(row.destination);
     this.#backlog.freed(row.destination);
     if (this.#phase === "lease_lost") this.#late.push(settlement);
     else this.#outcomes.push(settlement);
-    if (this.#isSettleDue) return;
+    this.#settleSoon();
+  }
+
+  // Bulk lets a group gather: a commit costs the same for ten messages and for five hundred.
+  #settleSoon(): void {
+    if (this.#isSettleDue || this.#isSettling) return;
     this.#isSettleDue = true;
-    this.#ports.clock.soon(() => {
+    const settle = (): void => {
       this.#isSettleDue = false;
       void this.#settle();
-    });
+    };
+    if (this.#pace === "bulk" && this.#phase === "working") this.#ports.clock.after(SETTLE_GATHER_MS, settle);
+    else this.#ports.clock.soon(settle);
   }
 
   async #settle(): Promise<void> {
     if (this.#isSettling) return;
     this.#isSettling = true;
-    while (this.#outcomes.length > 0) await this.#settleGroup(this.#outcomes.splice(0, SETTLE_ROWS_MAX));
+    while (this.#outcomes.length > 0) {
+      await this.#settleGroup(this.#outcomes.splice(0, SETTLE_ROWS_MAX));
+      if (this.#pace === "bulk" && this.#phase === "working" && this.#outcomes.length < SETTLE_ROWS_WANTED) break;
+    }
     this.#isSettling = false;
+    if (this.#outcomes.length > 0) this.#settleSoon();
     this.#endIfDone();
   }
 
@@ -865,4 +897,3 @@ class LaneDispatcher implements Dispatcher {
     return new Promise((resolve) => void this.#ports.clock.after(ms, resolve));
   }
 }
-

@@ -67,7 +67,7 @@ test("an answer waits for the next write, and is lost with the process until the
   assert.equal(verdict(file, 1), "answered");
 });
 
-test("the message that was being merged is named, until anything else is written", (t) => {
+test("the message that was being merged is named, until it is merged", (t) => {
   const file = place(t);
   const journal = openJournal(file, HEAD);
   t.after(() => journal.close());
@@ -75,8 +75,11 @@ test("the message that was being merged is named, until anything else is written
   assert.equal(verdict(file, 1), "composing");
   journal.composing(attemptOf(2));
   assert.deepEqual([verdict(file, 1), verdict(file, 2)], ["no_line", "composing"]);
+  journal.flush();
+  assert.equal(verdict(file, 2), "no_line");
+  journal.composing(attemptOf(3));
   journal.dots([attemptOf(1)]);
-  assert.deepEqual([verdict(file, 1), verdict(file, 2)], ["dot", "no_line"]);
+  assert.deepEqual([verdict(file, 1), verdict(file, 3)], ["dot", "no_line"]);
 });
 
 test("torn at any octet: never less than was certain before, and what was being written is a dot at least", (t) => {

@@ -5,6 +5,7 @@
 // Lines are ASCII, each ends in LF; a last line without it is torn and makes its message unknown.
 //   postlane-journal 1 <boot id> <lease id> <lane id> <pid> <process start>
 //   c <message id> <attempt>             a suspect is being merged: one that was claimed when a dispatcher died
+//   m <message id> <attempt>             it is merged, and did no harm
 //   d <message id> <attempt>             a final dot may be written from here on
 //   a <message id> <attempt> <answer>    the reply, judged: JSON
 
@@ -41,6 +42,7 @@ export interface Journal {
   dots(attempts: readonly AttemptName[]): void;
   /** Kept until the next `dots` or `flush`: a reply that is lost with the process makes its message unknown. */
   answer(attempt: AttemptName, answer: JournalAnswer): void;
+  /** Returns only when all lines are written. What was being merged is merged. */
   flush(): void;
   /** The database knows it now: its lines may go when the file starts again. */
   settled(attempt: AttemptName): void;
@@ -58,6 +60,7 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
   let descriptor = openSync(file, "wx", 0o600);
   let bytes = 0;
   let pending = headLine;
+  let underMerge: AttemptName | undefined;
 
   const note = (attempt: AttemptName, line: string): void => {
     const key = `${attempt.messageId} ${attempt.attempt}`;
@@ -65,7 +68,7 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
     pending += line;
   };
   // What a full disk took of a write is not written again behind itself: the rest goes on where it ended.
-  const flush = (): void => {
+  const write = (): void => {
     while (pending !== "") {
       const written = writeSync(descriptor, pending, null, "latin1");
       bytes += written;
@@ -88,21 +91,33 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
     closeSync(descriptor);
     descriptor = fresh;
   };
-  flush();
+  const endMerge = (): void => {
+    if (underMerge === undefined) return;
+    const { messageId, attempt } = underMerge;
+    note(underMerge, `m ${messageId} ${attempt}\n`);
+    underMerge = undefined;
+  };
+  write();
 
   return {
     composing(attempt) {
+      endMerge();
       note(attempt, `c ${attempt.messageId} ${attempt.attempt}\n`);
-      flush();
+      write();
+      underMerge = attempt;
     },
     dots(attempts) {
+      endMerge();
       for (const attempt of attempts) note(attempt, `d ${attempt.messageId} ${attempt.attempt}\n`);
-      flush();
+      write();
     },
     answer(attempt, answer) {
       note(attempt, `a ${attempt.messageId} ${attempt.attempt} ${asciiJson(answer)}\n`);
     },
-    flush,
+    flush() {
+      endMerge();
+      write();
+    },
     settled(attempt) {
       unsettled.delete(`${attempt.messageId} ${attempt.attempt}`);
     },
@@ -153,16 +168,16 @@ export function readJournal(file: string): JournalEvidence | undefined {
   let composing: string | undefined;
   for (const line of lines) {
     composing = undefined;
-    const found = /^([cda]) (\d+ \d+)(?: (.*))?$/.exec(line);
+    const found = /^([cmda]) (\d+ \d+)(?: (.*))?$/.exec(line);
     if (found === null) continue;
     const [, kind, key, rest] = found as unknown as [string, string, string, string | undefined];
     const answer = kind === "a" ? readAnswer(rest) : undefined;
     if (answer !== undefined) answers.set(key, answer);
     else if (kind === "c") composing = key;
-    else dots.add(key);
+    else if (kind !== "m") dots.add(key);
   }
   if (torn !== "") composing = undefined;
-  const tornAttempt = torn.replace(/^[cda]? ?/, "");
+  const tornAttempt = torn.replace(/^[cmda]? ?/, "");
   return {
     head,
     verdictOn(messageId, attempt) {

@@ -1,7 +1,7 @@
 // What the dispatcher asks of the queue: the seam at which a simulation puts a model in the database's place.
 // database-queue.ts beside this file is the real one.
 
-import type { CampaignId, MessageId } from "../mail/ids.ts";
+import type { CampaignId } from "../mail/ids.ts";
 import type { SettledState, WaitingState } from "../mail/state.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
 import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
@@ -53,9 +53,4 @@ export interface LaneQueue {
   renew(pulse: unknown): Promise<boolean>;
   /** Loads what composing these rows needs and has not been loaded yet. */
   prepare(rows: readonly ClaimedRow[]): Promise<void>;
-}
-
-export interface MessageAttempt {
-  readonly messageId: MessageId;
-  readonly attempt: number;
 }

@@ -3,7 +3,7 @@
 // `rescue_grace` after the lease's end, and then all that was claimed is unknown. The lease row is locked first, so
 // that no settle can be in between.
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import type { ClientBase, Pool } from "pg";
 import { appendEvents, appendLateEvents } from "../events/event-store.ts";
@@ -51,7 +51,7 @@ export async function rescueByJournals(
     if (!name.endsWith(".journal")) continue;
     const file = path.join(journalDir, name);
     const evidence = readJournal(file);
-    if (evidence !== undefined && isAlive(evidence.head)) continue;
+    if (evidence === undefined ? isBeingOpened(file, context.nowMs()) : isAlive(evidence.head)) continue;
     if (evidence !== undefined) {
       const report = await rescueLease(context, evidence.head.leaseId, evidence);
       if (report !== undefined) reports.push(report);
@@ -60,6 +60,14 @@ export async function rescueByJournals(
     removeJournal(file);
   }
   return reports;
+}
+
+/** A journal gets its first line a moment after its file. */
+const HEADLESS_MS_MAX = 10_000;
+
+function isBeingOpened(file: string, nowMs: number): boolean {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat !== undefined && nowMs - stat.mtimeMs < HEADLESS_MS_MAX;
 }
 
 /** Leases long over whose journal is not here: what was claimed under them is unknown. */

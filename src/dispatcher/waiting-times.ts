@@ -35,7 +35,11 @@ export function createWaitingTimes(clock: Clock): WaitingTimes {
       const counts = now.map((count, index) => count + before[index]!);
       const total = counts.reduce((sum, count) => sum + count, 0);
       const spanMs = Math.max(1000, clock.monotonicMs() - spanStartMs + beforeMs);
-      return { p50Ms: quantile(counts, total, 0.5), p99Ms: quantile(counts, total, 0.99), perS: (total * 1000) / spanMs };
+      return {
+        p50Ms: quantile(counts, total, 0.5),
+        p99Ms: quantile(counts, total, 0.99),
+        perS: (total * 1000) / spanMs,
+      };
     },
   };
 }

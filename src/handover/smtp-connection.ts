@@ -106,6 +106,15 @@ export class SmtpConnection {
     this.#run(smtp.refuseDot(this.session, reason));
   }
 
+  /** What is written from here on waits for `uncork`. */
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
   quit(): void {
     this.#run(smtp.quit(this.session));
   }

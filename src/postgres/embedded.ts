@@ -31,6 +31,7 @@ import {
   EMBEDDED_DATABASE,
   EMBEDDED_USER,
   dropPidFileOfAnother,
+  dropSocketLockOfAnother,
   isPostmaster,
   readPidFile,
   sightServer,
@@ -245,7 +246,7 @@ async function launch(
 }
 
 /** A server that was there a moment ago: backends of a killed one are on their way out, or it shut down just now. */
-const MOMENTARY = /pre-existing shared memory block|lock file "postmaster\.pid" (?:already exists|is empty)/;
+const MOMENTARY = /pre-existing shared memory block|lock file "[^"]*" (?:already exists|is empty)/;
 
 type LaunchAttempt =
   | { readonly kind: "ready"; readonly server: EmbeddedServer }
@@ -258,6 +259,7 @@ async function spawnServer(
   { env, settings }: EmbeddedOptions,
 ): Promise<LaunchAttempt> {
   const socketDir = prepareSocketFolder(place);
+  dropSocketLockOfAnother(place.data, socketDir);
   prepareLogFolder(place);
   const child = spawn(
     join(binFolder, "postgres"),

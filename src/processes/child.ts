@@ -34,6 +34,9 @@ const RESTART_MS_MAX = 5000;
  * next pause is the first again. One that never becomes ready, or dies of its first work, is started ever more seldom.
  */
 const WELL_AFTER_READY_MS = 1000;
+/** How often a child is looked after, and from which gap between two looks we were paused ourselves. */
+const LOOK_MS = 1000;
+const PAUSE_NOTICED_MS = 5 * LOOK_MS;
 
 export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): Child {
   let child: ChildProcess | undefined;
@@ -52,11 +55,16 @@ export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): 
     });
     const { pid } = child;
     log.info("process.started", { process: spec.name, child_pid: pid });
+    let lookedAtMs = startedAtMs;
     const watch = setInterval(() => {
-      if (performance.now() - heardAtMs < ALIVE_MISSING_MS_MAX) return;
+      const nowMs = performance.now();
+      // After a pause of the whole machine it is we who have not listened.
+      if (nowMs - lookedAtMs > PAUSE_NOTICED_MS) heardAtMs = nowMs;
+      lookedAtMs = nowMs;
+      if (nowMs - heardAtMs < ALIVE_MISSING_MS_MAX) return;
       log.error("process.hung", { process: spec.name, child_pid: pid });
       child?.kill("SIGKILL");
-    }, 1000);
+    }, LOOK_MS);
     child.on("message", (message: FromChild) => {
       heardAtMs = performance.now();
       if (message.kind === "ready") {

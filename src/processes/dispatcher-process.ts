@@ -7,9 +7,9 @@ import path from "node:path";
 import type { Pool } from "pg";
 import { createComposer } from "../dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../dispatcher/database-queue.ts";
-import { createDispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
+import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
 import { openJournal, type Journal } from "../dispatcher/journal.ts";
-import { rescueByJournals, settleLate } from "../dispatcher/rescue.ts";
+import { settleLate } from "../dispatcher/rescue.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -22,7 +22,8 @@ import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase } from "./give-way.ts";
-import { laneIdOf, rescueContextOf } from "./lanes.ts";
+import { journalDirOf, rescueHere } from "./journals-here.ts";
+import { laneIdOf } from "./lanes.ts";
 import { limitsOf, outletOpener } from "./outlets.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
@@ -32,7 +33,10 @@ const BULK_NICENESS = 10;
 const DRAIN_MS_MAX = 30_000;
 const CONNECTIONS_MAX = 6;
 
-/** Exit codes: 0 drained, 75 (EX_TEMPFAIL) the lease was lost and a new process should take over. */
+/**
+ * Exit codes: 0 drained, 75 (EX_TEMPFAIL) told to stop after the lease was lost, so that rescue is left to the next one.
+ * A lease that is lost otherwise (the database was away for too long, say) is followed by a new one in this process.
+ */
 export async function runDispatcher(config: Config, laneName: string): Promise<number> {
   const lane = config.lanes[laneName];
   if (lane === undefined) {
@@ -53,9 +57,13 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     );
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
+  const orders = followOrders(log);
   try {
-    const end = await serveLane(config, lane, database, log);
-    log.info("dispatcher.ended", { end: end.kind });
+    let end: DispatcherEnd;
+    do {
+      end = await serveLane(config, lane, { database, orders, log });
+      log.info("dispatcher.ended", { end: end.kind });
+    } while (end.kind === "lease_lost" && !orders.isStopping);
     return end.kind === "drained" ? 0 : 75;
   } finally {
     stopAlive();
@@ -63,7 +71,46 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
   }
 }
 
-async function serveLane(config: Config, lane: LaneSettings, database: Database, log: Log): Promise<DispatcherEnd> {
+interface StopOrders {
+  readonly isStopping: boolean;
+  /** The dispatcher that has to hear of it. */
+  heardBy(dispatcher: Dispatcher): void;
+}
+
+function followOrders(log: Log): StopOrders {
+  let isStopping = false;
+  let current: Dispatcher | undefined;
+  const drain = (dispatcher: Dispatcher): void => {
+    dispatcher.drain();
+    systemClock.after(DRAIN_MS_MAX, () => dispatcher.cut());
+  };
+  onStop((why) => {
+    log.info("dispatcher.draining", { why });
+    isStopping = true;
+    if (current !== undefined) drain(current);
+  });
+  return {
+    get isStopping() {
+      return isStopping;
+    },
+    heardBy(dispatcher) {
+      current = dispatcher;
+      if (isStopping) drain(dispatcher);
+    },
+  };
+}
+
+interface Surroundings {
+  readonly database: Database;
+  readonly orders: StopOrders;
+  readonly log: Log;
+}
+
+async function serveLane(
+  config: Config,
+  lane: LaneSettings,
+  { database, orders, log }: Surroundings,
+): Promise<DispatcherEnd> {
   const { pool } = database;
   const laneId = await laneIdOf(pool, config, lane.name);
   await rescueHere(config, pool, log);
@@ -95,11 +142,7 @@ async function serveLane(config: Config, lane: LaneSettings, database: Database,
       log,
     },
   );
-  onStop((why) => {
-    log.info("dispatcher.draining", { why });
-    dispatcher.drain();
-    systemClock.after(DRAIN_MS_MAX, () => dispatcher.cut());
-  });
+  orders.heardBy(dispatcher);
   // Not sooner: loading and rescue are short, and a lane that was interrupted should not be slow to come back.
   if (lane.priority === "bulk") os.setPriority(BULK_NICENESS);
   tellSupervisor({ kind: "ready" });
@@ -107,16 +150,6 @@ async function serveLane(config: Config, lane: LaneSettings, database: Database,
   const end = await dispatcher.run();
   await finish(pool, leaseId, journal, end, log);
   return end;
-}
-
-/** The journals of processes that are gone. Every dispatcher does it, for all lanes of this data directory. */
-async function rescueHere(config: Config, pool: Pool, log: Log): Promise<void> {
-  const context = await rescueContextOf(pool, config, log);
-  await rescueByJournals(context, journalDirOf(config), (head) => processStartOf(head.pid) === head.processStart);
-}
-
-function journalDirOf(config: Config): string {
-  return path.join(config.dataDir, "journal");
 }
 
 function openJournalOf(config: Config, lane: LaneSettings, laneId: LaneId, leaseId: LeaseId): Journal {

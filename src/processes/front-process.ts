@@ -6,6 +6,7 @@ import type { Config } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
+import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
@@ -23,7 +24,10 @@ export async function runFront(config: Config): Promise<number> {
       pool: database.pool,
       clock: systemClock,
       log,
-      rescueOverdue: async () => void (await rescueOverdue(context, config.rescueGraceMs)),
+      rescueOverdue: async () => {
+        await rescueHere(config, database.pool, log);
+        await rescueOverdue(context, config.rescueGraceMs);
+      },
       onAlarm({ lane, isRaised, detail }) {
         if (isRaised) log.error("alarm.raised", { lane, detail });
         else log.info("alarm.ended", { lane, detail });

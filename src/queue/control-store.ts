@@ -63,13 +63,15 @@ export interface SweptRow {
   readonly state: WaitingState;
 }
 
-// What is claimed is left to its dispatcher: it is handed over, or comes back and is swept then.
+// What is claimed is left to its dispatcher: it is handed over, or comes back and is swept then. The order is the claim
+// index's, so that no other is used: the lane may hold millions of another campaign.
 export const SWEEP = statement<SweptRow>(
   "control_sweep",
-  `DELETE FROM postlane.queue WHERE message_id IN (
-     SELECT message_id FROM postlane.queue
-     WHERE lane_id = $1 AND campaign_id = $2 AND lease_id IS NULL LIMIT $3 FOR UPDATE SKIP LOCKED
-   ) RETURNING message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state`,
+  `WITH picked AS MATERIALIZED (
+     SELECT ctid AS tid FROM postlane.queue WHERE lane_id = $1 AND campaign_id = $2 AND lease_id IS NULL
+     ORDER BY destination, due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+   )
+   DELETE FROM postlane.queue WHERE ctid = ANY (ARRAY(SELECT tid FROM picked)) RETURNING message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state`,
 );
 
 /** Up to `rowsMax` waiting rows of a canceled campaign leave the queue. */
@@ -84,7 +86,11 @@ export async function sweepCampaign(
 
 export const IS_EMPTY = statement<{ readonly is_empty: boolean }>(
   "control_is_empty",
-  `SELECT NOT EXISTS (SELECT FROM postlane.queue WHERE lane_id = $1 AND campaign_id = $2) AS is_empty`,
+  `SELECT NOT EXISTS (
+     SELECT FROM (
+       SELECT FROM postlane.queue WHERE lane_id = $1 AND campaign_id = $2 ORDER BY destination, due_at LIMIT 1
+     ) AS first
+   ) AS is_empty`,
 );
 export async function isCampaignEmpty(client: ClientBase, laneId: LaneId, campaignId: CampaignId): Promise<boolean> {
   const [row] = await rowsOf(client, IS_EMPTY, [laneId, campaignId]);

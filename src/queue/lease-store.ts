@@ -104,8 +104,10 @@ export const CLAIMED_UNDER = statement<ClaimedUnderLease>(
      q.state, (extract(epoch FROM m.accepted_at) * 1000)::float8 AS accepted_ms,
      (extract(epoch FROM m.expires_at) * 1000)::float8 AS expires_ms
    FROM (SELECT DISTINCT unnest(message_ids) AS message_id FROM postlane.claim_batch WHERE lease_id = $1) AS claimed
-   JOIN postlane.queue AS q USING (message_id) JOIN postlane.message AS m ON m.id = q.message_id
-   WHERE q.lease_id = $1`,
+   CROSS JOIN LATERAL (
+     SELECT * FROM postlane.queue WHERE message_id = claimed.message_id AND lease_id = $1 OFFSET 0
+   ) AS q
+   CROSS JOIN LATERAL (SELECT accepted_at, expires_at FROM postlane.message WHERE id = q.message_id OFFSET 0) AS m`,
 );
 
 export async function claimedUnderLease(on: Queryable, leaseId: LeaseId): Promise<readonly ClaimedUnderLease[]> {

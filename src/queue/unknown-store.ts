@@ -16,7 +16,7 @@ export interface UnknownRow {
 export const SETTLE_UNKNOWN = statement<UnknownRow>(
   "unknown_settle",
   `DELETE FROM postlane.queue AS q USING unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
-   WHERE q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
+   WHERE q.message_id = ANY ($1::bigint[]) AND q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
      AND (given.attempt IS NULL OR q.attempts = given.attempt)
    RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts`,
 );
@@ -36,7 +36,7 @@ export const RETRY_UNKNOWN = statement<UnknownRow>(
   "unknown_retry",
   `UPDATE postlane.queue AS q SET state = 'deferred', due_at = clock_timestamp(), tx = pg_current_xact_id()
    FROM unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
-   WHERE q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
+   WHERE q.message_id = ANY ($1::bigint[]) AND q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
      AND (given.attempt IS NULL OR q.attempts = given.attempt)
    RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts`,
 );

@@ -29,9 +29,16 @@ async function sweepOne(pool: Pool, laneId: LaneId, campaignId: CampaignId): Pro
       );
       await recordStateChanges(
         client,
-        slice.map((row) => ({ laneId, campaignId, acceptedOn: row.accepted_on, from: row.state, to: "canceled" as const })),
+        slice.map((row) => ({
+          laneId,
+          campaignId,
+          acceptedOn: row.accepted_on,
+          from: row.state,
+          to: "canceled" as const,
+        })),
       );
-      if (slice.length === 0 && (await isCampaignEmpty(client, laneId, campaignId))) await markSwept(client, campaignId);
+      if (slice.length === 0 && (await isCampaignEmpty(client, laneId, campaignId)))
+        await markSwept(client, campaignId);
       return slice.length;
     });
     swept += rows;

@@ -93,7 +93,9 @@ for (const bootId of ["boot-1", "boot-2"]) {
     await other.query("BEGIN");
     await other.query("SELECT FROM postlane.lease WHERE id = $1 FOR UPDATE", [first.leaseId]);
     keptBack.release();
-    await until("the reply is in the journal", () => journalLines(first.journalFile).some((line) => line.startsWith("a ")));
+    await until("the reply is in the journal", () =>
+      journalLines(first.journalFile).some((line) => line.startsWith("a ")),
+    );
     await first.kill();
     await other.query("ROLLBACK");
     other.release();
@@ -131,7 +133,9 @@ test("a lease that is lost: nothing new starts, nothing is settled, and a late r
   const first = await start({ lane });
   const id = await enqueue(pool, { to: "victim@example.com" });
   await keptBack.asked;
-  await pool.query("UPDATE postlane.lease SET deadline = clock_timestamp() - interval '1 second' WHERE id = $1", [first.leaseId]);
+  await pool.query("UPDATE postlane.lease SET deadline = clock_timestamp() - interval '1 second' WHERE id = $1", [
+    first.leaseId,
+  ]);
   const late = await enqueue(pool, { to: "late@example.com" });
   assert.deepEqual(await counts(first.rescueWithoutJournal()), { answered: 0, givenBack: 0, unknown: 1, held: 0 });
   assert.equal((await untilState(pool, id, "unknown")).due_in_ms, null);
@@ -157,7 +161,9 @@ test("a late reply never overwrites a newer claim, and is kept in the story all 
   const first = await start({ lane });
   const id = await enqueue(pool, { to: "victim@example.com" });
   await keptBack.asked;
-  await pool.query("UPDATE postlane.lease SET deadline = clock_timestamp() - interval '1 second' WHERE id = $1", [first.leaseId]);
+  await pool.query("UPDATE postlane.lease SET deadline = clock_timestamp() - interval '1 second' WHERE id = $1", [
+    first.leaseId,
+  ]);
   await first.rescueWithoutJournal();
   await start({ lane });
   await untilEvent(pool, id, "sent");
@@ -179,7 +185,9 @@ test("a journal that comes back after a rescue without it settles what is still 
   await other.query("BEGIN");
   await other.query("SELECT FROM postlane.lease WHERE id = $1 FOR UPDATE", [first.leaseId]);
   keptBack.release();
-  await until("the reply is in the journal", () => journalLines(first.journalFile).some((line) => line.startsWith("a ")));
+  await until("the reply is in the journal", () =>
+    journalLines(first.journalFile).some((line) => line.startsWith("a ")),
+  );
   await first.kill();
   await other.query("UPDATE postlane.lease SET deadline = clock_timestamp() - interval '1 second'");
   await other.query("COMMIT");

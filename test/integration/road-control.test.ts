@@ -148,7 +148,9 @@ async function startCampaign(t: TestContext): Promise<Rig | undefined> {
 /** Nothing is claimed any more, and the last reply came within a second of the order; nothing came since. */
 async function assertStopsWithin({ pool, sink, lane }: Rig, orderedAtMs: number, why: string): Promise<void> {
   await until(`${why}: nothing is claimed`, async () => {
-    const { rows } = await pool.query("SELECT NOT EXISTS (SELECT FROM postlane.queue WHERE lease_id IS NOT NULL) AS is_none");
+    const { rows } = await pool.query(
+      "SELECT NOT EXISTS (SELECT FROM postlane.queue WHERE lease_id IS NOT NULL) AS is_none",
+    );
     return rows[0].is_none as boolean;
   });
   await untilPulse(pool, lane.leaseId);

@@ -44,7 +44,11 @@ test("dispatchers that join, leave and die in the middle: each message once, nev
   await fill(pool, "moving");
   const [first] = await startLanes(t, database, sink, 1);
   const reached = (part: number) =>
-    soon(`${part} of all are through`, sink.waitFor(() => sink.accepted.length >= part * ROWS), 60_000);
+    soon(
+      `${part} of all are through`,
+      sink.waitFor(() => sink.accepted.length >= part * ROWS),
+      60_000,
+    );
   await reached(0.1);
   const [second, third] = await startLanes(t, database, sink, 2);
   await reached(0.4);

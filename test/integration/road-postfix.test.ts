@@ -19,7 +19,8 @@ test("refused recipients amid pipelined mail: every other message arrives under 
   const { pool } = database;
   const sink = await startSmtpSink(t, { keep: true });
   const mainCf = {
-    smtpd_recipient_restrictions: "check_recipient_access inline:{ {refused@shop.example = 550 5.1.1 no such user} }, permit",
+    smtpd_recipient_restrictions:
+      "check_recipient_access inline:{ {refused@shop.example = 550 5.1.1 no such user} }, permit",
   };
   const postfix = await startPostfix(t, { relayTo: sink, mainCf });
   const books = watchBooks(pool);
@@ -93,7 +94,7 @@ test("what we wrote arrives unchanged, and says what Nodemailer's mail says", as
     const seen = JSON.stringify(given);
     assert.deepEqual(read, readTheirs, seen);
     assert.equal(read.subject, given.subject, seen);
-    assert.equal(read.fromName, given.fromName, seen);
+    assert.deepEqual([read.fromName, read.toName], [given.fromName, given.toName], seen);
   }
   await books.stop();
 });
@@ -119,12 +120,18 @@ const words = fc.constantFrom(
   "w".repeat(90),
   "ю".repeat(120),
 );
-/** Readers strip blanks at both ends of a header's text, and Nodemailer rewrites doubled ones: not what is compared here. */
+/**
+ * Header texts without what cannot be compared: readers strip blanks at both ends, Nodemailer rewrites doubled ones, and
+ * what looks like an encoded word it leaves as it is, so that readers decode it.
+ */
 const oneLine = fc
   .array(words, { minLength: 1, maxLength: 8 })
-  .map((list) => list.join(" ").replaceAll(/ +/g, " ").trim());
+  .map((list) => list.join(" ").replaceAll("=?", "=").replaceAll(/ +/g, " ").trim());
 const manyLines = fc
-  .array(fc.tuple(words, fc.constantFrom("\n", "\r\n", " ", "\n\n", "\n.\n", "\n..x\n")), { minLength: 1, maxLength: 20 })
+  .array(fc.tuple(words, fc.constantFrom("\n", "\r\n", " ", "\n\n", "\n.\n", "\n..x\n")), {
+    minLength: 1,
+    maxLength: 20,
+  })
   .map((pairs) => pairs.flat().join("").trim());
 const mail = fc.record({
   subject: oneLine,

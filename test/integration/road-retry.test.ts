@@ -50,7 +50,10 @@ test("a temporary refusal of the recipient comes back by the lane's schedule", a
   );
   for (const [nth, delayMs] of [300, 700].entries()) {
     const passedMs = story[nth + 1]!.at_ms - story[nth]!.at_ms;
-    assert.ok(passedMs >= delayMs && passedMs < delayMs + 1_000, `try ${nth + 2} came ${passedMs} ms after the one before`);
+    assert.ok(
+      passedMs >= delayMs && passedMs < delayMs + 1_000,
+      `try ${nth + 2} came ${passedMs} ms after the one before`,
+    );
   }
   assert.match(story[0]!.reply!, /450 4\.2\.1 mailbox busy/);
   assert.deepEqual(sink.breaches, []);
@@ -63,7 +66,10 @@ test("a permanent refusal bounces that recipient alone", async (t) => {
       verb === "RCPT" && recipient.startsWith("nobody@") ? "550 5.1.1 no such user" : undefined,
   });
   const nobody = await enqueue(pool, { to: "nobody@example.com" });
-  await enqueueMany(pool, Array.from({ length: 20 }, (_, n) => ({ to: `user${n}@example.com` })));
+  await enqueueMany(
+    pool,
+    Array.from({ length: 20 }, (_, n) => ({ to: `user${n}@example.com` })),
+  );
   await start();
   await untilEmpty(pool);
   assert.deepEqual(await booksOf(pool), { bounced: 1, sent: 20 });
@@ -115,7 +121,10 @@ test("a try that fails after the time to live is the last one, and says why", as
   const { pool, sink, books, start } = await rig(t, { answer: ({ verb }) => (verb === "RCPT" ? refused : undefined) });
   await start({ lane: { ttlMs: 2_000 } });
   const id = await enqueue(pool, { to: "slow@example.com" });
-  await soon("it is offered", sink.waitFor(() => sink.commands.some((line) => line.includes("RCPT"))));
+  await soon(
+    "it is offered",
+    sink.waitFor(() => sink.commands.some((line) => line.includes("RCPT"))),
+  );
   await until("its time is over", () => isOlderThan(pool, id, 2_000));
   refuse("450 4.2.1 mailbox busy");
   assert.match((await untilEvent(pool, id, "expired")).reply!, /450 4\.2\.1 mailbox busy/);
@@ -126,7 +135,10 @@ test("a try that fails after the time to live is the last one, and says why", as
 test("a relay that is down is probed by one connection at a time, and comes back", async (t) => {
   const { pool, sink, books, start } = await rig(t);
   await sink.stop();
-  await enqueueMany(pool, Array.from({ length: 300 }, (_, n) => ({ to: `user${n}@d${n % 40}.example` })));
+  await enqueueMany(
+    pool,
+    Array.from({ length: 300 }, (_, n) => ({ to: `user${n}@d${n % 40}.example` })),
+  );
   const lane = await start();
   const deferredCount = async () => (await booksOf(pool))["deferred"] ?? 0;
   await until("the first probe has failed", async () => (await deferredCount()) >= 2);
@@ -155,9 +167,15 @@ test("421 to the banner is a relay that is down, and no bounce", async (t) => {
   const { pool, sink, books, start } = await rig(t, {
     answer: ({ verb }) => (verb === "BANNER" && !isOpen ? "421 4.3.2 not now" : undefined),
   });
-  await enqueueMany(pool, Array.from({ length: 50 }, (_, n) => ({ to: `user${n}@d${n % 5}.example` })));
+  await enqueueMany(
+    pool,
+    Array.from({ length: 50 }, (_, n) => ({ to: `user${n}@d${n % 5}.example` })),
+  );
   await start();
-  await soon("the first probe", sink.waitFor(() => sink.connectionCount >= 2));
+  await soon(
+    "the first probe",
+    sink.waitFor(() => sink.connectionCount >= 2),
+  );
   isOpen = true;
   await until("all that was not tried is sent", async () => (await booksOf(pool))["queued"] === undefined);
   const { deferred = 0, sent = 0, bounced = 0 } = await booksOf(pool);
@@ -170,7 +188,10 @@ test("421 to the banner is a relay that is down, and no bounce", async (t) => {
 test("a message larger than the relay takes bounces alone", async (t) => {
   const { pool, sink, books, start } = await rig(t, { extensions: ["PIPELINING", "SIZE 3000", "ENHANCEDSTATUSCODES"] });
   const large = await enqueue(pool, { to: "large@example.com", text: "All of it. ".repeat(1_000) });
-  await enqueueMany(pool, Array.from({ length: 10 }, (_, n) => ({ to: `user${n}@example.com` })));
+  await enqueueMany(
+    pool,
+    Array.from({ length: 10 }, (_, n) => ({ to: `user${n}@example.com` })),
+  );
   await start();
   await untilEmpty(pool);
   assert.deepEqual(await booksOf(pool), { bounced: 1, sent: 10 });
@@ -184,7 +205,9 @@ test("a template that fails for one recipient holds that message alone, with the
   const template = { subject: "{{ first_name }}, news", text: "Hello {{ first_name }}!" };
   const campaign = await createCampaign(pool, { name: "broken", template });
   for (let n = 0; n < 10; n++) await addRecipient(pool, campaign, `user${n}@example.com`);
-  const broken = await addRecipient(pool, campaign, "broken@example.com", { first_name: "Ann\r\nBcc: all@example.com" });
+  const broken = await addRecipient(pool, campaign, "broken@example.com", {
+    first_name: "Ann\r\nBcc: all@example.com",
+  });
   for (let n = 10; n < 20; n++) await addRecipient(pool, campaign, `user${n}@example.com`);
   await start({ lane: { name: "bulk" } });
   await untilState(pool, broken, "held");

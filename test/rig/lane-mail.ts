@@ -187,7 +187,8 @@ export async function untilState(pool: Pool, id: MessageId, state: string, msMax
 export async function untilEmpty(pool: Pool, msMax?: number): Promise<void> {
   await until(
     "the queue is empty",
-    async () => (await pool.query("SELECT NOT EXISTS (SELECT FROM postlane.queue) AS is_empty")).rows[0].is_empty as boolean,
+    async () =>
+      (await pool.query("SELECT NOT EXISTS (SELECT FROM postlane.queue) AS is_empty")).rows[0].is_empty as boolean,
     msMax,
   );
 }

@@ -115,7 +115,13 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
     return loopbackSockets.connect(host, port);
   };
   const openOutlet = (outletName: string, driver: OutletDriver): Outlet => {
-    const ports = { ...loopbackSockets, connect, clock: life.clock, random: systemRandom, log: options.log ?? silentLog };
+    const ports = {
+      ...loopbackSockets,
+      connect,
+      clock: life.clock,
+      random: systemRandom,
+      log: options.log ?? silentLog,
+    };
     const outlet = createSmtpOutlet(outletSettings(outletName, options), ports, life.driver(driver));
     outlets.push(outlet);
     return outlet;
@@ -239,7 +245,8 @@ function openSessions(database: TestDatabase, name: string): Sessions {
   const { pool, close } = createPool({ ...database.clientConfig, application_name: name }, silentLog, limits);
   // The driver sends them ahead of the query that made the pool connect.
   pool.on("connect", (client) => void planForTheQueue(client).catch(() => undefined));
-  const killed = "SELECT count(pg_terminate_backend(pid))::integer AS n FROM pg_stat_activity WHERE application_name = $1";
+  const killed =
+    "SELECT count(pg_terminate_backend(pid))::integer AS n FROM pg_stat_activity WHERE application_name = $1";
   return {
     pool,
     close,

@@ -42,7 +42,7 @@ export async function simulate(seed: number, { bug, log }: SimulationOptions = {
     leaseMs: 2500 + Math.floor(random.unit() * 1500),
     rescueGraceMs: 3000,
     clockSkewMs: Math.floor(random.unit() * 7_200_000) - 3_600_000,
-    fateOfCall: () => fateOfCall(random, isTrouble() ? plan.databaseTrouble : 0),
+    fateOfCall: (name) => fateOfCall(random, isTrouble() ? plan.databaseTrouble : 0, name),
     relay: {
       hasPipelining: random.unit() < 0.8,
       act: (phase) => {
@@ -155,7 +155,7 @@ export async function simulateTwoLanes(
 }
 
 const RELAY_CAPACITY_PER_S = 40;
-const URGENT_MESSAGES = 80;
+const URGENT_MESSAGES = 60;
 
 function calmWorld(time: VirtualTime, random: Random, lanes: readonly LaneOfWorld[], capacityPerS?: number): World {
   return new World(time, random, {
@@ -163,7 +163,7 @@ function calmWorld(time: VirtualTime, random: Random, lanes: readonly LaneOfWorl
     leaseMs: 4000,
     rescueGraceMs: 3000,
     clockSkewMs: 0,
-    fateOfCall: () => fateOfCall(random, 0),
+    fateOfCall: (name) => fateOfCall(random, 0, name),
     relay: {
       hasPipelining: true,
       act: () => ({ kind: "fine", afterMs: 1 + Math.floor(random.unit() * 5) }),
@@ -294,7 +294,7 @@ function stopForAWhile(random: Random, time: VirtualTime, set: (isOn: boolean) =
   time.after(undefined, random.unit() ** 2 * 3000, () => set(false));
 }
 
-function fateOfCall(random: Random, trouble: number): CallFate {
+function fateOfCall(random: Random, trouble: number, name: string): CallFate {
   const dice = random.unit();
   const kind =
     dice < trouble / 4
@@ -306,7 +306,9 @@ function fateOfCall(random: Random, trouble: number): CallFate {
           : "answered";
   const isSlow = random.unit() < trouble / 20;
   const ms = (): number => 1 + Math.floor(random.unit() * (isSlow ? 4000 : 4));
-  return { kind, thereMs: ms(), backMs: ms() };
+  // The answer to a settle may come long after its effect, and the rows that it gave back be claimed again by then.
+  const isAnswerSlow = name === "settle" && random.unit() < 2 * trouble;
+  return { kind, thereMs: ms(), backMs: ms() + (isAnswerSlow ? 400 : 0) };
 }
 
 // A mood lasts for a while; within it, some commands of some phases go wrong.
