@@ -79,8 +79,8 @@ async function prepareTable(client: ClientBase): Promise<void> {
     if ((cause as { code?: string }).code !== INSUFFICIENT_PRIVILEGE) throw cause;
     throw new SchemaRefused(
       "schema_not_permitted",
-      "The database user may not create the schema `postlane`, or does not own it. As the owner of the database, run " +
-        "`CREATE SCHEMA postlane AUTHORIZATION <user of DATABASE_URL>` and start again.",
+      "The database user may not create the schema `postlane`, or does not own it. Start again after the owner of the " +
+        "database has run: CREATE SCHEMA postlane AUTHORIZATION <user of DATABASE_URL>",
       { cause },
     );
   }
