@@ -147,6 +147,8 @@ async function startCampaign(t: TestContext): Promise<Rig | undefined> {
 
 /** Nothing is claimed any more, and the last reply came within a second of the order; nothing came since. */
 async function assertStopsWithin({ pool, sink, lane }: Rig, orderedAtMs: number, why: string): Promise<void> {
+  // Before it is in force, nothing may be claimed either, for the moment between two claims.
+  await until(`${why}: it must be in force`, async () => (await databaseMs(pool)) - orderedAtMs >= WITHIN_MS);
   await until(`${why}: nothing is claimed`, async () => {
     const { rows } = await pool.query(
       "SELECT NOT EXISTS (SELECT FROM postlane.queue WHERE lease_id IS NOT NULL) AS is_none",
