@@ -82,9 +82,15 @@ test("a failure of the destination or the outlet leaves the message's own schedu
   }
 });
 
-test("the next try never lies past expiry, and after it there is none", () => {
-  assert.equal(ask({ expiresAtMs: 10 * SECOND }), 10 * SECOND);
-  assert.equal(ask({ expiresAtMs: 10 * SECOND, scope: "outlet" }), 10 * SECOND);
+test("no try lies at or past expiry: the message is due a second later, when it has expired for certain", () => {
+  for (const scope of ["recipient", "outlet"] as const) {
+    assert.equal(ask({ expiresAtMs: 10 * SECOND, scope }), 11 * SECOND);
+    assert.equal(ask({ expiresAtMs: 15 * SECOND, scope }), 16 * SECOND);
+    assert.equal(ask({ expiresAtMs: 15 * SECOND + 1, scope }), 15 * SECOND);
+  }
+});
+
+test("after expiry there is no next try", () => {
   assert.equal(ask({ nowMs: 5, expiresAtMs: 5 }), "expired");
   assert.equal(ask({ nowMs: 6, expiresAtMs: 5, scope: "outlet" }), "expired");
 });

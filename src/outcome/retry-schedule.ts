@@ -28,12 +28,18 @@ export interface RetryQuestion {
   readonly random: () => number;
 }
 
-/** The next try never lies past expiry: a claim at that moment then finds the message expired, and says so at once. */
+/**
+ * The next try never lies past expiry. Where the schedule would put it there, the message is due when it has expired for
+ * certain: the claim of that moment finds it so, and says so.
+ */
 export function nextTryAt(question: RetryQuestion): NextTry {
   if (question.nowMs >= question.expiresAtMs) return { kind: "expired" };
   const dueMs = question.nowMs + delayMs(question);
-  return { kind: "retry", atMs: Math.min(dueMs, question.expiresAtMs) };
+  return { kind: "retry", atMs: dueMs < question.expiresAtMs ? dueMs : question.expiresAtMs + EXPIRED_FOR_CERTAIN_MS };
 }
+
+/** What a dispatcher knows of the database's time may be off by a slow answer: without this, one more try comes between. */
+const EXPIRED_FOR_CERTAIN_MS = 1_000;
 
 function delayMs({ attempts, schedule, scope, random }: RetryQuestion): number {
   switch (scope) {
