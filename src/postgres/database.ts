@@ -29,6 +29,8 @@ interface ConnectOptions {
   /** Which process this is: `application_name` becomes "postlane ROLE", for people who read pg_stat_activity. */
   readonly role?: string;
   readonly connectionsMax?: number;
+  /** Prepares each session before anyone gets it; when it fails, there is no session. */
+  readonly onConnect?: (client: pg.ClientBase) => Promise<void>;
 }
 
 interface OpenOptions extends ConnectOptions {
@@ -71,8 +73,7 @@ export async function connectDatabase(options: ConnectOptions): Promise<Database
   );
 }
 
-interface PoolLimits {
-  readonly connectionsMax?: number;
+interface PoolOptions extends Pick<ConnectOptions, "connectionsMax" | "onConnect"> {
   readonly closeMsMax?: number;
 }
 
@@ -80,9 +81,16 @@ interface PoolLimits {
 export function createPool(
   clientConfig: pg.ClientConfig,
   log: Log,
-  { connectionsMax = CONNECTIONS_MAX, closeMsMax = CLOSE_MS_MAX }: PoolLimits = {},
+  { connectionsMax = CONNECTIONS_MAX, closeMsMax = CLOSE_MS_MAX, onConnect }: PoolOptions = {},
 ): { readonly pool: pg.Pool; readonly close: () => Promise<void> } {
-  const pool = new pg.Pool({ ...clientConfig, max: connectionsMax, idleTimeoutMillis: IDLE_CONNECTION_MS_MAX });
+  const pool = new pg.Pool({
+    ...clientConfig,
+    max: connectionsMax,
+    idleTimeoutMillis: IDLE_CONNECTION_MS_MAX,
+    // The pool waits for the promise; its declared types do not say so.
+    // oxlint-disable-next-line typescript/no-misused-promises
+    ...(onConnect === undefined ? {} : { onConnect }),
+  });
   const clients = new Set<pg.PoolClient>();
   // The pool hears the errors of idle clients only: a client that is out, lost between two queries, would end the
   // process. Whoever has it hears of the loss by the next query.
@@ -97,12 +105,12 @@ export function createPool(
 
 async function databaseAt(
   server: pg.ClientConfig,
-  { log, role, connectionsMax }: ConnectOptions,
+  { log, role, ...options }: ConnectOptions,
   embedded?: EmbeddedServer,
 ): Promise<Database> {
   const name = { ...server, application_name: role === undefined ? "postlane" : `postlane ${role}` };
   const clientConfig = withSessionOptions(name, await serverSynchronousCommit(name));
-  const { pool, close } = createPool(clientConfig, log, connectionsMax === undefined ? {} : { connectionsMax });
+  const { pool, close } = createPool(clientConfig, log, options);
   return {
     isEmbedded: embedded !== undefined,
     clientConfig,

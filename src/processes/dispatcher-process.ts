@@ -50,11 +50,7 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     log,
     role: `dispatcher ${laneName}`,
     connectionsMax: CONNECTIONS_MAX,
-  });
-  database.pool.on("connect", (client) => {
-    planForTheQueue(client).catch((error: unknown) =>
-      log.warn("database.plan_settings_failed", { error: String(error) }),
-    );
+    onConnect: planForTheQueue,
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   const orders = followOrders(log);

@@ -241,10 +241,8 @@ interface Sessions {
 }
 
 function openSessions(database: TestDatabase, name: string): Sessions {
-  const limits = { connectionsMax: CONNECTIONS_MAX, closeMsMax: CLOSE_MS_MAX };
+  const limits = { connectionsMax: CONNECTIONS_MAX, closeMsMax: CLOSE_MS_MAX, onConnect: planForTheQueue };
   const { pool, close } = createPool({ ...database.clientConfig, application_name: name }, silentLog, limits);
-  // The driver sends them ahead of the query that made the pool connect.
-  pool.on("connect", (client) => void planForTheQueue(client).catch(() => undefined));
   const killed =
     "SELECT count(pg_terminate_backend(pid))::integer AS n FROM pg_stat_activity WHERE application_name = $1";
   return {
