@@ -58,6 +58,15 @@ export function connectSocket(host: string, port: number): Duplex {
   return net.connect({ host, port });
 }
 
-export function startTlsOn(socket: Duplex, options: TlsOptions): Duplex {
-  return tls.connect({ ...options, socket });
+// A name of an IP address is no server name (RFC 6066 §3), and any certificate will do where clear text would too.
+export function startTlsOn(socket: Duplex, { host, servername, ca, isVerified }: TlsOptions): Duplex {
+  const name = servername ?? (net.isIP(host) === 0 ? host : undefined);
+  return tls.connect({
+    socket,
+    host,
+    rejectUnauthorized: isVerified,
+    minVersion: "TLSv1.2",
+    ...(name === undefined ? {} : { servername: name }),
+    ...(ca === undefined ? {} : { ca }),
+  });
 }

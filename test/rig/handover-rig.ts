@@ -2,9 +2,6 @@
 // gives out a list of messages and keeps what came of them. The driver watches the outlet's promises itself: each
 // message ends once, the limit is never passed, no final dot goes without permission.
 
-import { connect, isIP } from "node:net";
-import type { Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
 import type { SocketPorts } from "../../src/handover/smtp-connection.ts";
 import type { HandOver, OutletDriver } from "../../src/handover/outlet.ts";
 import { createSmtpOutlet, type SmtpOutlet } from "../../src/handover/smtp-outlet.ts";
@@ -13,21 +10,9 @@ import type { AttemptResult } from "../../src/mail/attempt.ts";
 import type { Clock } from "../../src/platform/clock.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { seededRandom } from "../../src/platform/random.ts";
+import { connectSocket, startTlsOn } from "../../src/processes/outlets.ts";
 
-export const loopbackSockets: SocketPorts = {
-  connect: (host, port) => connect({ host, port }),
-  startTls(socket, { host, servername, ca, isVerified }): Duplex {
-    const name = servername ?? (isIP(host) === 0 ? host : undefined);
-    return connectTls({
-      socket,
-      host,
-      rejectUnauthorized: isVerified,
-      minVersion: "TLSv1.2",
-      ...(name === undefined ? {} : { servername: name }),
-      ...(ca === undefined ? {} : { ca }),
-    });
-  },
-};
+export const loopbackSockets: SocketPorts = { connect: connectSocket, startTls: startTlsOn };
 
 export interface ManualClock extends Clock {
   /** Moves time and fires what is due, in order. */
