@@ -58,7 +58,7 @@ test("without a file and variables everything has a default", () => {
   assert.equal(config.from, "Postlane <postlane@web1.example.com>");
   const dir = path.join(cwd, "postlane-data", "capture", "default");
   assert.deepEqual(config.outlets, {
-    default: { name: "default", type: "capture", dir, openMax: 40, openPerDestinationMax: 40 },
+    default: { name: "default", type: "capture", dir, openMax: 60, openPerDestinationMax: 60 },
   });
   assert.deepEqual(laneOf(config, "transactional"), {
     name: "transactional",
