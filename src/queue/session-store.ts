@@ -1,12 +1,14 @@
 // How the sessions that work on the hot tables are planned. Every statement there is a nested loop over an index, at
 // any size of the queue. The planner may think otherwise while its statistics are young (a campaign of a million rows
 // arrives within seconds), and one sequential scan of the queue costs more than all that these settings could lose.
+// Nor does any of them have work for several processes: with two million rows queued the look for arrivals, which reads
+// three pages, was planned with two workers, and took 5.6 ms instead of 0.1.
 
 import type { ClientBase } from "pg";
 
 const PLAN_FOR_THE_QUEUE = `SET SESSION plan_cache_mode = force_generic_plan; SET SESSION enable_seqscan = off;
   SET SESSION enable_hashjoin = off; SET SESSION enable_mergejoin = off; SET SESSION enable_bitmapscan = off;
-  SET SESSION jit = off`;
+  SET SESSION max_parallel_workers_per_gather = 0; SET SESSION jit = off`;
 
 export async function planForTheQueue(client: ClientBase): Promise<void> {
   await client.query(PLAN_FOR_THE_QUEUE);
