@@ -11,6 +11,9 @@ export interface Fill {
   readonly largeDestinations?: number;
 }
 
+/** An import writes so many rows at once, sorted by destination. */
+const CHUNK_ROWS = 5_000;
+
 const TEMPLATE = {
   from: "News <news@example.com>",
   subject: "Hello {{ first_name }}",
@@ -35,10 +38,12 @@ export async function fillQueue(pool: Pool, lane: string, fill: Fill): Promise<v
     await client.query(
       `WITH row AS (
          INSERT INTO postlane.message (campaign_id, lane_id, content_id, recipient, data)
-         SELECT $1, $2, $3, 'user' || i || '@d' ||
-           CASE WHEN i % 3 = 0 AND $6 > 0 THEN i / 3 % greatest($6, 1) ELSE i::bigint * 7919 % $5 END || '.example.com',
-           json_build_object('first_name', 'Ann ' || i)
-         FROM generate_series($4::integer, $7::integer) AS i RETURNING id, recipient
+         SELECT $1, $2, $3, recipient, json_build_object('first_name', 'Ann ' || i)
+         FROM generate_series($4::integer, $7::integer) AS i, LATERAL (
+           SELECT 'user' || i || '@d' || CASE WHEN i % 3 = 0 AND $6 > 0 THEN i / 3 % greatest($6, 1)
+             ELSE i::bigint * 7919 % $5 END || '.example.com' AS recipient
+         ) AS row
+         ORDER BY i / ${CHUNK_ROWS}, postlane.destination_of(recipient), i RETURNING id, recipient
        )
        INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
        SELECT id, clock_timestamp(), $1, (now() AT TIME ZONE 'UTC')::date, $2, 'queued', postlane.destination_of(recipient) FROM row`,

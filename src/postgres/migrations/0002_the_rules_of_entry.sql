@@ -456,7 +456,8 @@ $$;
 -- added.
 --
 -- Chunks of one campaign may come at the same time. Sorted, they meet the same address in the same order: one waits for
--- the other, and never both. The campaign's row is taken last, for the moment until the commit: once a campaign is
+-- the other, and never both. Sorted by destination, since claims go by destination: what is claimed together then lies
+-- together, and a page is written to the log once after a checkpoint, not once for each of its rows. The campaign's row is taken last, for the moment until the commit: once a campaign is
 -- canceled nothing comes into it any more, and who cancels it does not wait for a chunk's work.
 CREATE FUNCTION postlane.accept_recipients(the_campaign_id integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -475,7 +476,7 @@ BEGIN
     INSERT INTO postlane.message (campaign_id, lane_id, content_id, recipient, data, accepted_at)
       SELECT the_campaign_id, campaign.lane_id, campaign.content_id, given.recipient, given.data, at
       FROM pg_temp.import_row AS given WHERE postlane.address_problem(given.recipient) IS NULL
-      ORDER BY lower(given.recipient COLLATE "C"), given.line
+      ORDER BY postlane.destination_of(given.recipient), lower(given.recipient COLLATE "C"), given.line
       ON CONFLICT (campaign_id, lower(recipient)) WHERE campaign_id <> 0 DO NOTHING
       RETURNING id, recipient
   )
