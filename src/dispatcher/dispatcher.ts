@@ -832,10 +832,10 @@ class LaneDispatcher implements Dispatcher {
   #forgetSettled(group: readonly Settlement[]): void {
     this.#settledTotal += group.length;
     this.#settledAtMs = this.#ports.clock.monotonicMs();
-    for (const { row, attempt } of group) {
+    for (const { row } of group) {
       if (this.#claimOf.get(row.message_id) === row) {
         this.#claimOf.delete(row.message_id);
-        this.#ports.journal.settled({ messageId: row.message_id, attempt });
+        this.#ports.journal.settled(row.message_id);
       }
       const batchId = this.#batchOf.get(row)!;
       this.#batchOf.delete(row);

@@ -44,8 +44,8 @@ export interface Journal {
   answer(attempt: AttemptName, answer: JournalAnswer): void;
   /** Returns only when all lines are written. What was being merged is merged. */
   flush(): void;
-  /** The database knows it now: its lines may go when the file starts again. */
-  settled(attempt: AttemptName): void;
+  /** The database knows how its attempts ended: their lines may go when the file starts again. */
+  settled(messageId: MessageId): void;
   /** The file stays: it is evidence until its lease has ended. */
   close(): void;
   remove(): void;
@@ -56,15 +56,14 @@ export const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
 
 export function openJournal(file: string, head: JournalHead, bytesMax: number = JOURNAL_BYTES_MAX): Journal {
   const headLine = `postlane-journal 1 ${head.bootId} ${head.leaseId} ${head.laneId} ${head.pid} ${head.processStart}\n`;
-  const unsettled = new Map<string, string>();
+  const unsettled = new Map<MessageId, string>();
   let descriptor = openSync(file, "wx", 0o600);
   let bytes = 0;
   let pending = headLine;
   let underMerge: AttemptName | undefined;
 
-  const note = (attempt: AttemptName, line: string): void => {
-    const key = `${attempt.messageId} ${attempt.attempt}`;
-    unsettled.set(key, (unsettled.get(key) ?? "") + line);
+  const note = ({ messageId }: AttemptName, line: string): void => {
+    unsettled.set(messageId, (unsettled.get(messageId) ?? "") + line);
     pending += line;
   };
   // What a full disk took of a write is not written again behind itself: the rest goes on where it ended.
@@ -118,8 +117,8 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
       endMerge();
       write();
     },
-    settled(attempt) {
-      unsettled.delete(`${attempt.messageId} ${attempt.attempt}`);
+    settled(messageId) {
+      unsettled.delete(messageId);
     },
     close() {
       closeSync(descriptor);
@@ -137,10 +136,14 @@ export function removeJournal(file: string): void {
 }
 
 function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (character) => {
+  const json = JSON.stringify(value);
+  if (!NOT_ASCII.test(json)) return json;
+  return json.replaceAll(new RegExp(NOT_ASCII, "g"), (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }
+
+const NOT_ASCII = /[\u007f-\uffff]/;
 
 export type JournalVerdict =
   | { readonly kind: "no_line" }

@@ -150,8 +150,9 @@ class SmtpOutletAtWork implements SmtpOutlet, ConnectionListener {
 
   finished(token: AttemptToken, result: AttemptResult): void {
     this.#openCount--;
-    this.#driver.finished(token, result);
+    // First: what the driver notes of it is then written together with the next permission, and not by itself before.
     this.#turnSoon();
+    this.#driver.finished(token, result);
     this.#tellIfDrained();
   }
 

@@ -309,7 +309,7 @@ function createLife(): Life {
       dots: (attempts) => void (isOver || journal.dots(attempts)),
       answer: (attempt, answer) => void (isOver || journal.answer(attempt, answer)),
       flush: () => void (isOver || journal.flush()),
-      settled: (attempt) => void (isOver || journal.settled(attempt)),
+      settled: (messageId) => void (isOver || journal.settled(messageId)),
       close: () => void (isOver || journal.close()),
       remove: () => void (isOver || journal.remove()),
     }),

@@ -203,7 +203,7 @@ export class World {
       dots: (attempts) => void (life.isAlive && !isBuggy && journal.dots(attempts)),
       answer: (attempt, answer) => void (life.isAlive && journal.answer(attempt, answer)),
       flush: () => void (life.isAlive && journal.flush()),
-      settled: (attempt) => void (life.isAlive && journal.settled(attempt)),
+      settled: (messageId) => void (life.isAlive && journal.settled(messageId)),
       close: () => {
         seat.journal = undefined;
         journal.close();
