@@ -2,7 +2,7 @@
 
 import type { ClientBase } from "pg";
 import type { MessageId } from "../mail/ids.ts";
-import { countOf, numberArray, statement, type Queryable } from "../postgres/statement.ts";
+import { countOf, numberArray, statement, textArray, type Queryable } from "../postgres/statement.ts";
 
 export interface MessageEvent {
   readonly messageId: MessageId;
@@ -30,11 +30,11 @@ export async function appendEvents(client: ClientBase, events: readonly MessageE
   await countOf(client, APPEND, [
     numberArray(events.map((event) => event.messageId)),
     numberArray(events.map((event) => event.attempt)),
-    events.map((event) => event.kind),
-    events.map((event) => event.outlet ?? null),
-    events.map((event) => event.host ?? null),
-    events.map((event) => event.reply ?? null),
-    numberArray(events.map((event) => event.agoMs ?? 0)),
+    textArray(events.map((event) => event.kind)),
+    textArray(events.map((event) => event.outlet)),
+    textArray(events.map((event) => event.host)),
+    textArray(events.map((event) => event.reply)),
+    numberArray(events.map((event) => Math.round(event.agoMs ?? 0))),
   ]);
 }
 
@@ -57,10 +57,10 @@ export async function appendLateEvents(client: ClientBase, events: readonly Mess
   await countOf(client, APPEND_LATE, [
     numberArray(events.map((event) => event.messageId)),
     numberArray(events.map((event) => event.attempt)),
-    events.map((event) => event.kind),
-    events.map((event) => event.outlet ?? null),
-    events.map((event) => event.host ?? null),
-    events.map((event) => event.reply ?? null),
+    textArray(events.map((event) => event.kind)),
+    textArray(events.map((event) => event.outlet)),
+    textArray(events.map((event) => event.host)),
+    textArray(events.map((event) => event.reply)),
   ]);
 }
 

@@ -36,3 +36,13 @@ export async function countOf(on: Queryable, { name, text }: Statement<unknown>,
 export function numberArray(numbers: readonly (number | null)[]): string {
   return `{${numbers.map((number) => (number === null ? "NULL" : number)).join(",")}}`;
 }
+
+/** The same for texts. */
+export function textArray(texts: readonly (string | null | undefined)[]): string {
+  return `{${texts.map(arrayElement).join(",")}}`;
+}
+
+function arrayElement(text: string | null | undefined): string {
+  if (text === null || text === undefined) return "NULL";
+  return /["\\]/.test(text) ? `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"` : `"${text}"`;
+}

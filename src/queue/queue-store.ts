@@ -9,7 +9,7 @@ import { strict as assert } from "node:assert";
 import type { ClientBase } from "pg";
 import type { CampaignId, LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 import { mayBecome, type WaitingState } from "../mail/state.ts";
-import { numberArray, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
 
 export interface Want {
   readonly campaignId: CampaignId;
@@ -121,7 +121,7 @@ export async function claim(
     given.leaseId,
     given.laneId,
     numberArray(given.wants.map((want) => want.campaignId)),
-    given.wants.map((want) => want.destination),
+    textArray(given.wants.map((want) => want.destination)),
     numberArray(given.wants.map((want) => want.rowsMax)),
     numberArray(given.wants.map((want) => want.cursorUs)),
     given.batchId,
@@ -260,7 +260,7 @@ export async function giveBackIfClaimed(
   const given = await rowsOf(client, GIVE_BACK, [
     leaseId,
     numberArray(rows.map((row) => row.messageId)),
-    rows.map((row) => row.state),
+    textArray(rows.map((row) => row.state)),
     numberArray(rows.map((row) => row.delayMs)),
     numberArray(rows.map((row) => row.attempts)),
     numberArray(rows.map((row) => row.tries)),
