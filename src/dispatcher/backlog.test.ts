@@ -289,3 +289,42 @@ test("picking from 200,000 ready destinations looks at no more than it picks", (
   for (let claim = 0; claim < 100; claim++) answerAllFull(backlog, pick(backlog, 500, roomOf));
   assert.equal(looked, 50_000);
 });
+
+test("room for what can go is never taken by what sleeps, and arrivals have room of their own", () => {
+  const backlog = createBacklog(100);
+  for (let n = 0; n < 100; n++) backlog.report(NO_CAMPAIGN, `later${n}.example`, 2 * NOW_US, NOW_US, "arrived");
+  assert.equal(backlog.size, 50);
+  fill(backlog, 100);
+  assert.equal(backlog.size, 100);
+  for (let n = 0; n < 200; n++) backlog.report(NO_CAMPAIGN, `new${n}.example`, NOW_US, NOW_US, "arrived");
+  assert.equal(backlog.size, 200);
+});
+
+test("room is made of those whose turn is furthest away, newcomers are kept", () => {
+  const backlog = createBacklog(100);
+  fill(backlog, 60, SPRING);
+  fill(backlog, 10, AUTUMN);
+  backlog.report(SPRING, "newcomer.example", NOW_US, NOW_US, "arrived");
+  backlog.makeRoom(20);
+  assert.equal(backlog.size, 51);
+  const springs = destinationsOf(backlog.pick(1000, new Set([SPRING]), () => ({ rows: 1 })));
+  assert.deepEqual(
+    new Set(springs),
+    new Set(["newcomer.example", ...Array.from({ length: 40 }, (_, n) => `d${n}.example`)]),
+  );
+  assert.equal(destinationsOf(backlog.pick(1000, new Set([AUTUMN]), () => ({ rows: 1 }))).length, 10);
+});
+
+test("blocked ones make room where nothing else can", () => {
+  const backlog = createBacklog(10);
+  fill(backlog, 10);
+  assert.deepEqual(
+    pick(backlog, 10, () => ({ rows: 0 })),
+    [],
+  );
+  assert.ok(backlog.isFull);
+  backlog.makeRoom(4);
+  assert.equal(backlog.size, 6);
+  for (let n = 0; n < 10; n++) backlog.freed(`d${n}.example`);
+  assert.equal(pick(backlog, 10, () => ({ rows: 1 })).length, 6);
+});

@@ -9,8 +9,12 @@
 import type { CampaignId } from "../mail/ids.ts";
 import type { Want } from "../queue/queue-store.ts";
 
-/** Entries kept in memory, about 200 bytes each. What is beyond is found again by discovery when there is room. */
-export const DESTINATIONS_KNOWN_MAX = 300_000;
+/**
+ * Entries that discovery may fill, about 400 bytes each. What is beyond is found again when there is room. Those that
+ * only sleep get half of it, so that they leave room for mail that can go; arrivals that can go get twice as much, since
+ * nobody else would tell of them soon.
+ */
+export const DESTINATIONS_KNOWN_MAX = 50_000;
 
 interface Entry {
   readonly campaignId: CampaignId;
@@ -45,6 +49,8 @@ export interface Backlog {
   /** The destination may have room again. */
   freed(destination: string): void;
   wakeSleepers(nowUs: number): void;
+  /** Forgets up to so many, those whose turn is furthest away first, so that what is not known gets one too. */
+  makeRoom(entriesMax: number): void;
   forgetCampaign(campaignId: CampaignId): void;
   readonly size: number;
   readonly isFull: boolean;
@@ -109,11 +115,12 @@ export function createBacklog(knownMax: number = DESTINATIONS_KNOWN_MAX): Backlo
         }
         return;
       }
-      if (size >= knownMax) return;
+      const isDue = dueUs <= nowUs;
+      if (size >= knownMax * (isDue ? (how === "arrived" ? 2 : 1) : 0.5)) return;
       const entry: Entry = { campaignId, destination, cursorUs: dueUs, wakeUs: 0, place: "ready", isReported: false };
       entries.set(destination, entry);
       size++;
-      if (dueUs <= nowUs) makeReady(entry, how === "arrived");
+      if (isDue) makeReady(entry, how === "arrived");
       else putToSleep(entry, dueUs);
     },
 
@@ -160,6 +167,23 @@ export function createBacklog(knownMax: number = DESTINATIONS_KNOWN_MAX): Backlo
       for (const entry of sleepers.takeUntil(nowUs)) {
         if (entry.place === "blocked") unblock(entry);
         makeReady(entry, true);
+      }
+    },
+
+    makeRoom(entriesMax) {
+      const rings = [...campaigns.values()].map(({ ring }) => ring);
+      const isTaken = (entry: Entry | undefined): boolean => {
+        if (entry !== undefined) forget(entry);
+        return entry !== undefined;
+      };
+      let left = entriesMax;
+      while (left > 0 && isTaken(longestOf(rings)?.takeLast())) left--;
+      for (const entries of blocked.values()) {
+        for (const entry of entries) {
+          if (left-- <= 0) return;
+          unblock(entry);
+          forget(entry);
+        }
       }
     },
 
@@ -221,11 +245,20 @@ function pickFromRing(
   return picked;
 }
 
+function longestOf(rings: readonly Ring[]): Ring | undefined {
+  return rings.reduce<Ring | undefined>(
+    (one, other) => (one !== undefined && one.length >= other.length ? one : other),
+    undefined,
+  );
+}
+
 interface Ring {
   readonly length: number;
   putFirst(entry: Entry): void;
   putLast(entry: Entry): void;
   takeFirst(): Entry | undefined;
+  /** Never a newcomer. */
+  takeLast(): Entry | undefined;
 }
 
 /** In four turns, three are the newcomers' and one is the rest's: a steady stream of newcomers starves nobody. */
@@ -251,6 +284,7 @@ function createRing(): Ring {
       inARow++;
       return newcomers.take();
     },
+    takeLast: rest.takeLast,
   };
 }
 
@@ -258,6 +292,7 @@ interface Fifo {
   readonly length: number;
   put(entry: Entry): void;
   take(): Entry | undefined;
+  takeLast(): Entry | undefined;
 }
 
 // An array and where it begins; what was taken is cut off once it is the larger part.
@@ -276,6 +311,7 @@ function createFifo(): Fifo {
       if (head > 1024 && head * 2 > entries.length) [entries, head] = [entries.slice(head), 0];
       return entry;
     },
+    takeLast: () => (head < entries.length ? entries.pop() : undefined),
   };
 }
 

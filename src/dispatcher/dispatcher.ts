@@ -30,8 +30,9 @@ import type { Clock, Timer } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
-import { type ArrivalCursor, type ClaimedRow, type Want } from "../queue/queue-store.ts";
+import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
 import { createBacklog, type Room } from "./backlog.ts";
+import { createDiscovery, type Discovery } from "./discovery.ts";
 import { fateOf, expired, heldWith, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
@@ -101,10 +102,6 @@ const SETTLE_GATHER_MS = 20;
  * the relay when a claim takes a quarter of a second.
  */
 const CLAIM_AHEAD_MS = 500;
-/** Destinations that one step of discovery reads (about 8 ms). */
-const DISCOVER_ROWS_MAX = 1000;
-/** Between steps once all was seen: a net under the arrivals, for what a hint may have missed. */
-const DISCOVER_AGAIN_MS = 1000;
 const DATABASE_RETRY_MS = 250;
 /** How often it is looked whether a claim under way was answered, after a settle that failed. */
 const CLAIM_WAIT_MS = 10;
@@ -156,11 +153,7 @@ class LaneDispatcher implements Dispatcher {
   /** By the claimed row itself: a message may be claimed again before the answer to its settle is here. */
   readonly #batchOf = new Map<ClaimedRow, number>();
   readonly #claimOf = new Map<MessageId, ClaimedRow>();
-  /** How far discovery has come in each running campaign: the last destination seen, or all of them. */
-  readonly #discovered = new Map<CampaignId, { readonly after: string } | "all">();
-  readonly #isSeenOnce = new Set<CampaignId>();
-  readonly #runsSinceUs = new Map<CampaignId, number>();
-  #wakeDiscovery: () => void = () => {};
+  readonly #discovery: Discovery;
 
   #ready: ClaimedRow[] = [];
   #outcomes: Settlement[] = [];
@@ -198,6 +191,14 @@ class LaneDispatcher implements Dispatcher {
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
     this.#settledAtMs = ports.clock.monotonicMs();
     this.#takenSinceMs = this.#settledAtMs;
+    this.#discovery = createDiscovery({
+      clock: ports.clock,
+      backlog: this.#backlog,
+      readSlice: (campaignId, after, rowsMax) =>
+        this.#attemptDatabase("queue.discover_failed", () => ports.queue.discover(campaignId, after, rowsMax)),
+      found: (rows, sinceUs) => this.#takeDiscovered(rows, sinceUs),
+      isOver: () => this.#isOver(),
+    });
     for (const limits of settings.outlets) this.#openOutlet(limits);
   }
 
@@ -205,7 +206,7 @@ class LaneDispatcher implements Dispatcher {
     const ended = new Promise<DispatcherEnd>((resolve) => (this.#ended = resolve));
     void this.#followOrders();
     void this.#keepLease();
-    void this.#discoverRolling();
+    void this.#discovery.run();
     this.#lookSoon(0);
     return await ended;
   }
@@ -293,19 +294,12 @@ class LaneDispatcher implements Dispatcher {
     this.#ordersAtMs = askedAtMs;
     const running = new Set<CampaignId>(orders.is_paused ? [] : [NO_CAMPAIGN, ...orders.campaign_ids]);
     for (const id of this.#running) if (!running.has(id)) this.#stopCampaign(id);
-    const newcomers = [...running].filter((id) => !this.#discovered.has(id));
-    for (const id of newcomers) {
-      this.#discovered.set(id, { after: "" });
-      this.#runsSinceUs.set(id, orders.database_ms * 1000);
-    }
     this.#running = running;
-    if (newcomers.length > 0) this.#wakeDiscovery();
+    this.#discovery.follow(running, orders.database_ms * 1000);
   }
 
   #stopCampaign(id: CampaignId): void {
     this.#backlog.forgetCampaign(id);
-    this.#discovered.delete(id);
-    this.#isSeenOnce.delete(id);
     this.#giveBack((row) => row.campaign_id === id, "paused");
   }
 
@@ -385,56 +379,12 @@ class LaneDispatcher implements Dispatcher {
     if (this.#running.has(campaignId)) this.#backlog.report(campaignId, destination, dueUs, nowUs, how);
   }
 
-  // Slice by slice through each running campaign; at full speed until all has been seen once.
-  async #discoverRolling(): Promise<void> {
-    while (!this.#isOver()) {
-      const next = this.#nextToDiscover();
-      if (next === undefined || this.#backlog.isFull) {
-        if ((await this.#restDiscovery()) === "rested" && next === undefined) this.#discoverAgain();
-        continue;
-      }
-      const wasSeen = this.#isSeenOnce.has(next.campaignId);
-      await this.#discoverSlice(next.campaignId, next.after);
-      if (wasSeen) await this.#restDiscovery();
-    }
-  }
-
-  #nextToDiscover(): { readonly campaignId: CampaignId; readonly after: string } | undefined {
-    for (const [campaignId, place] of this.#discovered) {
-      if (place !== "all" && this.#running.has(campaignId)) return { campaignId, after: place.after };
-    }
-    return undefined;
-  }
-
-  /** A campaign that starts meanwhile ends the rest. */
-  #restDiscovery(): Promise<"rested" | "woken"> {
-    return new Promise((resolve) => {
-      const timer = this.#ports.clock.after(DISCOVER_AGAIN_MS, () => resolve("rested"));
-      this.#wakeDiscovery = () => {
-        timer.cancel();
-        resolve("woken");
-      };
-    });
-  }
-
-  #discoverAgain(): void {
-    for (const [id, place] of this.#discovered) if (place === "all") this.#discovered.set(id, { after: "" });
-  }
-
-  async #discoverSlice(campaignId: CampaignId, after: string): Promise<void> {
-    const rows = await this.#attemptDatabase("queue.discover_failed", () =>
-      this.#ports.queue.discover(campaignId, after, DISCOVER_ROWS_MAX),
-    );
-    if (rows === undefined || !this.#discovered.has(campaignId)) return;
+  #takeDiscovered(rows: readonly DestinationRow[], sinceUs: number): void {
     const nowUs = this.#databaseUs();
-    // It may see a newcomer before the arrivals tell of it.
-    const sinceUs = this.#runsSinceUs.get(campaignId) ?? nowUs;
-    for (const { destination, due_us } of rows) {
-      this.#report(campaignId, destination, due_us, nowUs, due_us > sinceUs ? "arrived" : "found");
+    for (const { campaign_id, destination, due_us } of rows) {
+      // Discovery may see a newcomer before the arrivals tell of it.
+      this.#report(campaign_id, destination, due_us, nowUs, due_us > sinceUs ? "arrived" : "found");
     }
-    const isEnd = rows.length < DISCOVER_ROWS_MAX;
-    if (isEnd) this.#isSeenOnce.add(campaignId);
-    this.#discovered.set(campaignId, isEnd ? "all" : { after: rows.at(-1)!.destination });
     this.#kick();
   }
 
