@@ -34,8 +34,8 @@ const DRAIN_MS_MAX = 30_000;
 const CONNECTIONS_MAX = 6;
 
 /**
- * Exit codes: 0 drained, 75 (EX_TEMPFAIL) told to stop after the lease was lost, so that rescue is left to the next one.
- * A lease that is lost otherwise (the database was away for too long, say) is followed by a new one in this process.
+ * Answers the exit code: 0 drained, or `EXIT_LEASE_LOST`. A lease that is lost otherwise (the database was away for too
+ * long, say) is followed by a new one in this process.
  */
 export async function runDispatcher(config: Config, laneName: string): Promise<number> {
   const lane = config.lanes[laneName];
@@ -54,18 +54,24 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   const orders = followOrders(log);
+  const surroundings = { database, orders, log };
   try {
-    let end: DispatcherEnd;
-    do {
-      end = await serveLane(config, lane, { database, orders, log });
+    let lease: Lease | undefined = await takeLease(config, lane, surroundings);
+    while (lease !== undefined) {
+      const end = await serveLane(config, lane, lease, surroundings);
       log.info("dispatcher.ended", { end: end.kind });
-    } while (end.kind === "lease_lost" && !orders.isStopping);
-    return end.kind === "drained" ? 0 : 75;
+      if (end.kind === "drained") return 0;
+      lease = await takeLeaseAgain(config, lane, surroundings);
+    }
+    return EXIT_LEASE_LOST;
   } finally {
     stopAlive();
     await database.close();
   }
 }
+
+/** EX_TEMPFAIL: told to stop after the lease was lost, so that rescue is left to the next one. */
+const EXIT_LEASE_LOST = 75;
 
 interface StopOrders {
   readonly isStopping: boolean;
@@ -102,21 +108,54 @@ interface Surroundings {
   readonly log: Log;
 }
 
-async function serveLane(
-  config: Config,
-  lane: LaneSettings,
-  { database, orders, log }: Surroundings,
-): Promise<DispatcherEnd> {
+interface Lease {
+  readonly id: LeaseId;
+  readonly laneId: LaneId;
+  /** Monotonic, from before it was asked for. */
+  readonly askedAtMs: number;
+}
+
+async function takeLease(config: Config, lane: LaneSettings, { database, log }: Surroundings): Promise<Lease> {
   const { pool } = database;
   const laneId = await laneIdOf(pool, config, lane.name);
   await rescueHere(config, pool, log);
-  const leaseAskedAtMs = systemClock.monotonicMs();
-  const leaseId = await acquireLease(pool, {
+  const askedAtMs = systemClock.monotonicMs();
+  const id = await acquireLease(pool, {
     laneId,
     holder: `${lane.name} ${os.hostname()} ${process.pid}`,
     bootId: readBootId(),
     leaseMs: config.leaseMs,
   });
+  return { id, laneId, askedAtMs };
+}
+
+/** What cost the last lease, a database that went away, may still go on. Undefined: told to stop meanwhile. */
+async function takeLeaseAgain(
+  config: Config,
+  lane: LaneSettings,
+  surroundings: Surroundings,
+): Promise<Lease | undefined> {
+  const { orders, log } = surroundings;
+  while (!orders.isStopping) {
+    try {
+      return await takeLease(config, lane, surroundings);
+    } catch (error) {
+      log.warn("lease.acquire_failed", { error: error instanceof Error ? error.message : String(error) });
+      await new Promise<void>((resolve) => systemClock.after(LEASE_RETRY_MS, resolve));
+    }
+  }
+  return undefined;
+}
+
+const LEASE_RETRY_MS = 250;
+
+async function serveLane(
+  config: Config,
+  lane: LaneSettings,
+  { id: leaseId, laneId, askedAtMs: leaseAskedAtMs }: Lease,
+  { database, orders, log }: Surroundings,
+): Promise<DispatcherEnd> {
+  const { pool } = database;
   const journal = openJournalOf(config, lane, laneId, leaseId);
   const composer = createComposer({ from: config.from, readContent: (id) => readContent(pool, id) });
   const dispatcher = createDispatcher(

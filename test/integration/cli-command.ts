@@ -1,7 +1,7 @@
 // The real command line as a child process, against the database of a test, in an empty folder.
 
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import type { TestContext } from "node:test";
@@ -22,6 +22,20 @@ export interface CommandPlace {
 }
 
 export function startCommand(place: CommandPlace, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  return spawnCommand(place, args, env, ["pipe", "pipe", "pipe"]);
+}
+
+/** As a supervisor starts it: with a channel to it, and nothing to read. */
+export function startSupervised(place: CommandPlace, args: readonly string[]): ChildProcess {
+  return spawnCommand(place, args, {}, ["ignore", "pipe", "pipe", "ipc"]);
+}
+
+function spawnCommand(
+  place: CommandPlace,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  stdio: StdioOptions,
+): ChildProcess {
   return spawn(process.execPath, [MAIN, ...args], {
     cwd: place.dataDir,
     env: {
@@ -31,7 +45,7 @@ export function startCommand(place: CommandPlace, args: readonly string[], env: 
       ...(place.databaseUrl === undefined ? {} : { DATABASE_URL: place.databaseUrl }),
       ...env,
     },
-    stdio: ["pipe", "pipe", "pipe"],
+    stdio,
   });
 }
 
@@ -62,18 +76,23 @@ export function endWithTest(t: TestContext, child: ChildProcess): void {
   });
 }
 
-/** Resolves when a line of its standard output matches. */
-export async function lineOf(child: ChildProcess, pattern: RegExp): Promise<string> {
+/** Resolves when a line of its standard output, or of its log on standard error, matches. */
+export async function lineOf(
+  child: ChildProcess,
+  pattern: RegExp,
+  from: "stdout" | "stderr" = "stdout",
+): Promise<string> {
+  const stream = child[from]!;
   let said = "";
   return await new Promise((resolve, reject) => {
     const hear = (chunk: Buffer): void => {
       said += chunk.toString("utf8");
       const line = said.split("\n").find((candidate) => pattern.test(candidate));
       if (line === undefined) return;
-      child.stdout!.off("data", hear);
+      stream.off("data", hear);
       resolve(line);
     };
-    child.stdout!.on("data", hear);
+    stream.on("data", hear);
     child.once("close", () => reject(new Error(`it ended without ${String(pattern)}: ${said}`)));
   });
 }

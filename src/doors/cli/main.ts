@@ -12,7 +12,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await runCommandLine(process.argv.slice(2));
+const exitCode = await runCommandLine(process.argv.slice(2));
+process.exitCode = exitCode;
+// What was under way when it failed (timers, connections, the supervisor's channel) must not keep the process: a
+// dispatcher that could not go on would be taken for one that hangs, and be started again only half a minute later.
+if (exitCode !== EXIT_DONE) process.exit();
 
 async function runCommandLine(args: readonly string[]): Promise<number> {
   let exitCode = EXIT_DONE;
