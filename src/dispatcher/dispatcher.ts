@@ -22,7 +22,7 @@ import {
 import type { AttemptToken, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { Content, Envelope } from "../mail/envelope.ts";
-import { NO_CAMPAIGN, type CampaignId, type LeaseId, type MessageId } from "../mail/ids.ts";
+import { NO_CAMPAIGN, type CampaignId, type LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import { judgeAttempt } from "../outcome/judge-reply.ts";
@@ -32,6 +32,7 @@ import type { Random } from "../platform/random.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
 import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
 import { createBacklog, type Room } from "./backlog.ts";
+import { createClaimBook } from "./claim-book.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
 import { fateOf, expired, heldWith, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
@@ -147,19 +148,15 @@ class LaneDispatcher implements Dispatcher {
   readonly #backlog = createBacklog();
   readonly #waiting;
   readonly #outlets: OutletAtWork[] = [];
+  readonly #openPerDestinationMax: number;
   readonly #destinations = new Map<string, DestinationAtWork>();
   readonly #open = new Map<AttemptToken, OpenAttempt>();
-  readonly #batchSizes = new Map<number, number>();
-  /** By the claimed row itself: a message may be claimed again before the answer to its settle is here. */
-  readonly #batchOf = new Map<ClaimedRow, number>();
-  readonly #claimOf = new Map<MessageId, ClaimedRow>();
+  readonly #claims = createClaimBook();
   readonly #discovery: Discovery;
 
   #ready: ClaimedRow[] = [];
   #outcomes: Settlement[] = [];
   #late: Settlement[] = [];
-  #finishedBatchIds: number[] = [];
-  #nextBatchId = 1;
   #running: ReadonlySet<CampaignId> = new Set();
   #orders: LaneOrders | undefined;
   #ordersAtMs = 0;
@@ -167,6 +164,7 @@ class LaneDispatcher implements Dispatcher {
   #leaseEndsAtMs: number;
   #phase: "working" | "draining" | "lease_lost" = "working";
   #isClaiming = false;
+  #mayHaveLostClaims = false;
   #isSettling = false;
   #isSettleInDoubt = false;
   #isFlushDue = false;
@@ -187,6 +185,7 @@ class LaneDispatcher implements Dispatcher {
     this.#ports = ports;
     this.#lane = settings.lane;
     this.#pace = settings.lane.priority;
+    this.#openPerDestinationMax = settings.outlets.reduce((sum, limits) => sum + limits.openPerDestinationMax, 0);
     this.#waiting = createWaitingTimes(ports.clock);
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
     this.#settledAtMs = ports.clock.monotonicMs();
@@ -457,33 +456,25 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #verdictOn(at: DestinationAtWork): Verdict {
-    const openMax = this.#settings.outlets.reduce((sum, limits) => sum + limits.openPerDestinationMax, 0);
-    return governDestination(at.readings, { openMax }, this.#ports.clock.monotonicMs());
+    return governDestination(at.readings, { openMax: this.#openPerDestinationMax }, this.#ports.clock.monotonicMs());
   }
 
   async #claim(wants: readonly Want[]): Promise<readonly ClaimedRow[] | undefined> {
-    const batchId = this.#nextBatchId++;
-    const finished = this.#finishedBatchIds.splice(0);
+    const { batchId, finishedIds } = this.#claims.open();
     const rows = await this.#attemptDatabase("queue.claim_failed", () =>
-      this.#ports.queue.claim(wants, batchId, finished),
+      this.#ports.queue.claim(wants, batchId, finishedIds),
     );
     if (rows === undefined) {
-      this.#finishedBatchIds.push(...finished);
+      this.#claims.notAnswered(finishedIds);
       for (const want of wants) this.#backlog.unanswered(want);
       // Rows of a claim whose answer was lost stay claimed until the lease ends: no one else may touch them either.
       this.#mayHaveLostClaims = true;
       return undefined;
     }
-    if (rows.length > 0) this.#batchSizes.set(batchId, rows.length);
-    for (const row of rows) {
-      this.#batchOf.set(row, batchId);
-      this.#claimOf.set(row.message_id, row);
-    }
+    this.#claims.took(batchId, rows);
     this.#hearAnswers(wants, rows);
     return rows;
   }
-
-  #mayHaveLostClaims = false;
 
   #hearAnswers(wants: readonly Want[], rows: readonly ClaimedRow[]): void {
     const got = new Map<string, { n: number; lastDueUs: number }>();
@@ -776,25 +767,13 @@ class LaneDispatcher implements Dispatcher {
   async #leaveOutClaimedAgain(group: readonly Settlement[]): Promise<readonly Settlement[]> {
     this.#isSettleInDoubt = true;
     while (this.#isClaiming) await this.#sleep(CLAIM_WAIT_MS);
-    return group.filter(({ row }) => this.#claimOf.get(row.message_id) === row);
+    return group.filter(({ row }) => this.#claims.isLatest(row));
   }
 
   #forgetSettled(group: readonly Settlement[]): void {
     this.#settledTotal += group.length;
     this.#settledAtMs = this.#ports.clock.monotonicMs();
-    for (const { row } of group) {
-      if (this.#claimOf.get(row.message_id) === row) {
-        this.#claimOf.delete(row.message_id);
-        this.#ports.journal.settled(row.message_id);
-      }
-      const batchId = this.#batchOf.get(row)!;
-      this.#batchOf.delete(row);
-      const left = this.#batchSizes.get(batchId)! - 1;
-      this.#batchSizes.set(batchId, left);
-      if (left > 0) continue;
-      this.#batchSizes.delete(batchId);
-      this.#finishedBatchIds.push(batchId);
-    }
+    for (const messageId of this.#claims.end(group.map(({ row }) => row))) this.#ports.journal.settled(messageId);
   }
 
   // ---- the end ---------------------------------------------------------------------------------------------------
