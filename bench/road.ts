@@ -11,7 +11,7 @@ import { measurePostfixRelay } from "./peers/postfix-relay.ts";
 import { runRoad, type RoadFigures } from "./road-run.ts";
 
 const FULL = { road: 200_000, ceiling: 200_000, nodemailer: 20_000, postfix: 10_000, throughPostfix: 10_000 };
-const QUICK = { road: 50_000, ceiling: 50_000, nodemailer: 4_000, postfix: 2_500, throughPostfix: 2_500 };
+const QUICK = { road: 100_000, ceiling: 100_000, nodemailer: 4_000, postfix: 2_500, throughPostfix: 2_500 };
 const CONNECTIONS = 20;
 
 export async function run({ quick, progress }: BenchOptions): Promise<BenchReport> {
