@@ -9,7 +9,7 @@ import { createLog } from "../src/platform/log.ts";
 import { openDatabase, type Database } from "../src/postgres/database.ts";
 import { removeEmbedded } from "../src/postgres/embedded.ts";
 import { migrate } from "../src/postgres/migrate.ts";
-import { NODE_FLAGS } from "../src/processes/child.ts";
+import { CHILD_FLAGS } from "../src/processes/child.ts";
 import type { Scope } from "../test/rig/scope.ts";
 
 export interface LaneRig {
@@ -82,7 +82,7 @@ async function startDispatcher(
 ): Promise<DispatcherUnderTest> {
   const logDescriptor = openSync(path.join(dataDir, `dispatcher-${lane}.log`), "a");
   const child = fork(MAIN, ["dispatcher", "--lane", lane, "--config", configFile], {
-    execArgv: [...process.execArgv, ...NODE_FLAGS],
+    execArgv: [...CHILD_FLAGS],
     stdio: ["ignore", logDescriptor, logDescriptor, "ipc"],
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));

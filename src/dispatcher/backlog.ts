@@ -172,12 +172,12 @@ export function createBacklog(knownMax: number = DESTINATIONS_KNOWN_MAX): Backlo
 
     makeRoom(entriesMax) {
       const rings = [...campaigns.values()].map(({ ring }) => ring);
-      const isTaken = (entry: Entry | undefined): boolean => {
-        if (entry !== undefined) forget(entry);
-        return entry !== undefined;
-      };
       let left = entriesMax;
-      while (left > 0 && isTaken(longestOf(rings)?.takeLast())) left--;
+      for (; left > 0; left--) {
+        const entry = longestOf(rings)?.takeLast();
+        if (entry === undefined) break;
+        forget(entry);
+      }
       for (const entries of blocked.values()) {
         for (const entry of entries) {
           if (left-- <= 0) return;

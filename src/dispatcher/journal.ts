@@ -136,14 +136,10 @@ export function removeJournal(file: string): void {
 }
 
 function asciiJson(value: unknown): string {
-  const json = JSON.stringify(value);
-  if (!NOT_ASCII.test(json)) return json;
-  return json.replaceAll(new RegExp(NOT_ASCII, "g"), (character) => {
+  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }
-
-const NOT_ASCII = /[\u007f-\uffff]/;
 
 export type JournalVerdict =
   | { readonly kind: "no_line" }

@@ -12,11 +12,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const exitCode = await runCommandLine(process.argv.slice(2));
-process.exitCode = exitCode;
+process.exitCode = await runCommandLine(process.argv.slice(2));
 // What was under way when it failed (timers, connections, the supervisor's channel) must not keep the process: a
 // dispatcher that could not go on would be taken for one that hangs, and be started again only half a minute later.
-if (exitCode !== EXIT_DONE) process.exit();
+if (process.exitCode !== EXIT_DONE) process.exit();
 
 async function runCommandLine(args: readonly string[]): Promise<number> {
   let exitCode = EXIT_DONE;

@@ -457,8 +457,10 @@ $$;
 --
 -- Chunks of one campaign may come at the same time. Sorted, they meet the same address in the same order: one waits for
 -- the other, and never both. Sorted by destination, since claims go by destination: what is claimed together then lies
--- together, and a page is written to the log once after a checkpoint, not once for each of its rows. The campaign's row is taken last, for the moment until the commit: once a campaign is
--- canceled nothing comes into it any more, and who cancels it does not wait for a chunk's work.
+-- together, and a page is written to the log once after a checkpoint, not once for each of its rows.
+--
+-- The campaign's row is taken last, for the moment until the commit: once a campaign is canceled nothing comes into it
+-- any more, and who cancels it does not wait for a chunk's work.
 CREATE FUNCTION postlane.accept_recipients(the_campaign_id integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
