@@ -26,9 +26,14 @@ export function checkAgainstSchema(node: SchemaNode, value: unknown, keys: KeyPa
 /** What several keys say together. `value` has passed `withoutNulls`, but may still be wrong in places. */
 export function checkTogether(value: unknown, report: Report): void {
   const outlets = membersOf(memberOf(value, "outlets"));
-  for (const [name, outlet] of outlets) checkAuth(name, outlet, report);
+  const outletNames = ["default", ...outlets.map(([name]) => name)];
+  for (const [name, outlet] of outlets) {
+    checkAuth(name, outlet, report);
+    checkRetryOutlet(name, outlet, outletNames, report);
+    checkReturnPath(name, outlet, memberOf(memberOf(value, "returns"), "domain"), report);
+  }
   for (const [name, lane] of membersOf(memberOf(value, "lanes"))) {
-    checkOutletNames(name, lane, new Set(["default", ...outlets.map(([outletName]) => outletName)]), report);
+    checkOutletNames(name, lane, new Set(outletNames), report);
     checkCap(name, memberOf(lane, "retry"), report);
   }
 }
@@ -48,11 +53,14 @@ export function readNamedFiles(value: unknown, baseDir: string, report: Report):
 }
 
 /** `ttl:` with nothing behind it means the default; a lane or an outlet with nothing behind it has only defaults. */
-export function withoutNulls(value: unknown, depth = 0): unknown {
-  if (Array.isArray(value)) return value.map((item) => withoutNulls(item, depth + 1));
+export function withoutNulls(value: unknown, keys: KeyPath = []): unknown {
+  if (Array.isArray(value)) return value.map((item, index) => withoutNulls(item, [...keys, index]));
   if (!isPlainObject(value)) return value;
-  const kept = Object.entries(value).filter(([, member]) => member !== null || depth === 1);
-  return Object.fromEntries(kept.map(([key, member]) => [key, member === null ? {} : withoutNulls(member, depth + 1)]));
+  const isNamed = keys.length === 1 && (keys[0] === "lanes" || keys[0] === "outlets");
+  const kept = Object.entries(value).filter(([, member]) => member !== null || isNamed);
+  return Object.fromEntries(
+    kept.map(([key, member]) => [key, member === null ? {} : withoutNulls(member, [...keys, key])]),
+  );
 }
 
 // ---- against the schema ----------------------------------------------------------------------------------------------
@@ -207,6 +215,21 @@ function checkAuth(name: string, outlet: unknown, report: Report): void {
     `off, with a password for ${farHost}`,
     "required, implicit or opportunistic: a password goes out only over TLS or to this machine",
   );
+}
+
+function checkRetryOutlet(name: string, outlet: unknown, known: readonly string[], report: Report): void {
+  const other = memberOf(outlet, "retry_outlet");
+  if (typeof other !== "string") return;
+  const keys = ["outlets", name, "retry_outlet"];
+  if (other === name) report(keys, "the outlet itself", "another outlet");
+  else if (!known.includes(other)) {
+    report(keys, `${describe(other)}, which is not an outlet`, `one of ${known.join(", ")}`, nearest(other, known));
+  }
+}
+
+function checkReturnPath(name: string, outlet: unknown, domain: unknown, report: Report): void {
+  if (memberOf(outlet, "return_path") !== "verp" || typeof domain === "string") return;
+  report(["outlets", name, "return_path"], "verp, without returns.domain", "keep, or a domain in returns.domain");
 }
 
 function hostNames(hosts: unknown): readonly string[] {

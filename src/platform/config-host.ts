@@ -19,6 +19,14 @@ export function parseHost(text: string): WrittenHost | undefined {
   return port >= 1 && port <= 65_535 ? { host, port } : undefined;
 }
 
+/** Where a door listens: an address with its port; port 0 is any free one. */
+export function parseListen(text: string): { readonly host: string; readonly port: number } | undefined {
+  const free = /^(.+):0$/.exec(text);
+  const parsed = parseHost(free === null ? text : `${free[1]}:1`);
+  if (parsed?.port === undefined) return undefined;
+  return { host: parsed.host, port: free === null ? parsed.port : 0 };
+}
+
 /** This machine and no other: a password that goes there in the clear crosses no wire. */
 export function isLoopback(host: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/i.test(host);

@@ -3,9 +3,9 @@
 // compares. A key stands here only when it does something.
 
 import Type, { type Static } from "typebox";
-import { parseMailbox } from "../mail/address.ts";
-import { parseHost } from "./config-host.ts";
-import { parseDuration, printDuration } from "./quantities.ts";
+import { addressProblem, parseMailbox } from "../mail/address.ts";
+import { parseHost, parseListen } from "./config-host.ts";
+import { parseDuration, parseRate, parseShare, printDuration } from "./quantities.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -21,6 +21,8 @@ const DAY_MS = 24 * HOUR_MS;
 
 const RETRY_LIST_MAX = 50;
 const HOST_EXPECTED = 'a host such as "relay.example.com:25" or "[::1]:25"';
+
+const LISTEN_EXPECTED = 'an address with its port, such as "127.0.0.1:2580", or off';
 
 const RETRY = Type.Union(
   [
@@ -53,6 +55,29 @@ const LANE = mapping({
 });
 
 const HOST = Type.Refine(Type.String({ expected: HOST_EXPECTED }), (text) => parseHost(text) !== undefined);
+
+const COMMAND_WORDS_MAX = 32;
+
+const GAUGE = Type.Union(
+  [
+    mapping({
+      type: Type.Literal("postfix"),
+      config_dir: Type.Optional(filePath()),
+      is_remote: Type.Optional(yesOrNo()),
+    }),
+    mapping({
+      type: Type.Literal("command"),
+      command: Type.Array(Type.String({ minLength: 1, maxLength: 1000, expected: "a word of the command" }), {
+        minItems: 1,
+        maxItems: COMMAND_WORDS_MAX,
+        expected: `a list of 1 to ${COMMAND_WORDS_MAX} words, such as ["/usr/local/bin/relay-gauge"]`,
+      }),
+      spool: Type.Optional(filePath()),
+      is_remote: Type.Optional(yesOrNo()),
+    }),
+  ],
+  { expected: 'a mapping with a type, such as { type: postfix, config_dir: "/etc/postfix" }' },
+);
 
 const SMTP_OUTLET = mapping({
   type: Type.Literal("smtp"),
@@ -110,7 +135,15 @@ const SMTP_OUTLET = mapping({
       dot: phaseTimeout(),
     }),
   ),
-  return_path: Type.Optional(choice("keep")),
+  return_path: Type.Optional(choice("keep", "verp")),
+  return_window: Type.Optional(duration(MINUTE_MS, 60 * DAY_MS, "8 days")),
+  max_rate: Type.Optional(rate()),
+  max_queue: Type.Optional(integer(1, 1_000_000)),
+  max_plug: Type.Optional(integer(0, 1_000_000)),
+  horizon: Type.Optional(duration(SECOND_MS, HOUR_MS, "30 s")),
+  max_refusals: Type.Optional(share()),
+  retry_outlet: Type.Optional(Type.String({ pattern: NAME_PATTERN, expected: "the name of an outlet" })),
+  gauge: Type.Optional(GAUGE),
 });
 
 const CAPTURE_OUTLET = mapping({ type: Type.Literal("capture") });
@@ -125,6 +158,11 @@ const CONFIG_SCHEMA = mapping({
     }),
   ),
   from: Type.Optional(mailbox()),
+  listen: Type.Optional(mapping({ http: Type.Optional(listenAddress()), returns: Type.Optional(listenAddress()) })),
+  returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
+  resolvers: Type.Optional(
+    Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
+  ),
   lanes: Type.Optional(named(LANE, "a mapping of lanes, each under its name")),
   outlets: Type.Optional(named(Type.Union([CAPTURE_OUTLET, SMTP_OUTLET]), "a mapping of outlets, each under its name")),
   no_progress_alarm: Type.Optional(duration(SECOND_MS, DAY_MS, "60 s")),
@@ -174,6 +212,39 @@ function integer(minimum: number, maximum: number) {
     maximum,
     expected: `a whole number from ${minimum} to ${maximum.toLocaleString("en")}`,
   });
+}
+
+function rate() {
+  return Type.Refine(Type.String({ expected: 'a rate such as "100/s" or "10,000/hr"' }), (text) => {
+    const quantity = parseRate(text);
+    return quantity.kind === "quantity" && quantity.value > 0;
+  });
+}
+
+function share() {
+  return Type.Refine(
+    Type.String({ expected: 'a share from 0 % to 100 %, such as "5 %"' }),
+    (text) => parseShare(text).kind === "quantity",
+  );
+}
+
+function yesOrNo() {
+  return Type.Boolean({ expected: "true or false" });
+}
+
+/** Port 0: any free one. */
+function listenAddress() {
+  return Type.Refine(
+    Type.String({ expected: LISTEN_EXPECTED }),
+    (text) => text === "off" || parseListen(text) !== undefined,
+  );
+}
+
+function domain() {
+  return Type.Refine(
+    Type.String({ expected: 'a domain such as "returns.example.com"' }),
+    (text) => addressProblem(`b@${text}`) === undefined,
+  );
 }
 
 function duration(minMs: number, maxMs: number, example: string) {

@@ -8,7 +8,7 @@ import { addressProblem } from "../mail/address.ts";
 import type { LanePriority, LaneSettings, RetryExponential, RetryList, RetrySchedule } from "../mail/lane.ts";
 import { checkAgainstSchema, checkTogether, readNamedFiles, withoutNulls, type Report } from "./config-check.ts";
 import { ConfigError, type ConfigProblem } from "./config-error.ts";
-import { parseHost } from "./config-host.ts";
+import { parseHost, parseListen } from "./config-host.ts";
 import {
   CONFIG_SCHEMA_NODE,
   type ConfigInput,
@@ -17,7 +17,7 @@ import {
   type SmtpOutletInput,
 } from "./config-schema.ts";
 import { printKeys, readConfigSource, type Environment } from "./config-source.ts";
-import { parseDuration } from "./quantities.ts";
+import { parseDuration, parseRate, parseShare, type Quantity } from "./quantities.ts";
 
 export interface Config {
   /** The file that was read, absolute; absent when there was none. */
@@ -32,10 +32,22 @@ export interface Config {
   readonly lanes: Readonly<Record<string, LaneSettings>>;
   /** By name; `default` is always there. */
   readonly outlets: Readonly<Record<string, OutletConfig>>;
+  /** Where the front listens; absent: it does not. */
+  readonly listen: { readonly http?: ListenAddress; readonly returns?: ListenAddress };
+  /** The domain of return paths that Postlane reads; absent: nothing comes home. */
+  readonly returnsDomain?: string;
+  /** Name servers, `address:port`; none: the system's. */
+  readonly resolvers: readonly string[];
   readonly noProgressAlarmMs: number;
   readonly rescueGraceMs: number;
   readonly leaseMs: number;
   readonly logLevel: LogLevel;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
 }
 
 export type OutletConfig = CaptureOutletConfig | SmtpOutletConfig;
@@ -68,8 +80,32 @@ export interface SmtpOutletConfig extends OutletLimits {
   readonly connectionAgeMsMax: number;
   readonly idleMs: number;
   readonly timeouts: SmtpTimeoutsConfig;
-  readonly returnPath: "keep";
+  readonly returnPath: "keep" | "verp";
+  /** How long a hop may still report back on what it took. */
+  readonly returnWindowMs: number;
+  /** Hand-overs per second, whatever the relay could take. Absent: the governor alone decides. */
+  readonly maxRatePerS?: number;
+  /** The relay's working queue is never meant to be longer. */
+  readonly maxQueue: number;
+  /** Deferred mail that the relay may hold. */
+  readonly maxPlug: number;
+  /** The working queue is kept at what the relay drains in this time. */
+  readonly horizonMs: number;
+  /** Share of refusals of policy from which on bulk stops, 0 to 1. */
+  readonly maxRefusals: number;
+  /** The outlet that takes retries and mail to destinations that have not lately answered. */
+  readonly retryOutlet?: string;
+  /** How the relay is measured. Absent: by its replies alone. */
+  readonly gauge?: GaugeConfig;
 }
+
+export type GaugeConfig = (
+  | { readonly type: "postfix"; readonly configDir: string }
+  | { readonly type: "command"; readonly command: readonly string[]; readonly spool?: string }
+) & {
+  /** The relay is on another machine, where somebody else starts the agent. */
+  readonly isRemote: boolean;
+};
 
 interface SmtpTimeoutsConfig {
   readonly connectMs: number;
@@ -126,12 +162,28 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     ...(input.database_url === undefined ? {} : { databaseUrl: input.database_url }),
     from: input.from ?? defaultFrom(surroundings.hostname),
     lanes: assembleLanes(input.lanes ?? {}),
-    outlets: assembleOutlets(input.outlets ?? {}, dataDir, surroundings),
+    outlets: assembleOutlets(input.outlets ?? {}, dataDir, {
+      ...surroundings,
+      returnPath: input.returns?.domain === undefined ? "keep" : "verp",
+    }),
+    listen: assembleListen(input),
+    ...(input.returns?.domain === undefined ? {} : { returnsDomain: input.returns.domain.toLowerCase() }),
+    resolvers: input.resolvers ?? [],
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
     leaseMs: ms(input.lease ?? "15 s"),
     logLevel: input.log_level ?? "info",
   };
+}
+
+const LISTEN_HTTP = "127.0.0.1:2580";
+const LISTEN_RETURNS = "127.0.0.1:2526";
+
+/** The returns door opens only where something can come home. */
+function assembleListen({ listen, returns }: ConfigInput): Config["listen"] {
+  const http = parseListen(listen?.http ?? LISTEN_HTTP);
+  const returnsAt = returns?.domain === undefined ? undefined : parseListen(listen?.returns ?? LISTEN_RETURNS);
+  return { ...(http === undefined ? {} : { http }), ...(returnsAt === undefined ? {} : { returns: returnsAt }) };
 }
 
 /** A name without a dot is no domain that mail could come from; then a name that is surely nobody else's stands in. */
@@ -223,10 +275,15 @@ const CONNECTIONS_MAX = 20;
 
 type OutletInput = NonNullable<ConfigInput["outlets"]>[string];
 
+interface OutletSurroundings extends Surroundings {
+  /** Of outlets that say nothing of it. */
+  readonly returnPath: SmtpOutletConfig["returnPath"];
+}
+
 function assembleOutlets(
   given: Readonly<Record<string, OutletInput>>,
   dataDir: string,
-  surroundings: Surroundings,
+  surroundings: OutletSurroundings,
 ): Config["outlets"] {
   const outlets: typeof given = { [DEFAULT_OUTLET]: { type: "capture" }, ...given };
   const assemble = (name: string, input: OutletInput): OutletConfig => {
@@ -245,7 +302,7 @@ function assembleOutlets(
 function assembleSmtpOutlet(
   name: string,
   input: SmtpOutletInput,
-  { hostname, fileTexts }: Surroundings,
+  { hostname, fileTexts, baseDir, returnPath }: OutletSurroundings,
 ): SmtpOutletConfig {
   const openMax = input.max_open ?? OPEN_MAX;
   const isImplicit = input.tls === "implicit";
@@ -267,8 +324,29 @@ function assembleSmtpOutlet(
     connectionAgeMsMax: msOr(input.connection_age, ms("5 min")),
     idleMs: msOr(input.idle, ms("5 s")),
     timeouts: assembleTimeouts(input.timeouts ?? {}),
-    returnPath: input.return_path ?? "keep",
+    returnPath: input.return_path ?? returnPath,
+    returnWindowMs: msOr(input.return_window, ms("8 days")),
+    ...(input.max_rate === undefined ? {} : { maxRatePerS: quantityOf(parseRate(input.max_rate)) }),
+    maxQueue: input.max_queue ?? MAX_QUEUE,
+    maxPlug: input.max_plug ?? MAX_PLUG,
+    horizonMs: msOr(input.horizon, ms("30 s")),
+    maxRefusals: quantityOf(parseShare(input.max_refusals ?? "5 %")),
+    ...(input.retry_outlet === undefined ? {} : { retryOutlet: input.retry_outlet }),
+    ...(input.gauge === undefined ? {} : { gauge: assembleGauge(input.gauge, baseDir) }),
   };
+}
+
+/** 30 s of a relay that delivers 200 a second, and well below Postfix's own limit of 20,000 active messages. */
+const MAX_QUEUE = 6000;
+const MAX_PLUG = 2000;
+
+function assembleGauge(input: NonNullable<SmtpOutletInput["gauge"]>, baseDir: string): GaugeConfig {
+  const isRemote = input.is_remote ?? false;
+  if (input.type === "postfix") {
+    return { type: "postfix", configDir: path.resolve(baseDir, input.config_dir ?? "/etc/postfix"), isRemote };
+  }
+  const spool = input.spool === undefined ? {} : { spool: path.resolve(baseDir, input.spool) };
+  return { type: "command", command: input.command, ...spool, isRemote };
 }
 
 function assembleHost(input: SmtpOutletInput["hosts"][number], defaultPort: number): SmtpOutletConfig["hosts"][number] {
@@ -299,10 +377,13 @@ function assembleTimeouts(input: NonNullable<SmtpOutletInput["timeouts"]>): Smtp
 // ---- quantities ------------------------------------------------------------------------------------------------------
 
 /** Of a text that the schema has let through. */
-function ms(text: string): number {
-  const quantity = parseDuration(text);
-  if (quantity.kind === "refused") throw new Error(`"${text}" should have been refused: expected ${quantity.problem}`);
+function quantityOf(quantity: Quantity): number {
+  if (quantity.kind === "refused") throw new Error(`it should have been refused: expected ${quantity.problem}`);
   return quantity.value;
+}
+
+function ms(text: string): number {
+  return quantityOf(parseDuration(text));
 }
 
 function msOr(text: string | undefined, defaultMs: number): number {

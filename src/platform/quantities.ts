@@ -37,6 +37,14 @@ export function parseSize(text: string): Quantity {
   return wholeNumber(part.amount * unitBytes, "a size of whole bytes");
 }
 
+/** `5 %`, `0.5%` → a share of 1. */
+export function parseShare(text: string): Quantity {
+  const [, amountText = ""] = /^\s*([\d.,]+)\s*%\s*$/.exec(text.slice(0, QUANTITY_CHARS_MAX + 1)) ?? [];
+  const percent = parseAmount(amountText);
+  if (percent === undefined || percent > 100) return refused(SHARE_EXPECTED);
+  return { kind: "quantity", value: percent / 100 };
+}
+
 /** 259,200,000 → `3 days`; 90,000 → `1 min 30 s`. */
 export function printDuration(durationMs: number): string {
   let leftMs = Math.round(durationMs);
@@ -83,6 +91,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 const DURATION_EXPECTED = 'a duration such as "15 s", "5 min", "2 hours" or "3 days"';
 const RATE_EXPECTED = 'a rate such as "100/s", "500/min" or "10,000/hr"';
+const SHARE_EXPECTED = 'a share from 0 % to 100 %, such as "5 %"';
 const SIZE_EXPECTED = 'a size such as "512 KB", "10 MB" or "2 GiB"';
 
 // A month and a year have no fixed length, so they are no units here; "m" is a minute, as in Postfix and Exim.
