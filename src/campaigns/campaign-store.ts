@@ -2,7 +2,7 @@
 
 import type { ClientBase } from "pg";
 import type { CampaignId, LaneId } from "../mail/ids.ts";
-import { countOf, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+import { countOf, numberArray, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
 export type CampaignStatus = "importing" | "running" | "paused" | "canceled" | "finished";
 
@@ -119,4 +119,30 @@ export const FINISH = statement<{ readonly id: CampaignId; readonly name: string
 
 export async function finishCampaigns(on: Queryable): Promise<readonly { id: CampaignId; name: string }[]> {
   return await rowsOf(on, FINISH);
+}
+
+// A canceled one is swept once more: what comes home into it is withdrawn.
+const REOPENED = `status = CASE status WHEN 'finished' THEN 'running' ELSE status END, swept_at = NULL`;
+
+export const REOPEN = statement<unknown>(
+  "campaign_reopen",
+  `UPDATE postlane.campaign SET ${REOPENED} WHERE id = ANY ($1::integer[]) AND status IN ('finished', 'canceled')`,
+);
+
+/** Of messages that came home: a finished campaign runs again, until it is empty. */
+export async function reopenCampaigns(client: ClientBase, ids: readonly CampaignId[]): Promise<void> {
+  if (ids.length > 0) await countOf(client, REOPEN, [numberArray(ids)]);
+}
+
+// One that was called finished in the very moment in which a message came home.
+export const REOPEN_WAITING = statement<unknown>(
+  "campaign_reopen_waiting",
+  `UPDATE postlane.campaign AS c SET ${REOPENED}
+   WHERE (status = 'finished' OR (status = 'canceled' AND swept_at IS NOT NULL)) AND EXISTS (
+     SELECT FROM postlane.queue WHERE lane_id = c.lane_id AND campaign_id = c.id)`,
+);
+
+/** Those that have messages waiting and are taken for empty. */
+export async function reopenWaitingCampaigns(on: Queryable): Promise<void> {
+  await countOf(on, REOPEN_WAITING);
 }
