@@ -131,7 +131,8 @@ export function judgeReturn(fact: ReturnFact, standing: Standing, context: Judge
 
 /** A copy for an archive has the same sender and queue id, and says nothing of the recipient. */
 function judgeLogLine(fact: LogFact, standing: Standing): Judged {
-  if (!isSameAddress(fact.recipient, standing.recipient)) return { kind: "judged", word: "other_recipient", events: [] };
+  if (!isSameAddress(fact.recipient, standing.recipient))
+    return { kind: "judged", word: "other_recipient", events: [] };
   const event = { host: fact.relay, reply: fact.reply, queueId: fact.queueId };
   switch (fact.status) {
     case "sent":
@@ -154,7 +155,13 @@ const DEFERRALS_TOLD_MAX = 3;
  * Something worth telling that leaves the state as it is. But whatever the relay says of an attempt shows that it took
  * the message: one that was unknown for want of a reply is `sent`.
  */
-function noted(fact: Fact, standing: Standing, kind: string, event: Omit<ReturnEvent, "kind">, toldMax: number): Judged {
+function noted(
+  fact: Fact,
+  standing: Standing,
+  kind: string,
+  event: Omit<ReturnEvent, "kind">,
+  toldMax: number,
+): Judged {
   const word = kind === "relayed" ? "relayed" : "noted";
   if (isLatest(fact, standing) && isUnanswered(fact, standing)) {
     const events = [
@@ -267,7 +274,12 @@ function waitsAgain(standing: Standing, { lane, nowMs, expiresAtMs, random }: Ju
 }
 
 /** Only what is still `sent`, or was never answered, comes home: what the log saw delivered does not go out again. */
-function movedFromRelay(fact: NoticeFact, standing: Standing, becomes: Becomes, event: Omit<ReturnEvent, "kind">): Judged {
+function movedFromRelay(
+  fact: NoticeFact,
+  standing: Standing,
+  becomes: Becomes,
+  event: Omit<ReturnEvent, "kind">,
+): Judged {
   if (standing.state === "sent") return moved(fact, standing, becomes, event);
   if (!isUnanswered(fact, standing)) return late(fact, standing, becomes.state, event);
   // The notice itself shows that the relay had taken it, and under which name.

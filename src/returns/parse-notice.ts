@@ -95,7 +95,8 @@ function groupFields(text: string): { readonly message: Fields; readonly recipie
     const [name, value] = field;
     if (RECIPIENT_FIELDS.has(name)) {
       const open = recipients.at(-1);
-      const isNext = open === undefined || open.has(name) || (isApart && isNaming(name) && [...open.keys()].some(isNaming));
+      const isNext =
+        open === undefined || open.has(name) || (isApart && isNaming(name) && [...open.keys()].some(isNaming));
       if (isNext && recipients.length === RECIPIENTS_MAX) break;
       if (isNext) recipients.push(new Map([[name, value]]));
       else open.set(name, value);
@@ -168,11 +169,17 @@ function typedValue(value: string | undefined): string | undefined {
 }
 
 function hostOf(value: string | undefined): string | undefined {
-  return /^[^\s();]+/.exec(typedValue(value) ?? "")?.[0].replace(/\.$/, "").toLowerCase();
+  return /^[^\s();]+/
+    .exec(typedValue(value) ?? "")?.[0]
+    .replace(/\.$/, "")
+    .toLowerCase();
 }
 
 function addressOf(value: string): string {
-  return value.slice(0, VALUE_CHARS_MAX).trim().replace(/^<([^<>]*)>$/, "$1");
+  return value
+    .slice(0, VALUE_CHARS_MAX)
+    .trim()
+    .replace(/^<([^<>]*)>$/, "$1");
 }
 
 function messageIdOf(parts: readonly MimePart[]): string | undefined {

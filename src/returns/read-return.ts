@@ -15,11 +15,24 @@ export type Said = Omit<LogFact, "attempt"> | Omit<NoticeFact, "attempt"> | Omit
 export type ReadReturn =
   | { readonly kind: "named"; readonly name: AttemptName; readonly said: Said }
   /** A line of a log without a token of ours: the relay's queue id may tell. */
-  | { readonly kind: "by_queue_id"; readonly outlet: string; readonly queueId: string; readonly said: Omit<LogFact, "attempt"> }
+  | {
+      readonly kind: "by_queue_id";
+      readonly outlet: string;
+      readonly queueId: string;
+      readonly said: Omit<LogFact, "attempt">;
+    }
   /** It changes nothing, and is counted. */
   | { readonly kind: "idle"; readonly word: IdleWord };
 
-export const IDLE_WORDS = ["no_token", "forged_token", "auto_reply", "complaint", "reply", "unreadable", "nobodys"] as const;
+export const IDLE_WORDS = [
+  "no_token",
+  "forged_token",
+  "auto_reply",
+  "complaint",
+  "reply",
+  "unreadable",
+  "nobodys",
+] as const;
 export type IdleWord = (typeof IDLE_WORDS)[number];
 
 export interface ReadContext {
@@ -51,7 +64,8 @@ function readLogLine(row: DueReturn, context: ReadContext): ReadReturn {
   const status = STATUSES.find((known) => known === textIn(row.body, "status"));
   const recipient = textIn(row.body, "recipient");
   const queueId = textIn(row.body, "queue_id");
-  if (outlet === undefined || status === undefined || recipient === undefined || queueId === undefined) return UNREADABLE;
+  if (outlet === undefined || status === undefined || recipient === undefined || queueId === undefined)
+    return UNREADABLE;
   const said = {
     source: "log",
     outlet,
@@ -88,7 +102,8 @@ type NameFound =
   | { readonly kind: "none"; readonly word: "no_token" | "forged_token" };
 
 function nameIn(address: string | undefined, { mac, returnsDomain }: ReadContext): NameFound {
-  const token = address === undefined || returnsDomain === undefined ? undefined : tokenOfReturnPath(address, returnsDomain);
+  const token =
+    address === undefined || returnsDomain === undefined ? undefined : tokenOfReturnPath(address, returnsDomain);
   if (token === undefined || claimedName(token) === undefined) return { kind: "none", word: "no_token" };
   const name = readToken(token, mac);
   return name === undefined ? { kind: "none", word: "forged_token" } : { kind: "name", name };

@@ -113,6 +113,34 @@ export async function keepReturn(
   await countOf(on, KEEP, [mail.raw, mail.sender, mail.client, textArray(mail.recipients)]);
 }
 
+export interface AgentReturn {
+  readonly outlet: string;
+  readonly source: "log" | "maildir" | "evidence";
+  /** Of a Maildir: the file's name. */
+  readonly sourceKey?: string | undefined;
+  readonly body: object;
+  readonly raw?: Buffer | undefined;
+}
+
+// Without a target: the role of an agent may insert and read nothing.
+export const KEEP_AGENTS = statement<unknown>(
+  "return_keep_agents",
+  `INSERT INTO postlane.return (outlet, source, source_key, body, raw)
+   SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[]) ON CONFLICT DO NOTHING`,
+);
+
+/** What an agent brings, in the caller's transaction. A file of a Maildir that is here already is not taken twice. */
+export async function keepFromAgent(client: ClientBase, returns: readonly AgentReturn[]): Promise<void> {
+  if (returns.length === 0) return;
+  await countOf(client, KEEP_AGENTS, [
+    textArray(returns.map(({ outlet }) => outlet)),
+    textArray(returns.map(({ source }) => source)),
+    textArray(returns.map(({ sourceKey }) => sourceKey)),
+    textArray(returns.map(({ body }) => JSON.stringify(body))),
+    returns.map(({ raw }) => raw ?? null),
+  ]);
+}
+
 // A slice at a time, the oldest first: by the primary key, which grows with the time.
 export const PRUNE = statement<unknown>(
   "return_prune",

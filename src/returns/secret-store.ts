@@ -9,6 +9,7 @@ export const READ = statement<{ readonly value: Buffer }>(
 
 export async function readSecret(on: Queryable, name: string): Promise<Buffer> {
   const [row] = await rowsOf(on, READ, [name]);
-  if (row === undefined) throw new Error(`postlane.secret has no "${name}": the migrations make it, and nobody removes it`);
+  if (row === undefined)
+    throw new Error(`postlane.secret has no "${name}": the migrations make it, and nobody removes it`);
   return row.value;
 }

@@ -6,7 +6,7 @@
 // taken is set aside with the error: one bad row never stops the others.
 
 import { strict as assert } from "node:assert";
-import type { ClientBase, Pool } from "pg";
+import pg, { type ClientBase, type Pool } from "pg";
 import { reopenCampaigns } from "../campaigns/campaign-store.ts";
 import { appendEvents, type MessageEvent } from "../events/event-store.ts";
 import { domainOf } from "../mail/address.ts";
@@ -61,25 +61,32 @@ export async function takeReturns(
   });
 }
 
-/** Sets the first due row aside that cannot be taken; false: it can, after all. */
-export async function setAsideIfStuck(context: ReturnContext): Promise<boolean> {
-  let first: DueReturn | undefined;
+/** Takes the first row that is due, alone; one that cannot be taken is set aside with the error. */
+export async function takeOneOrSetAside(context: ReturnContext): Promise<void> {
   try {
     await takeReturns(context, 0, 1);
-    return false;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    if (!isRowsFault(error)) throw error;
     await inTransaction(context.pool, async (client) => {
-      [first] = await pickDue(client, 0, 1);
-      if (first !== undefined) await markJudged(client, [{ id: first.id, judgement: FAILED, isKept: true }]);
+      const [row] = await pickDue(client, 0, 1);
+      if (row === undefined) return;
+      await markJudged(client, [{ id: row.id, judgement: FAILED, isKept: true }]);
+      context.log.error("returns.failed", { id: row.id, source: row.source, error: String(error) });
     });
-    context.log.error("returns.failed", { id: first?.id, source: first?.source, error: reason });
-    return true;
   }
 }
 
 /** The judgement of a row whose taking failed; it stays to be looked at. */
 const FAILED = "failed";
+
+/**
+ * Of a value that the database does not take (SQLSTATE classes 22, 23, 42, 54), or of a mistake in here that this row has
+ * found; not of a server that is gone, or of two sessions that met.
+ */
+export function isRowsFault(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return /^(?:22|23|42|54)/.test(error.code ?? "");
+  return error instanceof assert.AssertionError || error instanceof TypeError || error instanceof RangeError;
+}
 
 interface OneReturn {
   readonly row: DueReturn;
@@ -140,11 +147,7 @@ function messagesOf(returns: readonly OneReturn[]): readonly MessageId[] {
 // ---- judging --------------------------------------------------------------------------------------------------------
 
 /** One return, judged against its message as the earlier ones of the batch have left it. */
-function takeReturn(
-  { row, read, messageId, fact }: OneReturn,
-  standings: Standings,
-  context: ReturnContext,
-): Taken {
+function takeReturn({ row, read, messageId, fact }: OneReturn, standings: Standings, context: ReturnContext): Taken {
   if (read.kind === "idle") return { kind: "done", word: read.word, isOurs: false };
   // Its line may be here before the reply was settled.
   if (fact === undefined) return waitOrGiveUp(row, false);

@@ -96,22 +96,23 @@ test("the same notice twice acts once, whether it comes together or later, by Ma
   await booksAddUp(rig);
 });
 
-const CONDITIONS: readonly { readonly name: string; readonly bring: (pool: Pool, mail: SentMail) => Promise<void> }[] = [
-  { name: "it came by the door", bring: (pool, mail) => byDoor(pool, mail.returnPath, noticeFor(mail)) },
-  {
-    name: "another host wrote it",
-    bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail, { reportingMta: "mx.stranger.example" })),
-  },
-  {
-    name: "the relay of that Maildir has another name",
-    bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail), "other.news.example"),
-  },
-  {
-    name: "it is about another queue id",
-    bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail, { queueId: "4QSomeOtherMail" })),
-  },
-  { name: "it names no queue id", bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail, { queueId: null })) },
-];
+const CONDITIONS: readonly { readonly name: string; readonly bring: (pool: Pool, mail: SentMail) => Promise<void> }[] =
+  [
+    { name: "it came by the door", bring: (pool, mail) => byDoor(pool, mail.returnPath, noticeFor(mail)) },
+    {
+      name: "another host wrote it",
+      bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail, { reportingMta: "mx.stranger.example" })),
+    },
+    {
+      name: "the relay of that Maildir has another name",
+      bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail), "other.news.example"),
+    },
+    {
+      name: "it is about another queue id",
+      bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail, { queueId: "4QSomeOtherMail" })),
+    },
+    { name: "it names no queue id", bring: (pool, mail) => byMaildir(pool, mail, noticeFor(mail, { queueId: null })) },
+  ];
 
 for (const { name, bring } of CONDITIONS) {
   test(`a 4.x.x notice is a final soft bounce when ${name}`, async (t) => {
@@ -187,7 +188,8 @@ test("a message whose time to live is over when it comes home is expired", async
   await booksAddUp(rig);
 });
 
-const CUT = "lost connection with mx.example.com[192.0.2.1] while sending end of data -- message may be sent more than once";
+const CUT =
+  "lost connection with mx.example.com[192.0.2.1] while sending end of data -- message may be sent more than once";
 
 test("a connection that the relay lost at the end of the data is unknown, under the lane's policy", async (t) => {
   for (const [unknownPolicy, dueMs] of [
@@ -217,7 +219,11 @@ test("a connection that the relay lost at the end of the data is unknown, under 
 test("any other 4.4.2 is tried again", async (t) => {
   const rig = await rigFor(t);
   const mail = await sentMail(rig.context);
-  await byMaildir(rig.pool, mail, noticeFor(mail, { status: "4.4.2", diagnostic: "lost connection while sending RCPT TO" }));
+  await byMaildir(
+    rig.pool,
+    mail,
+    noticeFor(mail, { status: "4.4.2", diagnostic: "lost connection while sending RCPT TO" }),
+  );
   await takeAll(rig.context);
   assert.equal((await queueRow(rig.pool, mail.id))?.state, "deferred");
 });
@@ -415,7 +421,12 @@ test("without a valid token nothing is changed, and the mail itself is not kept"
   await byDoor(pool, `b+nonsense@${domain}`, hard);
   await byDoor(pool, `ann@${domain}`, hard);
   await byDoor(pool, mail.returnPath.replace(domain, "other.example"), hard);
-  await byDoor(pool, mail.returnPath, "Auto-Submitted: auto-replied\r\nSubject: away\r\n\r\nI am away", "ann@example.com");
+  await byDoor(
+    pool,
+    mail.returnPath,
+    "Auto-Submitted: auto-replied\r\nSubject: away\r\n\r\nI am away",
+    "ann@example.com",
+  );
   await byDoor(pool, mail.returnPath, "Subject: Re: your order\r\n\r\nThanks", "ann@example.com");
   await byDoor(pool, mail.returnPath, "Subject: failure notice\r\n\r\nno such user", "");
   await byDoor(pool, mail.returnPath, "\0\0\0");

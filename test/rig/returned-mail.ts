@@ -7,8 +7,10 @@ import type { MessageId } from "../../src/mail/ids.ts";
 import type { LaneSettings } from "../../src/mail/lane.ts";
 import { returnPathOf, type Mac } from "../../src/mail/return-token.ts";
 import { silentLog } from "../../src/platform/log.ts";
+import { inTransaction } from "../../src/postgres/transaction.ts";
 import { recordStateChanges } from "../../src/queue/balance-store.ts";
 import { readReturnMac } from "../../src/returns/return-mac.ts";
+import { keepFromAgent, keepReturn, type AgentReturn } from "../../src/returns/return-store.ts";
 import { takeReturns, type ReturnContext } from "../../src/returns/take-returns.ts";
 import { enqueue } from "./lane-mail.ts";
 
@@ -80,7 +82,11 @@ export function nextAttempt(context: ReturnContext, { id, attempt, to }: SentMai
 
 function mailOf({ mac }: { readonly mac: Mac }, mail: Pick<SentMail, "id" | "attempt" | "to">): SentMail {
   const queueId = `4Q${createHmac("sha256", "queue").update(`${mail.id} ${mail.attempt}`).digest("hex").slice(0, 12)}`;
-  return { ...mail, queueId, returnPath: returnPathOf({ messageId: mail.id, attempt: mail.attempt }, RETURNS_DOMAIN, mac) };
+  return {
+    ...mail,
+    queueId,
+    returnPath: returnPathOf({ messageId: mail.id, attempt: mail.attempt }, RETURNS_DOMAIN, mac),
+  };
 }
 
 /** As a dispatcher settles: row, event and books. */
@@ -131,12 +137,12 @@ export async function logLine(pool: Pool, mail: SentMail, parts: LineParts = {})
     means: "delivered",
     ...given,
   };
-  await pool.query("INSERT INTO postlane.return (outlet, source, body) VALUES ($1, 'log', $2)", [OUTLET, body]);
+  await bring(pool, { outlet: OUTLET, source: "log", body });
 }
 
 export async function evidence(pool: Pool, mail: SentMail, verdict: "accepted" | "not_accepted"): Promise<void> {
   const body = { message_id: mail.id, attempt: mail.attempt, verdict, grounds: "qmgr has it", queue_id: mail.queueId };
-  await pool.query("INSERT INTO postlane.return (outlet, source, body) VALUES ($1, 'evidence', $2)", [OUTLET, body]);
+  await bring(pool, { outlet: OUTLET, source: "evidence", body });
 }
 
 export interface NoticeParts {
@@ -186,17 +192,16 @@ let files = 0;
 
 /** In the relay's own Maildir, as its agent brings it. */
 export async function byMaildir(pool: Pool, mail: SentMail, raw: string, reportingMta = RELAY_NAME): Promise<void> {
-  await pool.query(
-    "INSERT INTO postlane.return (outlet, source, source_key, raw, body) VALUES ($1, 'maildir', $2, $3, $4)",
-    [OUTLET, `file${++files}`, Buffer.from(raw), { reporting_mta: reportingMta, recipient: mail.returnPath }],
-  );
+  const body = { reporting_mta: reportingMta, recipient: mail.returnPath };
+  await bring(pool, { outlet: OUTLET, source: "maildir", sourceKey: `file${++files}`, raw: Buffer.from(raw), body });
+}
+
+async function bring(pool: Pool, brought: AgentReturn): Promise<void> {
+  await inTransaction(pool, (client) => keepFromAgent(client, [brought]));
 }
 
 export async function byDoor(pool: Pool, recipient: string, raw: string, sender = ""): Promise<void> {
-  await pool.query("INSERT INTO postlane.return (source, raw, body) VALUES ('door', $1, $2)", [
-    Buffer.from(raw),
-    { sender, recipient, client: "127.0.0.1" },
-  ]);
+  await keepReturn(pool, { raw: Buffer.from(raw), sender, recipients: [recipient], client: "127.0.0.1" });
 }
 
 /** Takes all that is due. */
