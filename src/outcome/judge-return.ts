@@ -409,18 +409,16 @@ function isAboutMailbox(dsn: string): boolean {
  * that was talked to, is here the destination's. X.0.0, "other", says too little to let others wait for it.
  */
 function scopeOf(dsn: string): FailureScope | undefined {
-  switch (/^4\.(\d{1,3})\.\d{1,3}$/.exec(dsn)?.[1]) {
-    case "1":
-    case "2":
-      return "recipient";
-    case "6":
-      return "message";
-    case "3":
-    case "4":
-    case "5":
-    case "7":
-      return "destination";
-    default:
-      return undefined;
-  }
+  const subject = /^4\.(\d{1,3})\.\d{1,3}$/.exec(dsn)?.[1];
+  return subject === undefined ? undefined : SCOPE_OF_SUBJECT.get(subject);
 }
+
+const SCOPE_OF_SUBJECT: ReadonlyMap<string, FailureScope> = new Map([
+  ["1", "recipient"],
+  ["2", "recipient"],
+  ["3", "destination"],
+  ["4", "destination"],
+  ["5", "destination"],
+  ["6", "message"],
+  ["7", "destination"],
+]);

@@ -129,7 +129,7 @@ async function readReturns(
         return one;
       case "named": {
         const { messageId, attempt } = one.read.name;
-        return { ...one, messageId, fact: { ...one.read.said, attempt } as ReturnFact };
+        return { ...one, messageId, fact: { ...one.read.said, attempt } };
       }
       case "by_queue_id": {
         const name = found.get(`${one.read.outlet} ${one.read.queueId}`);

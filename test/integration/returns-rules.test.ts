@@ -57,7 +57,7 @@ test("a 4.x.x notice of our relay makes the message a row again, on its retry sc
   assert.equal(row?.state, "deferred");
   assert.equal(row?.attempts, 1);
   assert.equal(row?.tries, 1);
-  assert.ok(row!.due_in_ms! > 14 * 60_000 && row!.due_in_ms! <= 15 * 60_000, `due in ${row!.due_in_ms} ms`);
+  assert.ok(row.due_in_ms! > 14 * 60_000 && row.due_in_ms! <= 15 * 60_000, `due in ${row.due_in_ms} ms`);
   assert.deepEqual(await kindsOf(rig, mail), ["sent", "deferred"]);
   assert.deepEqual(await judgementsOf(pool), ["deferred"]);
   await booksAddUp(rig);
@@ -76,7 +76,7 @@ test("the second time home it waits for the second place of its schedule", async
   const row = await queueRow(pool, first.id);
   assert.equal(row?.attempts, 2);
   assert.equal(row?.tries, 2);
-  assert.ok(row!.due_in_ms! > 59 * 60_000, `due in ${row!.due_in_ms} ms`);
+  assert.ok(row.due_in_ms! > 59 * 60_000, `due in ${row.due_in_ms} ms`);
   await booksAddUp(rig);
 });
 
@@ -204,7 +204,7 @@ test("a connection that the relay lost at the end of the data is unknown, under 
     assert.equal(row?.state, "unknown");
     assert.equal(row?.attempts, 1);
     if (dueMs === null) assert.equal(row?.due_in_ms, null);
-    else assert.ok(row!.due_in_ms! > dueMs / 2 && row!.due_in_ms! <= dueMs);
+    else assert.ok(row.due_in_ms! > dueMs / 2 && row.due_in_ms! <= dueMs);
     assert.deepEqual(await kindsOf(rig, mail), ["sent", "unknown"]);
     await booksAddUp(rig);
     // That the relay had taken it is no news, and no answer to the question.
@@ -270,19 +270,19 @@ test("delayed and relayed are told, and change nothing; delivered counts from th
     await sentMail(context),
     await sentMail(context),
   ];
-  await byMaildir(pool, delayed!, noticeFor(delayed!, { action: "delayed" }));
-  await byMaildir(pool, relayed!, noticeFor(relayed!, { action: "relayed", status: "2.0.0" }));
+  await byMaildir(pool, delayed, noticeFor(delayed, { action: "delayed" }));
+  await byMaildir(pool, relayed, noticeFor(relayed, { action: "relayed", status: "2.0.0" }));
   await byDoor(
     pool,
-    forwarded!.returnPath,
-    noticeFor(forwarded!, { action: "delivered", status: "2.0.0", finalRecipient: "bob@elsewhere.example" }),
+    forwarded.returnPath,
+    noticeFor(forwarded, { action: "delivered", status: "2.0.0", finalRecipient: "bob@elsewhere.example" }),
   );
-  await byDoor(pool, delivered!.returnPath, noticeFor(delivered!, { action: "delivered", status: "2.1.5" }));
+  await byDoor(pool, delivered.returnPath, noticeFor(delivered, { action: "delivered", status: "2.1.5" }));
   await takeAll(context);
-  assert.deepEqual(await kindsOf(rig, delayed!), ["sent", "relay_delayed"]);
-  assert.deepEqual(await kindsOf(rig, relayed!), ["sent", "relayed"]);
-  assert.deepEqual(await kindsOf(rig, forwarded!), ["sent", "relayed"]);
-  assert.deepEqual(await kindsOf(rig, delivered!), ["sent", "delivered"]);
+  assert.deepEqual(await kindsOf(rig, delayed), ["sent", "relay_delayed"]);
+  assert.deepEqual(await kindsOf(rig, relayed), ["sent", "relayed"]);
+  assert.deepEqual(await kindsOf(rig, forwarded), ["sent", "relayed"]);
+  assert.deepEqual(await kindsOf(rig, delivered), ["sent", "delivered"]);
   await booksAddUp(rig);
 });
 
@@ -298,17 +298,17 @@ test("the log's lines: delivered, relayed, deferred at most three times, bounced
     await sentMail(context),
     await sentMail(context),
   ];
-  await logLine(pool, delivered!);
-  await logLine(pool, relayed!, { means: "relayed" });
-  for (let line = 0; line < 5; line++) await logLine(pool, deferred!, { status: "deferred", dsn: "4.4.1" });
-  await logLine(pool, bounced!, { status: "bounced", dsn: "5.1.1" });
-  await logLine(pool, expired!, { status: "expired", dsn: "4.4.1" });
+  await logLine(pool, delivered);
+  await logLine(pool, relayed, { means: "relayed" });
+  for (let line = 0; line < 5; line++) await logLine(pool, deferred, { status: "deferred", dsn: "4.4.1" });
+  await logLine(pool, bounced, { status: "bounced", dsn: "5.1.1" });
+  await logLine(pool, expired, { status: "expired", dsn: "4.4.1" });
   await takeAll(context);
-  assert.deepEqual(await kindsOf(rig, delivered!), ["sent", "delivered"]);
-  assert.deepEqual(await kindsOf(rig, relayed!), ["sent", "relayed"]);
-  assert.deepEqual(await kindsOf(rig, deferred!), ["sent", ...Array.from({ length: 3 }, () => "relay_deferred")]);
-  assert.deepEqual(await kindsOf(rig, bounced!), ["sent", "bounced"]);
-  assert.deepEqual(await kindsOf(rig, expired!), ["sent", "relay_expired"]);
+  assert.deepEqual(await kindsOf(rig, delivered), ["sent", "delivered"]);
+  assert.deepEqual(await kindsOf(rig, relayed), ["sent", "relayed"]);
+  assert.deepEqual(await kindsOf(rig, deferred), ["sent", ...Array.from({ length: 3 }, () => "relay_deferred")]);
+  assert.deepEqual(await kindsOf(rig, bounced), ["sent", "bounced"]);
+  assert.deepEqual(await kindsOf(rig, expired), ["sent", "relay_expired"]);
   assert.deepEqual(await judgementsOf(pool), []);
   await booksAddUp(rig);
 });
@@ -317,11 +317,11 @@ test("a line without a return path is known by the queue id and its recipient; a
   const rig = await rigFor(t, { verpOutlets: new Set() });
   const { pool, context } = rig;
   const [mail, copied] = [await sentMail(context), await sentMail(context)];
-  await logLine(pool, mail!, { returnPath: null });
-  await logLine(pool, copied!, { returnPath: null, recipient: "archive@news.example" });
+  await logLine(pool, mail, { returnPath: null });
+  await logLine(pool, copied, { returnPath: null, recipient: "archive@news.example" });
   await takeAll(context);
-  assert.deepEqual(await kindsOf(rig, mail!), ["sent", "delivered"]);
-  assert.deepEqual(await kindsOf(rig, copied!), ["sent"]);
+  assert.deepEqual(await kindsOf(rig, mail), ["sent", "delivered"]);
+  assert.deepEqual(await kindsOf(rig, copied), ["sent"]);
 });
 
 test("a line that comes before its attempt was settled waits, and is judged then", async (t) => {
@@ -366,15 +366,15 @@ test("what was unknown is settled by the log: delivered, or taken by the relay",
     await unknownMail(context),
     await unknownMail(context),
   ];
-  await logLine(pool, delivered!);
-  await logLine(pool, taken!, { status: "deferred", dsn: "4.4.1" });
-  await byMaildir(pool, gaveUp!, noticeFor(gaveUp!));
+  await logLine(pool, delivered);
+  await logLine(pool, taken, { status: "deferred", dsn: "4.4.1" });
+  await byMaildir(pool, gaveUp, noticeFor(gaveUp));
   await takeAll(context);
-  assert.equal(await queueRow(pool, delivered!.id), undefined);
-  assert.deepEqual(await kindsOf(rig, delivered!), ["unknown", "delivered"]);
-  assert.deepEqual(await kindsOf(rig, taken!), ["unknown", "sent", "relay_deferred"]);
-  assert.deepEqual(await kindsOf(rig, gaveUp!), ["unknown", "sent", "deferred"]);
-  assert.equal((await queueRow(pool, gaveUp!.id))?.state, "deferred");
+  assert.equal(await queueRow(pool, delivered.id), undefined);
+  assert.deepEqual(await kindsOf(rig, delivered), ["unknown", "delivered"]);
+  assert.deepEqual(await kindsOf(rig, taken), ["unknown", "sent", "relay_deferred"]);
+  assert.deepEqual(await kindsOf(rig, gaveUp), ["unknown", "sent", "deferred"]);
+  assert.equal((await queueRow(pool, gaveUp.id))?.state, "deferred");
   await booksAddUp(rig);
 });
 
@@ -387,24 +387,24 @@ test("evidence settles what is still unknown after that attempt, and nothing els
     await unknownMail(context),
     await sentMail(context),
   ];
-  await pool.query("UPDATE postlane.queue SET lease_id = 1 WHERE message_id = $1", [again!.id]);
-  await evidence(pool, accepted!, "accepted");
-  await evidence(pool, refused!, "not_accepted");
-  await evidence(pool, again!, "accepted");
-  await evidence(pool, sent!, "not_accepted");
+  await pool.query("UPDATE postlane.queue SET lease_id = 1 WHERE message_id = $1", [again.id]);
+  await evidence(pool, accepted, "accepted");
+  await evidence(pool, refused, "not_accepted");
+  await evidence(pool, again, "accepted");
+  await evidence(pool, sent, "not_accepted");
   await takeAll(context);
-  assert.deepEqual(await kindsOf(rig, accepted!), ["unknown", "sent"]);
-  assert.equal(await queueRow(pool, accepted!.id), undefined);
-  const row = await queueRow(pool, refused!.id);
+  assert.deepEqual(await kindsOf(rig, accepted), ["unknown", "sent"]);
+  assert.equal(await queueRow(pool, accepted.id), undefined);
+  const row = await queueRow(pool, refused.id);
   assert.equal(row?.state, "deferred");
-  assert.ok(row!.due_in_ms! <= 0);
-  assert.deepEqual(await kindsOf(rig, again!), ["unknown", "late_sent"]);
-  assert.equal((await queueRow(pool, again!.id))?.state, "unknown");
-  assert.deepEqual(await kindsOf(rig, sent!), ["sent"]);
+  assert.ok(row.due_in_ms! <= 0);
+  assert.deepEqual(await kindsOf(rig, again), ["unknown", "late_sent"]);
+  assert.equal((await queueRow(pool, again.id))?.state, "unknown");
+  assert.deepEqual(await kindsOf(rig, sent), ["sent"]);
   // The queue id that the evidence brought makes the relay's notice good.
-  await byMaildir(pool, accepted!, noticeFor(accepted!));
+  await byMaildir(pool, accepted, noticeFor(accepted));
   await takeAll(context);
-  assert.equal((await queueRow(pool, accepted!.id))?.state, "deferred");
+  assert.equal((await queueRow(pool, accepted.id))?.state, "deferred");
   await booksAddUp(rig);
 });
 
