@@ -68,7 +68,7 @@ export function* readFieldGroups(text: string): Generator<readonly [name: string
       if (open.value.length < FIELD_CHARS_MAX) open.value += ` ${line.slice(0, FIELD_CHARS_MAX).trim()}`;
       continue;
     }
-    if (open !== undefined) yield [open.name, open.value.slice(0, FIELD_CHARS_MAX)];
+    if (open !== undefined) yield [open.name, open.value.slice(0, FIELD_CHARS_MAX).trim()];
     open = undefined;
     if (line.trim() === "") yield undefined;
     const colon = line.indexOf(":");
@@ -78,7 +78,7 @@ export function* readFieldGroups(text: string): Generator<readonly [name: string
       value: line.slice(colon + 1, colon + 1 + FIELD_CHARS_MAX).trim(),
     };
   }
-  if (open !== undefined) yield [open.name, open.value.slice(0, FIELD_CHARS_MAX)];
+  if (open !== undefined) yield [open.name, open.value.slice(0, FIELD_CHARS_MAX).trim()];
 }
 
 const NAME_CHARS_MAX = 100;
