@@ -80,11 +80,11 @@ export async function takeOneOrSetAside(context: ReturnContext): Promise<void> {
 const FAILED = "failed";
 
 /**
- * Of a value that the database does not take (SQLSTATE classes 22, 23, 42, 54), or of a mistake in here that this row has
+ * Of a value that the database does not take (SQLSTATE classes 22, 23, 54), or of a mistake in here that this row has
  * found; not of a server that is gone, or of two sessions that met.
  */
 export function isRowsFault(error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return /^(?:22|23|42|54)/.test(error.code ?? "");
+  if (error instanceof pg.DatabaseError) return /^(?:22|23|54)/.test(error.code ?? "");
   return error instanceof assert.AssertionError || error instanceof TypeError || error instanceof RangeError;
 }
 
