@@ -69,7 +69,7 @@ function addProcesses(program: Command, end: End): void {
   leaf(
     program,
     "front",
-    "Run the front alone against a database that runs already: upkeep, rescue of dead dispatchers, the alarm. `postlane up` does this by itself; one for each database is enough.",
+    "Run the front alone against a database that runs already: upkeep, what comes back after hand-over, rescue of dead dispatchers, the alarm. `postlane up` does this by itself; one for each database is enough.",
     ["postlane front"],
   ).action(async (options: CommonOptions) => {
     const { runFrontCommand } = await import("./run-processes.ts");
