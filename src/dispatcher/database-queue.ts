@@ -3,6 +3,7 @@
 import type { ClientBase, Pool } from "pg";
 import { appendEvents, type MessageEvent } from "../events/event-store.ts";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
+import { queueIdIn } from "../mail/reply.ts";
 import type { Clock } from "../platform/clock.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges, type StateChange } from "../queue/balance-store.ts";
@@ -80,8 +81,10 @@ export async function writeSettlements(
 
 function eventOf({ row, attempt, event }: Settlement, nowMs: number): readonly MessageEvent[] {
   if (event === undefined) return [];
-  const { kind, outlet, host, reply, happenedAtMs = nowMs } = event;
-  return [{ messageId: row.message_id, attempt, kind, outlet, host, reply, agoMs: nowMs - happenedAtMs }];
+  const { kind, outlet, host, reply, clientPort, happenedAtMs = nowMs } = event;
+  const queueId = kind === "sent" && reply !== undefined ? queueIdIn(reply) : undefined;
+  const agoMs = nowMs - happenedAtMs;
+  return [{ messageId: row.message_id, attempt, kind, outlet, host, reply, queueId, clientPort, agoMs }];
 }
 
 function changeOf(laneId: LaneId, { row, becomes }: Settlement): readonly StateChange[] {

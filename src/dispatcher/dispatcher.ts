@@ -19,7 +19,7 @@ import {
   type OutletReadings,
   type Verdict,
 } from "../governor/verdict.ts";
-import type { AttemptToken, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
+import type { AttemptToken, Dot, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { Content, Envelope } from "../mail/envelope.ts";
 import { NO_CAMPAIGN, type CampaignId, type LeaseId } from "../mail/ids.ts";
@@ -540,7 +540,7 @@ class LaneDispatcher implements Dispatcher {
       open: 0,
       outlet: this.#ports.openOutlet(limits.name, {
         take: () => this.#take(at),
-        permitDots: (tokens) => this.#permitDots(tokens),
+        permitDots: (dots) => this.#permitDots(dots),
         finished: (token, result) => this.#finished(token, result),
       }),
     };
@@ -619,17 +619,21 @@ class LaneDispatcher implements Dispatcher {
     }
   }
 
-  #permitDots(tokens: readonly AttemptToken[]): boolean {
+  #permitDots(dots: readonly Dot[]): boolean {
     if (!this.#isLeaseHeld() || this.#isJournalBroken) return false;
-    const attempts = tokens.map((token) => this.#openAttempt(token));
     try {
-      this.#ports.journal.dots(attempts.map(({ row, attempt }) => ({ messageId: row.message_id, attempt })));
+      this.#ports.journal.dots(dots.map((dot) => this.#journalLine(dot)));
     } catch (error) {
       this.#breakJournal(error);
       return false;
     }
-    for (const open of attempts) open.isDotPermitted = true;
+    for (const { token } of dots) this.#openAttempt(token).isDotPermitted = true;
     return true;
+  }
+
+  #journalLine({ token, clientPort }: Dot): Parameters<Journal["dots"]>[0][number] {
+    const { row, attempt, outlet } = this.#openAttempt(token);
+    return { messageId: row.message_id, attempt, outlet: outlet.limits.name, clientPort };
   }
 
   #breakJournal(error: unknown): void {

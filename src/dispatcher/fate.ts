@@ -39,7 +39,8 @@ export function fateOf(
       return { row, attempt, becomes: { kind: "settled", state: "bounced" }, event };
     }
     case "unknown": {
-      const event = { kind: "unknown", ...told, reply: outcome.reason };
+      const clientPort = result.kind === "failed" ? result.clientPort : undefined;
+      const event = { kind: "unknown", ...told, reply: outcome.reason, clientPort };
       return { row, attempt, becomes: unknownFate(row, attempt, context.lane), event };
     }
     case "deferred": {

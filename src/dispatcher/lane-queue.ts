@@ -17,6 +17,8 @@ export interface Settlement {
     readonly outlet?: string;
     readonly host?: string;
     readonly reply?: string;
+    /** Of an attempt without a reply: our port of its connection. */
+    readonly clientPort?: number | undefined;
     /** Monotonic instant of the reply, which settling may follow much later. */
     readonly happenedAtMs?: number;
   };
