@@ -25,6 +25,7 @@ import type { Content, Envelope } from "../mail/envelope.ts";
 import { NO_CAMPAIGN, type CampaignId, type LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
+import { tellReason } from "../mail/reasons.ts";
 import { judgeAttempt } from "../outcome/judge-reply.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
@@ -336,12 +337,12 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #tellVerdict(at: OutletAtWork, verdict: Verdict): void {
-    const code = verdict.reasons[0]?.code;
-    if (code === at.verdict.reasons[0]?.code) return;
+    const reason = verdict.reasons[0];
+    if (reason === undefined || reason.code === at.verdict.reasons[0]?.code) return;
     const { name } = at.limits;
-    this.#ports.log.info("verdict.changed", { outlet: name, window: verdict.window, reason: code });
+    this.#ports.log.info("verdict.changed", { outlet: name, window: verdict.window, reason: reason.code });
     // A relay's reply may name a recipient.
-    this.#ports.log.debug("verdict.explained", { outlet: name, evidence: verdict.reasons[0]?.evidence });
+    this.#ports.log.debug("verdict.explained", { outlet: name, evidence: tellReason(reason) });
   }
 
   #windowSum(): number {
