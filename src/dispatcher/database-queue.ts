@@ -9,6 +9,7 @@ import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges, type StateChange } from "../queue/balance-store.ts";
 import { readOrders } from "../queue/lane-store.ts";
 import { holdLease, renewLeaseIfHeld } from "../queue/lease-store.ts";
+import { pauseTarget } from "../queue/pause-store.ts";
 import {
   claim,
   discoverDestinations,
@@ -19,7 +20,9 @@ import {
   type BackRow,
   type ClaimedRow,
 } from "../queue/queue-store.ts";
+import { readHealth, readHealthChanges } from "./health-store.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
+import { keepVerdictOnce, readSurroundings } from "./verdict-store.ts";
 
 export function createDatabaseQueue(given: {
   readonly pool: Pool;
@@ -43,6 +46,11 @@ export function createDatabaseQueue(given: {
       }),
     orders: () => readOrders(pool, laneId),
     renew: (pulse) => renewLeaseIfHeld(pool, leaseId, given.leaseMs, pulse),
+    surroundings: (outlets) => readSurroundings(pool, { laneId, outlets, leaseMs: given.leaseMs }),
+    keepVerdict: (verdict) => keepVerdictOnce(pool, verdict),
+    health: (destinations) => readHealth(pool, destinations),
+    healthChanges: (cursor) => readHealthChanges(pool, cursor),
+    pause: async (target, reason) => void (await pauseTarget(pool, { ...target, laneId }, reason)),
     prepare: given.prepare,
   };
 }
