@@ -27,6 +27,10 @@ export interface Refusals {
   };
 }
 
+/** As long as the watch looks back. */
+const COUNTED_MS = 600_000;
+const COUNTED_MAX = 10_000;
+
 /** A message that was refused so often is bounced, even if there were never enough answers to tell. */
 const TRIES_MAX = 3;
 
@@ -39,6 +43,7 @@ export function createRefusals(
 ): Refusals {
   const byDestination = createRefusalWatch(maxShare);
   const byOutlet = createRefusalWatch(maxShare);
+  const countedAtMs = new Map<string, number>();
   /** In force here, by `kind name`; those that stand in no row yet are `isOwn`. */
   let inForce = new Map<string, { readonly target: PauseTarget; readonly reason: Reason; readonly isOwn: boolean }>();
 
@@ -51,6 +56,14 @@ export function createRefusals(
       if (inForce.has(key)) inForce.set(key, { target, reason, isOwn: false });
     });
   };
+  /** One destination counts once against the outlet: else a large one that refuses would stop all the others. */
+  const isNewAgainst = (outletName: string, destination: string, nowMs: number): boolean => {
+    const key = `${outletName} ${destination}`;
+    if (nowMs - (countedAtMs.get(key) ?? -Infinity) < COUNTED_MS) return false;
+    if (countedAtMs.size >= COUNTED_MAX) countedAtMs.clear();
+    countedAtMs.set(key, nowMs);
+    return true;
+  };
   const isStopped = (kind: PauseTarget["kind"], name: string): boolean => inForce.has(keyOf({ kind, name }));
 
   return {
@@ -59,8 +72,7 @@ export function createRefusals(
       const { destination } = row;
       const isRefusal = isPolicyRefusal(result, outcome);
       const here = byDestination.note(destination, isRefusal, nowMs);
-      // One destination counts once against the outlet: else a large one that refuses would stop all the others.
-      const there = byOutlet.note(outletName, isRefusal && here.refusals === 1, nowMs);
+      const there = byOutlet.note(outletName, isRefusal && isNewAgainst(outletName, destination, nowMs), nowMs);
       if (!isRefusal) return "as_it_is";
       const reply = printReply(result.reply);
       if (there.isTripped && !isStopped("outlet", outletName)) stop({ kind: "outlet", name: outletName }, there, reply);
