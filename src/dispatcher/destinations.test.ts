@@ -116,6 +116,13 @@ test("what more is claimed than its health allows shows as too little room", () 
   assert.equal(destinations.roomOf("dead.example", at(0)).rows, -10);
 });
 
+test("what is told before anything is claimed is kept", () => {
+  const destinations = createDestinations(RULES);
+  destinations.heard([told("old.example", { successes: 3, answered_ago_ms: 1000 })], 0, ["old.example"]);
+  assert.equal(destinations.routeOf(rowTo("old.example"), 0), "main");
+  assert.equal(destinations.roomOf("old.example", at(0)).rows, 1000);
+});
+
 test("our own attempts count as before, and a stop closes", () => {
   const destinations = createDestinations({ ...RULES, isToldOf: false, hasRetryOutlets: false, mustProve: false });
   const row = rowTo("slow.example");

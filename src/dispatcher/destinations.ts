@@ -175,6 +175,7 @@ export function createDestinations(rules: DestinationRules): Destinations {
     },
 
     heard(rows, nowMs, asked = []) {
+      for (const name of asked) at(name).health ??= null;
       const moved: string[] = [];
       for (const row of rows) {
         const destination = known.get(row.name);
@@ -183,8 +184,6 @@ export function createDestinations(rules: DestinationRules): Destinations {
         destination.untold = 0;
         moved.push(row.name);
       }
-      const told = new Set(rows.map(({ name }) => name));
-      for (const name of asked) if (!told.has(name)) at(name).health ??= null;
       return moved;
     },
     unheardOf(rows) {

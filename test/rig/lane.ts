@@ -49,8 +49,8 @@ export interface LaneOptions {
   readonly openMax?: number;
   readonly openPerDestinationMax?: number;
   readonly limits?: Partial<Pick<OutletLimits, "isVerp" | "isToldOf">>;
-  /** Names of outlets for retries and for what has not lately answered; each goes to the relay, too. */
-  readonly retryOutlets?: readonly string[];
+  /** An outlet `retries`, for retries and what has not lately answered. */
+  readonly retryRelay?: { readonly port: number };
   readonly maxRefusals?: number;
   /** Gets what the dispatcher would say to a person. */
   readonly alarms?: string[];
@@ -152,7 +152,7 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
       leaseId,
       leaseMs,
       leaseAskedAtMs,
-      outlets: [...outletLimits, ...(options.retryOutlets ?? []).map((outlet) => retryLimits(outlet, limits))],
+      outlets: options.retryRelay === undefined ? outletLimits : [...outletLimits, { ...limits, ...RETRIES }],
       maxRefusals: options.maxRefusals ?? 0.05,
     },
     {
@@ -216,9 +216,7 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
   };
 }
 
-function retryLimits(name: string, limits: Omit<OutletLimits, "name">): OutletLimits {
-  return { ...limits, name, route: "retry" };
-}
+const RETRIES: Pick<OutletLimits, "name" | "route"> = { name: "retries", route: "retry" };
 
 /** Empty while there is no file. */
 export function journalLines(file: string): readonly string[] {
@@ -230,8 +228,12 @@ function laneSettings(changes: Partial<LaneSettings> = {}): LaneSettings {
   return { ...lanes[changes.name ?? "transactional"]!, outlets: ["relay"], ...changes };
 }
 
-function outletSettings(name: string, { relay, openMax = OPEN_MAX, outlet }: LaneOptions): SmtpOutletSettings {
-  const hosts = [{ host: relay.host ?? "127.0.0.1", port: relay.port, weight: 1 }];
+function outletSettings(
+  name: string,
+  { relay, retryRelay, openMax = OPEN_MAX, outlet }: LaneOptions,
+): SmtpOutletSettings {
+  const { host = "127.0.0.1", port } = name === RETRIES.name ? { port: retryRelay!.port } : relay;
+  const hosts = [{ host, port, weight: 1 }];
   return { name, hosts, heloName: "client.example", tls: "off", connectionsMax: openMax, ...outlet };
 }
 
