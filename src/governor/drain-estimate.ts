@@ -40,8 +40,11 @@ const RECENT_MAX = 8;
 const CHANGE_DEVIATIONS = 5;
 /** Smaller changes are left to the slow estimate, which follows them in its own time. */
 const CHANGE_SHARE = 0.2;
-/** Below so many samples their own scatter says nothing yet, and the noise is taken to be Poisson's and the counting's. */
+/** Below so many samples their own scatter says nothing yet; a relay that works in bursts is taken for granted then. */
 const SCATTER_SAMPLES_MIN = 8;
+const SCATTER_SHARE_ASSUMED = 0.15;
+/** A burst may last so long: within it neighbours tell the same, and averaging them makes nothing surer. */
+const BURST_S = 3;
 
 export function learnDrain(state: DrainState | undefined, sample: DrainSample): DrainState {
   const grown = remember(state ?? NOTHING_SEEN, sample);
@@ -122,19 +125,19 @@ function deviationsApart(newer: DrainSum, rest: DrainSum): number {
   return difference / deviationBetween(newer, rest);
 }
 
-/** Deliveries come at random (Poisson: variance = mean) or worse, as the older ones' own scatter says. */
+/** Deliveries come at random (Poisson: variance = mean), or in bursts, as the older ones' own scatter says. */
 function deviationBetween(newer: DrainSum, rest: DrainSum): number {
-  const perSecond = Math.max(rateOf(newer), rateOf(rest), 1 / rest.s);
-  const variance = Math.max(perSecond, scatterOf(rest));
-  const ofNewer = Math.max(variance * newer.s, perSecond * newer.s + newer.errorSquare) / newer.s ** 2;
-  const ofRest = Math.max(variance * rest.s, perSecond * rest.s + rest.errorSquare) / rest.s ** 2;
-  return Math.sqrt(ofNewer + ofRest);
+  const poisson = Math.max(rateOf(newer), rateOf(rest), 1 / rest.s);
+  const bursts = Math.max(0, scatterOf(rest) - rateOf(rest));
+  const ofMean = ({ s, errorSquare }: DrainSum): number =>
+    ((poisson + bursts * Math.min(s, BURST_S)) * s + errorSquare) / s ** 2;
+  return Math.sqrt(ofMean(newer) + ofMean(rest));
 }
 
-/** Variance of what is drained in a second. */
-function scatterOf({ s, drained, squares, samples }: DrainSum): number {
-  if (samples < SCATTER_SAMPLES_MIN) return 0;
-  return Math.max(0, (squares - drained ** 2 / s) / samples);
+/** Variance of what is drained in a second, less what counting adds to it: that cancels out over longer stretches. */
+function scatterOf({ s, drained, squares, samples, errorSquare }: DrainSum): number {
+  if (samples < SCATTER_SAMPLES_MIN) return (SCATTER_SHARE_ASSUMED * Math.max(0, drained / s)) ** 2;
+  return (squares - drained ** 2 / s) / samples - errorSquare;
 }
 
 function addSample(sum: DrainSum, sample: DrainSample): DrainSum {

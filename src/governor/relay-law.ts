@@ -16,6 +16,7 @@ import {
   type DrainState,
 } from "./drain-estimate.ts";
 import { judgeLimits, noLimits, type LimitFigures, type RelayLimits } from "./relay-limits.ts";
+import { threeDigits } from "./three-digits.ts";
 
 export interface RelaySettings {
   /** Of the outlet, for evidence. */
@@ -46,6 +47,8 @@ export interface RelayState {
   readonly handedPending: number;
   /** Absent: nothing is known yet. */
   readonly drain?: DrainState;
+  /** The drain was seen at work; else the relay only ever ran empty, and can drain that much at least. */
+  readonly isMeasured: boolean;
   /** The target of the relay as it last was when it drained; a stall leaves it. */
   readonly target: number;
   /** The drain as it was then. */
@@ -66,6 +69,11 @@ export interface RelayVerdict {
   readonly pace: number;
   /** Of these, what bulk may have at most: a full plug slows bulk alone. */
   readonly bulkPace: number;
+  /**
+   * What transactional mail may have however long the queue is: somebody waits for it, and a relay is not filled by it.
+   * Above `pace` only while that is next to nothing.
+   */
+  readonly urgentPace: number;
   readonly target: number;
   /** The tightest first; never empty. */
   readonly reasons: readonly Reason[];
@@ -75,14 +83,24 @@ export interface RelayVerdict {
 const TAU_MS_MIN = 2_000;
 const TAU_MS_MAX = 10_000;
 const TAUS_PER_HORIZON = 3;
-/** The pace of a relay of which nothing is known: it grows to thousands within ten readings if the relay takes it. */
-const START_PER_S = 10;
+/**
+ * The pace of a relay of which nothing is known, or that has run empty. Two readings tell what it makes of it, so even a
+ * relay that delivers nothing then holds some 120 messages; less would cost a fast one seconds of its time.
+ */
+const START_PER_S = 50;
+/** A reading has its effect within this time: growth does not fill up a target sooner. */
+const GROWTH_TARGET_S = 2;
+/** A relay that runs empty is given up to so many times what it was seen to drain. */
+const GROWTH_MAX = 4;
 /** What a relay that seems to stand still is asked with. Also what is left to bulk when a plug is full. */
 export const PROBE_PER_S = 1;
 /** A relay may always have so many, however slow it is: else it could never show that it has become faster. */
 const TARGET_MIN = 10;
 /** Far over the target: no more until it has drained. Within it, the feedback alone does it. */
 const OVER_SHARE = 1.25;
+/** Of the drain, for transactional mail while the queue is left to drain; and how full a relay that stands still gets. */
+const URGENT_SHARE = 0.05;
+const URGENT_QUEUE_SHARE_MAX = 1.05;
 /** A slightly longer queue is noise, and no reason of its own. */
 const QUEUE_REASON_SHARE = 1.1;
 /** Below this part of its usual drain a relay stands still; above the other it moves again. */
@@ -121,8 +139,9 @@ export function learnReading(
   if (figures.queue === undefined) return before && { ...before, handedPending: handed };
   const s = before === undefined ? Infinity : (figures.atMs - before.atMs) / 1000;
   if (before !== undefined && s < SAMPLE_S_MIN && s >= 0) return { ...before, handedPending: handed };
-  const drain = s <= SAMPLE_S_MAX && s > 0 ? learnSample(before!, figures, handed, s) : before?.drain;
-  return judge(before, figures, drain, settings);
+  const known = before === undefined ? NOTHING_KNOWN : { drain: before.drain, isMeasured: before.isMeasured };
+  const learnt = s <= SAMPLE_S_MAX && s > 0 ? learnSample(known, sampleOf(before!, figures, handed, s)) : known;
+  return judge(before, figures, learnt, settings);
 }
 
 /** What the state says now. Never throws and never gives more than the bounds set by people. */
@@ -130,13 +149,15 @@ export function governRelay(state: RelayState | undefined, settings: RelaySettin
   const limits = state === undefined ? [unmeasured(START_PER_S)] : limitsOf(state, settings, nowMs);
   const { maxRatePerS } = settings;
   if (maxRatePerS !== undefined) {
-    limits.push(paceReason("max_rate", maxRatePerS, { max_per_s: round3(maxRatePerS) }));
+    limits.push(paceReason("max_rate", maxRatePerS, { max_per_s: threeDigits(maxRatePerS) }));
   }
   const reasons = limits.toSorted((one, other) => one.limit - other.limit);
   const ofAll = reasons.filter(({ code }) => code !== "plug_full");
+  const pace = ofAll[0]?.limit ?? 0;
   return {
-    pace: ofAll[0]?.limit ?? 0,
+    pace,
     bulkPace: reasons[0]?.limit ?? 0,
+    urgentPace: state === undefined ? pace : Math.max(pace, urgentPace(state, settings)),
     target: state === undefined ? TARGET_MIN : targetOf(state, settings),
     reasons,
   };
@@ -161,17 +182,34 @@ function soundFigures(given: RelayFigures): RelayFigures {
  * like a fast relay, nor one that is tried again like a slow one. What others hand to the same relay counts against its
  * drain, rightly: it is not ours to use.
  */
-function learnSample(before: RelayState, figures: RelayFigures, handed: number, s: number): DrainState | undefined {
+function sampleOf(before: RelayState, figures: RelayFigures, handed: number, s: number): DrainSample & BusySample {
   const queue = figures.queue!;
-  const deferredGrowth = (figures.deferred ?? 0) - (before.deferred ?? 0);
   const isDeferredKnown = figures.deferred !== undefined && before.deferred !== undefined;
-  const drained = handed - (queue - before.queue) - (isDeferredKnown ? deferredGrowth : 0);
-  const sample = {
-    s,
-    drained,
-    errorSquare: countingError(before.queue) + countingError(queue) + handedError(handed, s),
-  };
-  return takeSample(before.drain, sample, Math.min(before.queue, queue));
+  const deferredGrowth = isDeferredKnown ? figures.deferred - before.deferred : 0;
+  const drained = handed - (queue - before.queue) - deferredGrowth;
+  const counting = (countingError(before.queue) + countingError(queue)) * (isDeferredKnown ? 2 : 1);
+  return { s, drained, errorSquare: counting + handedError(handed, s), queueMin: Math.min(before.queue, queue) };
+}
+
+interface BusySample {
+  readonly queueMin: number;
+}
+
+interface KnownDrain {
+  readonly drain: DrainState | undefined;
+  readonly isMeasured: boolean;
+}
+const NOTHING_KNOWN: KnownDrain = { drain: undefined, isMeasured: false };
+
+function learnSample(before: KnownDrain, { queueMin, ...sample }: DrainSample & BusySample): KnownDrain {
+  const known = before.drain === undefined ? 0 : drainPerS(before.drain);
+  const isBusy = queueMin > 0 && queueMin >= BUSY_S * known;
+  if (isBusy && before.isMeasured && before.drain !== undefined) {
+    return { drain: learnDrain(before.drain, sample), isMeasured: true };
+  }
+  if (isBusy) return { drain: restartDrain(sample), isMeasured: true };
+  // It ran empty: it could have done more, how much nobody knows. So only what is more than known is news.
+  return sample.drained / sample.s > known ? { drain: restartDrain(sample), isMeasured: false } : before;
 }
 
 function countingError(queue: number): number {
@@ -182,18 +220,10 @@ function handedError(handed: number, s: number): number {
   return (HANDED_ERROR_SHARE * (handed / s)) ** 2;
 }
 
-function takeSample(drain: DrainState | undefined, sample: DrainSample, queueMin: number): DrainState {
-  if (drain === undefined) return restartDrain(sample);
-  const known = drainPerS(drain);
-  if (queueMin >= BUSY_S * known) return learnDrain(drain, sample);
-  // It ran empty: it could have done more, how much nobody knows. So only what is more than known is news.
-  return sample.drained / sample.s > known ? restartDrain(sample) : drain;
-}
-
 function judge(
   before: RelayState | undefined,
   figures: RelayFigures,
-  drain: DrainState | undefined,
+  { drain, isMeasured }: KnownDrain,
   settings: RelaySettings,
 ): RelayState {
   const queue = figures.queue!;
@@ -207,6 +237,7 @@ function judge(
     handedPending: 0,
     target,
     usualDrainPerS: usual,
+    isMeasured,
     isOver: false,
     limits,
     ...definedOf({
@@ -253,13 +284,20 @@ function limitsOf(state: RelayState, settings: RelaySettings, nowMs: number): Re
 
 /** The law with a given target; with nothing known, a start that cannot fill the relay. */
 function lawPace(state: RelayState, target: number, settings: RelaySettings): number {
-  if (state.drain === undefined) return state.queue < TARGET_MIN + START_PER_S ? START_PER_S : PROBE_PER_S;
+  if (state.drain === undefined) return state.queue < START_PER_S ? START_PER_S : PROBE_PER_S;
   if (state.stalledSinceMs !== undefined) return state.queue < target ? PROBE_PER_S : 0;
   if (state.isOver) return 0;
   const known = drainPerS(state.drain);
   const drain = suspectedPerS(state.drain) ?? known;
   const pace = drain + (gapOf(state, state.drain, target) * 1000) / tauOf(target, known, settings);
-  return Math.max(pace, state.queue < target ? PROBE_PER_S : 0);
+  return Math.max(pace, startPace(state, known, target), state.queue < target ? PROBE_PER_S : 0);
+}
+
+/** To find out what a relay can do that has all done: growing from one reading to the next as its target allows. */
+function startPace({ queue, isMeasured }: RelayState, known: number, target: number): number {
+  if (queue > 0 && queue >= BUSY_S * known) return 0;
+  const grown = Math.min(GROWTH_MAX * known, known + target / GROWTH_TARGET_S);
+  return isMeasured ? grown : Math.max(START_PER_S, grown);
 }
 
 /** What is missing in the relay's queue, or too much there. */
@@ -284,11 +322,19 @@ function freeTargetOf(state: RelayState, { maxQueue }: RelaySettings): number {
   return Math.min(state.target, maxQueue);
 }
 
+/** Never more in a relay that stands still than a little over its target, not even for mail that somebody waits for. */
+function urgentPace(state: RelayState, { maxRatePerS }: RelaySettings): number {
+  const isFull = state.stalledSinceMs !== undefined && state.queue > state.target * URGENT_QUEUE_SHARE_MAX;
+  if (state.limits.isDiskFull || isFull) return 0;
+  const drain = state.drain === undefined ? 0 : drainPerS(state.drain);
+  return Math.min(maxRatePerS ?? Infinity, Math.max(PROBE_PER_S, URGENT_SHARE * drain));
+}
+
 function lawReason(state: RelayState, settings: RelaySettings): Reason {
   const target = freeTargetOf(state, settings);
   const pace = lawPace(state, target, settings);
-  if (state.drain === undefined) return unmeasured(pace);
-  const figures = { queue: state.queue, target: Math.round(target), drain_per_s: round3(drainPerS(state.drain)) };
+  if (state.drain === undefined || !state.isMeasured) return unmeasured(pace);
+  const figures = { queue: state.queue, target: Math.round(target), drain_per_s: threeDigits(drainPerS(state.drain)) };
   if (state.stalledSinceMs !== undefined) {
     const stalled_s = Math.round((state.atMs - state.stalledSinceMs) / 1000);
     return paceReason("relay_stalled", pace, { queue: state.queue, stalled_s });
@@ -319,12 +365,12 @@ function pressedPace(state: RelayState, settings: RelaySettings): number {
 }
 
 function diskSlow(state: RelayState, pace: number): Reason {
-  const evidence = { fsync_ms: round3(state.fsyncMs ?? 0), usual_ms: round3(state.fsyncUsualMs ?? 0) };
+  const evidence = { fsync_ms: threeDigits(state.fsyncMs ?? 0), usual_ms: threeDigits(state.fsyncUsualMs ?? 0) };
   return paceReason("disk_slow", pace, evidence);
 }
 
 function diskFull(state: RelayState): Reason {
-  const evidence = { free_percent: round3((state.diskFreeShare ?? 0) * 100) };
+  const evidence = { free_percent: threeDigits((state.diskFreeShare ?? 0) * 100) };
   return { code: "disk_full", limits: "stop", limit: 0, evidence };
 }
 
@@ -345,14 +391,9 @@ function stale(reasons: readonly Reason[], state: RelayState, settings: RelaySet
 }
 
 function unmeasured(pace: number): Reason {
-  return paceReason("relay_unmeasured", pace, { pace_per_s: pace });
+  return paceReason("relay_unmeasured", pace, { pace_per_s: threeDigits(pace) });
 }
 
 function paceReason(code: ReasonCode, limit: number, evidence: Evidence): Reason {
   return { code, limits: "pace", limit, evidence };
-}
-
-/** To three digits: more would only look exact. */
-function round3(figure: number): number {
-  return Number(figure.toPrecision(3));
 }

@@ -71,7 +71,8 @@ export function createModelRelay(random: Random): ModelRelay {
       const reading = {
         atMs: nowMs + (random.unit() * 2 - 1) * TIME_ERROR_MS,
         queue: count(queue),
-        deferred: count(deferred),
+        // What lies still is counted right; only what moves is missed or met twice.
+        deferred: deferred === 0 ? 0 : Math.max(0, Math.round(deferred + countError(queue))),
         handedSince: Math.round(seen - told.handed),
       };
       told = { handed: told.handed + reading.handedSince, atMs: nowMs, trueHanded: handed };
@@ -81,7 +82,11 @@ export function createModelRelay(random: Random): ModelRelay {
 
   function count(messages: number): number {
     if (messages === 0) return 0;
-    return Math.max(0, Math.round(messages + gauss(random) * (1 + COUNT_ERROR_SHARE * messages)));
+    return Math.max(0, Math.round(messages + countError(messages)));
+  }
+
+  function countError(moving: number): number {
+    return gauss(random) * (1 + COUNT_ERROR_SHARE * moving);
   }
 }
 
