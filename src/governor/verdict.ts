@@ -1,11 +1,14 @@
 // The governor: how many hand-overs may be open on an outlet or to a destination, how many may start per second, and
 // why. Pure: readings, settings and the time in, a verdict out.
 //
-// The law is the smallest honest one: a fixed window from the configuration, cut to the lane's share; zero after a
-// failure that the outlet (or the destination) is to blame for; one probe when its wait is over; the full window after
-// the first success. It measures no relay's queue and limits no pace yet.
+// The window is the configured one, cut to the lane's share and by what replies say; zero after a failure that the outlet
+// (or the destination) is to blame for; one probe when its wait is over; the rest after the first success. The pace is
+// what a measured relay drains and what people allow, shared with the others who use it. The parts have files of their
+// own: relay-law, reply-law, share-pace, outlet-pace.
 
 import type { Evidence, Reason, ReasonCode } from "../mail/reasons.ts";
+import { paceOutlet, type OutletPace, type PaceSettings } from "./outlet-pace.ts";
+import { replyReasons, usualLatencyMs, type ReplyState } from "./reply-law.ts";
 
 /** What is known of an outlet or a destination. Plain data; `recordSuccess` and `recordFailure` make the next one. */
 interface Readings<Target extends GovernedKind> {
@@ -22,7 +25,7 @@ type GovernedKind = "outlet" | "destination";
 export type OutletReadings = Readings<"outlet">;
 export type DestinationReadings = Readings<"destination">;
 
-export interface GovernorSettings {
+export interface GovernorSettings extends PaceSettings {
   /** Of the outlet or destination, for evidence. */
   readonly name?: string;
   /** Hand-overs open at once, from the configuration. */
@@ -31,6 +34,8 @@ export interface GovernorSettings {
   readonly share?: number;
   /** True while this lane gives way to one with more urgent mail. */
   readonly gaveWay?: boolean;
+  /** What the outlet's replies have taught this dispatcher. */
+  readonly replies?: ReplyState;
 }
 
 export interface Verdict {
@@ -38,14 +43,22 @@ export interface Verdict {
   readonly window: number;
   /** Hand-overs that may start per second; Infinity: not limited. */
   readonly pace: number;
-  /** What limits the window, the tightest limit first. Never empty. */
+  /** What limits, the tightest limit first: windows and paces compared by what a window lets through. Never empty. */
   readonly reasons: readonly Reason[];
   /** When the verdict changes by time alone. Absent: only a new reading changes it. */
   readonly changesAtMs?: number;
 }
 
 export function governOutlet(readings: OutletReadings, settings: GovernorSettings, nowMs: number): Verdict {
-  return govern(readings, settings, nowMs);
+  const byWindow = govern(readings, settings, nowMs);
+  const byPace = paceOutlet(settings);
+  const changesAtMs = earliest(byWindow.changesAtMs, byPace.changesInMs, nowMs);
+  return {
+    window: byWindow.window,
+    pace: byPace.pace,
+    reasons: mergeReasons(byWindow.reasons, byPace, settings.replies),
+    ...(changesAtMs === undefined ? {} : { changesAtMs }),
+  };
 }
 
 export function governDestination(readings: DestinationReadings, settings: GovernorSettings, nowMs: number): Verdict {
@@ -130,7 +143,7 @@ function bind(reasons: readonly Reason[]): Verdict {
 }
 
 /** What limits while nothing fails. A lane keeps at least one slot of an open window, however small its share. */
-function steadyReasons({ openMax, share, gaveWay }: GovernorSettings): readonly Reason[] {
+function steadyReasons({ openMax, share, gaveWay, replies }: GovernorSettings): readonly Reason[] {
   const atLeastOne = (window: number) => Math.min(openMax, Math.max(1, Math.floor(window)));
   const reasons: Reason[] = [windowReason("window_fixed", openMax, { max_open: openMax })];
   let window = openMax;
@@ -143,7 +156,38 @@ function steadyReasons({ openMax, share, gaveWay }: GovernorSettings): readonly 
     window = atLeastOne(window * GAVE_WAY_FACTOR);
     reasons.unshift(windowReason("gave_way", window, {}));
   }
-  return reasons;
+  return [...replyReasons(replies, window), ...reasons];
+}
+
+/**
+ * A window of so many lets through so many per second as answers take their time (Little's law); by that it is compared
+ * with a pace. Equal ones: what stops the window stands first.
+ */
+function mergeReasons(
+  windows: readonly Reason[],
+  { reasons }: OutletPace,
+  replies: ReplyState | undefined,
+): readonly Reason[] {
+  if (reasons.length === 0) return windows;
+  const binding = windows[0]!.limit;
+  const latencyMs = (replies && usualLatencyMs(replies, binding)) ?? ASSUMED_LATENCY_MS;
+  const windowPerS = (binding * 1000) / Math.max(1, latencyMs);
+  return windowPerS <= reasons[0]!.limit ? [...windows, ...reasons] : placeBetween(windows, reasons, latencyMs);
+}
+
+/** Keeps the order within both, which is that of their limits. */
+function placeBetween(windows: readonly Reason[], paces: readonly Reason[], latencyMs: number): readonly Reason[] {
+  const perS = ({ limits, limit }: Reason): number =>
+    limits === "window" ? (limit * 1000) / Math.max(1, latencyMs) : limit;
+  return [paces[0]!, ...[...paces.slice(1), ...windows].toSorted((one, other) => perS(one) - perS(other))];
+}
+
+/** Of a relay's answer to a final dot behind one fsync, until answers are seen. */
+const ASSUMED_LATENCY_MS = 20;
+
+function earliest(atMs: number | undefined, inMs: number | undefined, nowMs: number): number | undefined {
+  if (inMs === undefined) return atMs;
+  return Math.min(atMs ?? Infinity, nowMs + inMs);
 }
 
 function windowReason(code: ReasonCode, limit: number, evidence: Evidence): Reason {

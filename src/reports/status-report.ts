@@ -208,7 +208,7 @@ function tellEvidence(code: unknown, evidence: unknown): string {
 }
 
 function printEvidence(evidence: unknown): string {
-  return typeof evidence === "string" ? evidence : JSON.stringify(evidence);
+  return typeof evidence === "string" ? evidence : (JSON.stringify(evidence) ?? "");
 }
 
 function numberOr<Other>(value: unknown, other: Other): number | Other {
