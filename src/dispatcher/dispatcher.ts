@@ -112,6 +112,7 @@ interface OpenAttempt {
   readonly row: ClaimedRow;
   readonly attempt: number;
   readonly outlet: OutletAtWork;
+  readonly takenAtMs: number;
   isDotPermitted: boolean;
 }
 
@@ -162,7 +163,6 @@ class LaneDispatcher implements Dispatcher {
   #isFlushDue = false;
   #isSettleDue = false;
   #isJournalBroken = false;
-  #ratesSinceMs: number;
   #settledTotal = 0;
   #settledAtMs: number;
   #lookTimer: Timer | undefined;
@@ -183,7 +183,6 @@ class LaneDispatcher implements Dispatcher {
     this.#waiting = createWaitingTimes(ports.clock);
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
     this.#settledAtMs = ports.clock.monotonicMs();
-    this.#ratesSinceMs = this.#settledAtMs;
     this.#discovery = createDiscovery({
       clock: ports.clock,
       backlog: this.#backlog,
@@ -260,18 +259,11 @@ class LaneDispatcher implements Dispatcher {
         this.#hearOfDestinations(),
       ]);
       if (orders !== undefined) this.#takeOrders(orders, askedAtMs);
-      this.#measureRates();
       if (orders !== undefined && this.#mayHaveLostClaims) this.#makeRoomForRescue();
       this.#govern();
       this.#kick();
       await this.#sleep(ORDERS_MS);
     }
-  }
-
-  #measureRates(): void {
-    const nowMs = this.#ports.clock.monotonicMs();
-    this.#outlets.measureRates(nowMs - this.#ratesSinceMs);
-    this.#ratesSinceMs = nowMs;
   }
 
   async #lookAround(): Promise<void> {
@@ -281,6 +273,10 @@ class LaneDispatcher implements Dispatcher {
     );
     if (surroundings === undefined) return;
     this.#surroundings = surroundings;
+    for (const step of this.#outlets.hear(surroundings, this.#databaseMs())) {
+      // Whoever loses takes the other's step with the next look.
+      void this.#attemptDatabase("verdict.keep_failed", () => this.#ports.queue.keepVerdict(step));
+    }
     const { stopped, resumed } = this.#refusals.heard(surroundings.pauses);
     this.#destinations.stop(stopped);
     for (const name of resumed) this.#backlog.freed(name);
@@ -439,7 +435,8 @@ class LaneDispatcher implements Dispatcher {
     // Behind a closed window with one probe, one message is enough.
     if (windowSum === 1) return route === "main" ? 1 - this.#open.size : 1;
     const rows = Math.max(2 * windowSum, (this.#outlets.takenPerS(route) * CLAIM_AHEAD_MS) / 1000);
-    return Math.min(this.#lane.claimAheadMax, Math.ceil(rows));
+    const bySecond = Math.max(1, (this.#outlets.paceSum(route) * 2 * CLAIM_AHEAD_MS) / 1000);
+    return Math.ceil(Math.min(this.#lane.claimAheadMax, rows, bySecond));
   }
 
   async #claim(wants: readonly Want[]): Promise<readonly ClaimedRow[] | undefined> {
@@ -541,22 +538,20 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #take(at: OutletAtWork): HandOver | undefined {
-    while (this.#isLeaseHeld() && this.#mayWork() && this.#mayTake(at)) {
+    while (this.#isLeaseHeld() && this.#mayWork()) {
       const row = this.#nextReady(at.limits.route);
       if (row === undefined) {
         void this.#claimIfLow();
+        return undefined;
+      }
+      if (!this.#outlets.mayTake(at)) {
+        this.#ready.putBack(row, at.limits.route);
         return undefined;
       }
       const handOver = this.#carry(row, at);
       if (handOver !== undefined) return handOver;
     }
     return undefined;
-  }
-
-  #mayTake(at: OutletAtWork): boolean {
-    const mayTake = this.#outlets.mayTake(at);
-    if (!mayTake && this.#ready.count(at.limits.route) > 0) at.wasKeptBack = true;
-    return mayTake;
   }
 
   #nextReady(route: Route): ClaimedRow | undefined {
@@ -576,7 +571,13 @@ class LaneDispatcher implements Dispatcher {
     const composed = this.#composeOrHold(row, attempt);
     if (composed === undefined) return undefined;
     const token = `${row.message_id}.${attempt}`;
-    this.#open.set(token, { row, attempt, outlet: at, isDotPermitted: false });
+    this.#open.set(token, {
+      row,
+      attempt,
+      outlet: at,
+      takenAtMs: this.#ports.clock.monotonicMs(),
+      isDotPermitted: false,
+    });
     this.#outlets.took(at);
     this.#destinations.opened(row);
     const { content, envelope } = composed;
@@ -652,8 +653,9 @@ class LaneDispatcher implements Dispatcher {
     const open = this.#openAttempt(token);
     this.#open.delete(token);
     const outcome = judgeAttempt(result, { outletType: "smtp" });
-    this.#destinations.closed(open.row, outcome.kind === "sent", this.#ports.clock.monotonicMs());
-    this.#outlets.finished(open.outlet, result, outcome);
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#destinations.closed(open.row, outcome.kind === "sent", nowMs);
+    this.#outlets.finished(open.outlet, result, outcome, nowMs - open.takenAtMs);
     this.#learn(open, outcome);
     const settlement = this.#settlementOf(open, outcome, result);
     this.#noteAnswer(open, settlement, outcome);

@@ -1,8 +1,11 @@
 // The outlets of one dispatcher: what each may do now (window and pace, with the reasons), what its answers taught, and
 // what it says of itself in the pulse. The governor decides; here its inputs are gathered and its verdict is kept to.
 
+import type { RelaySettings } from "../governor/relay-law.ts";
+import type { PaceUser } from "../governor/share-pace.ts";
+import { createBucket, type Bucket } from "../governor/token-bucket.ts";
 import { divideWindow, governOutlet, healthyOutlet, recordFailure, recordSuccess } from "../governor/verdict.ts";
-import type { FailureKind, OutletReadings, Verdict } from "../governor/verdict.ts";
+import type { FailureKind, GovernorSettings, OutletReadings, Verdict } from "../governor/verdict.ts";
 import type { Outlet, OutletDriver } from "../handover/outlet.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { LeaseId } from "../mail/ids.ts";
@@ -10,9 +13,11 @@ import type { LanePriority } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { OutletPulse } from "../mail/pulse.ts";
 import { tellReason, type Reason } from "../mail/reasons.ts";
-import type { Clock } from "../platform/clock.ts";
+import type { Clock, Timer } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Route } from "./destinations.ts";
+import { createOutletWatch, type OutletWatch } from "./outlet-watch.ts";
+import { handedAt, latestOf, paceUsers, stateOf, takeStep, type LearntRelay } from "./relay-steps.ts";
 import type { Surroundings } from "./verdict-store.ts";
 
 export interface OutletLimits {
@@ -27,6 +32,10 @@ export interface OutletLimits {
   readonly isVerp: boolean;
   /** Its relay tells what became of the mail that it took. */
   readonly isToldOf: boolean;
+  /** Hand-overs per second by all lanes and dispatchers together. */
+  readonly maxRatePerS?: number;
+  /** Its relay is measured. */
+  readonly relay?: RelaySettings;
 }
 
 export interface OutletAtWork {
@@ -36,12 +45,12 @@ export interface OutletAtWork {
   verdict: Verdict;
   window: number;
   open: number;
-  /** Hand-overs begun since the last look at the rate, and the rate then. */
-  taken: number;
-  takenPerS: number;
-  handedTotal: number;
-  /** It asked for mail that was there, and the verdict kept it back. */
-  wasKeptBack: boolean;
+  readonly bucket: Bucket;
+  readonly watched: OutletWatch;
+  /** The last step of the relay law that this dispatcher took or heard of. */
+  learnt: LearntRelay | undefined;
+  /** Fires when the pace allows the next hand-over. */
+  paceTimer: Timer | undefined;
 }
 
 /** What a verdict rests on beside the outlet's own answers. */
@@ -56,17 +65,27 @@ export interface GovernContext {
   readonly surroundings: Surroundings | undefined;
 }
 
+/** What the governor learnt from a reading, for `postlane.verdict`. */
+export interface VerdictStep {
+  readonly outlet: string;
+  readonly readingNumber: number;
+  readonly state: unknown;
+}
+
 export interface OutletsAtWork {
   readonly all: readonly OutletAtWork[];
   open(limits: OutletLimits, driverOf: (at: OutletAtWork) => OutletDriver): void;
   govern(context: GovernContext): void;
-  /** What the lane may have open by this way. */
+  /** Takes the steps that new readings allow; those that the others have to know. */
+  hear(surroundings: Surroundings, databaseMs: number): readonly VerdictStep[];
+  /** What the lane may have open by this way, what it may start per second, and what it lately started. */
   windowSum(route: Route): number;
+  paceSum(route: Route): number;
+  takenPerS(route: Route): number;
+  /** There is a message for it: may it have it now? If not, it is woken when the time has come. */
   mayTake(at: OutletAtWork): boolean;
   took(at: OutletAtWork): void;
-  finished(at: OutletAtWork, result: AttemptResult, outcome: Outcome): void;
-  measureRates(passedMs: number): void;
-  takenPerS(route: Route): number;
+  finished(at: OutletAtWork, result: AttemptResult, outcome: Outcome, tookMs: number): void;
   wake(): void;
   drain(): Promise<void>;
   close(): void;
@@ -88,14 +107,39 @@ export function createOutletsAtWork(
   const all: OutletAtWork[] = [];
 
   const governOne = (at: OutletAtWork, context: GovernContext): void => {
-    const { openMax, share, name } = at.limits;
-    const verdict =
-      stopVerdict(at, context) ??
-      governOutlet(at.readings, { name, openMax, share, gaveWay: context.isGivingWay }, clock.monotonicMs());
+    const nowMs = clock.monotonicMs();
+    at.watched.turn(nowMs, context.databaseMs);
+    const verdict = stopVerdict(at, context) ?? governOutlet(at.readings, inputsOf(at, context), nowMs);
     tellVerdict(at, verdict);
     at.verdict = verdict;
     at.window = context.mayWork ? myPart(verdict, settings.leaseId, context) : 0;
+    at.bucket.refill(verdict.pace, nowMs);
     at.outlet.setLimit(at.window);
+  };
+  const inputsOf = (at: OutletAtWork, context: GovernContext): GovernorSettings => {
+    const { name, openMax, share, maxRatePerS, relay } = at.limits;
+    const { databaseMs } = context;
+    return {
+      name,
+      openMax,
+      share,
+      gaveWay: context.isGivingWay,
+      priority: settings.priority,
+      sharers: { users: usersOf(at, context.surroundings), me: String(settings.leaseId) },
+      ...(at.watched.replies === undefined ? {} : { replies: at.watched.replies }),
+      ...(maxRatePerS === undefined ? {} : { maxRatePerS }),
+      ...(relay === undefined ? {} : { relay: { settings: relay, state: at.learnt?.relay, databaseMs } }),
+    };
+  };
+  /** As all see them, but ourselves as we are now: in the first second nobody has heard of us. */
+  const usersOf = (at: OutletAtWork, surroundings: Surroundings | undefined): readonly PaceUser[] => {
+    const me = {
+      key: String(settings.leaseId),
+      priority: settings.priority,
+      takenPerS: at.watched.takenPerS,
+      wantsMore: at.watched.wasKeptBack,
+    };
+    return [...paceUsers(surroundings, at.limits.name).filter(({ key }) => key !== me.key), me];
   };
   const tellVerdict = (at: OutletAtWork, verdict: Verdict): void => {
     const [reason] = verdict.reasons;
@@ -107,20 +151,32 @@ export function createOutletsAtWork(
     }
   };
 
+  const sumOf = (route: Route, figure: (at: OutletAtWork) => number): number =>
+    all.reduce((sum, at) => sum + (at.limits.route === route ? figure(at) : 0), 0);
+  const wakeByPace = (at: OutletAtWork): void => {
+    const inMs = at.bucket.nextAtMs() - clock.monotonicMs();
+    if (at.paceTimer !== undefined || !Number.isFinite(inMs)) return;
+    at.paceTimer = clock.after(Math.max(1, Math.ceil(inMs)), () => {
+      at.paceTimer = undefined;
+      at.outlet.wake();
+    });
+  };
+
   return {
     all,
     open(limits, driverOf) {
       const { name, openMax, share } = limits;
+      const nowMs = clock.monotonicMs();
       const at = {
         limits,
         readings: healthyOutlet,
-        verdict: governOutlet(healthyOutlet, { name, openMax, share, gaveWay: false }, 0),
+        verdict: governOutlet(healthyOutlet, { name, openMax, share }, nowMs),
         window: 0,
         open: 0,
-        taken: 0,
-        takenPerS: 0,
-        handedTotal: 0,
-        wasKeptBack: false,
+        bucket: createBucket(),
+        watched: createOutletWatch(nowMs),
+        learnt: undefined,
+        paceTimer: undefined,
       } as OutletAtWork & { outlet: Outlet };
       at.outlet = ports.openOutlet(name, driverOf(at));
       all.push(at);
@@ -128,29 +184,39 @@ export function createOutletsAtWork(
     govern(context) {
       for (const at of all) governOne(at, context);
     },
-    windowSum: (route) => all.reduce((sum, at) => sum + (at.limits.route === route ? at.window : 0), 0),
+    hear(surroundings, databaseMs) {
+      return all.flatMap((at): readonly VerdictStep[] => {
+        const { name, relay } = at.limits;
+        const shared = surroundings.outlets.find(({ outlet }) => outlet === name);
+        if (relay === undefined || shared === undefined) return [];
+        const known = latestOf(at.learnt, shared.verdict);
+        const handed = handedAt(at, surroundings, String(settings.leaseId), shared.reading?.at_ms ?? databaseMs);
+        at.learnt = takeStep(known, shared.reading, handed, relay);
+        const isNew = at.learnt !== known && at.learnt !== undefined;
+        return isNew ? [{ outlet: name, readingNumber: at.learnt!.number, state: stateOf(at.learnt!) }] : [];
+      });
+    },
+    windowSum: (route) => sumOf(route, (at) => at.window),
+    paceSum: (route) => sumOf(route, (at) => (at.window > 0 ? at.verdict.pace : 0)),
+    takenPerS: (route) => sumOf(route, (at) => at.watched.takenPerS),
     mayTake(at) {
-      return at.open < at.window;
+      if (at.open < at.window && at.bucket.take(clock.monotonicMs())) return true;
+      at.watched.keptBack();
+      if (at.open < at.window) wakeByPace(at);
+      return false;
     },
     took(at) {
       at.open++;
-      at.taken++;
+      at.watched.took();
     },
-    finished(at, result, outcome) {
+    finished(at, result, outcome, tookMs) {
       at.open--;
+      at.watched.finished(result, outcome, tookMs);
       if (outcome.kind === "untried") return;
-      if (outcome.kind === "sent") at.handedTotal++;
       if ("scope" in outcome && outcome.scope === "outlet") {
         at.readings = recordFailure(at.readings, clock.monotonicMs(), outcome.reason, failureKindOf(result));
       } else if (at.readings !== healthyOutlet) at.readings = recordSuccess(at.readings);
     },
-    measureRates(passedMs) {
-      for (const at of all) {
-        at.takenPerS = (at.taken * 1000) / Math.max(1, passedMs);
-        at.taken = 0;
-      }
-    },
-    takenPerS: (route) => all.reduce((sum, at) => sum + (at.limits.route === route ? at.takenPerS : 0), 0),
     wake() {
       for (const { outlet } of all) outlet.wake();
     },
@@ -158,23 +224,22 @@ export function createOutletsAtWork(
       await Promise.all(all.map(({ outlet }) => outlet.drain()));
     },
     close() {
-      for (const { outlet } of all) void outlet.close();
+      for (const { outlet, paceTimer } of all) {
+        paceTimer?.cancel();
+        void outlet.close();
+      }
     },
     pulse() {
-      return all.map((at) => {
-        const { wasKeptBack } = at;
-        at.wasKeptBack = false;
-        return {
-          name: at.limits.name,
-          window: at.window,
-          open: at.open,
-          pace_per_s: Number.isFinite(at.verdict.pace) ? at.verdict.pace : null,
-          taken_per_s: Math.round(at.takenPerS * 10) / 10,
-          wants_more: wasKeptBack,
-          handed_total: at.handedTotal,
-          reasons: at.verdict.reasons,
-        };
-      });
+      return all.map((at) => ({
+        name: at.limits.name,
+        window: at.window,
+        open: at.open,
+        pace_per_s: Number.isFinite(at.verdict.pace) ? Math.round(at.verdict.pace * 10) / 10 : null,
+        taken_per_s: Math.round(at.watched.takenPerS * 10) / 10,
+        wants_more: at.watched.wasKeptBack,
+        handed_total: at.watched.handedTotal,
+        reasons: at.verdict.reasons,
+      }));
     },
   };
 }

@@ -6,6 +6,8 @@ import type { Route } from "./destinations.ts";
 
 export interface ReadyRows {
   add(row: ClaimedRow, route: Route): void;
+  /** It is the first one again. */
+  putBack(row: ClaimedRow, route: Route): void;
   /** The first one that may go; it leaves. */
   next(route: Route, mayGo: (row: ClaimedRow) => boolean): ClaimedRow | undefined;
   /** Those that are meant leave, in their order. */
@@ -18,6 +20,7 @@ export function createReadyRows(): ReadyRows {
   const rows: Record<Route, ClaimedRow[]> = { main: [], retry: [] };
   return {
     add: (row, route) => void rows[route].push(row),
+    putBack: (row, route) => void rows[route].unshift(row),
     next(route, mayGo) {
       const index = rows[route].findIndex(mayGo);
       if (index < 0) return undefined;

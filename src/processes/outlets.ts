@@ -10,7 +10,7 @@ import type { TlsOptions } from "../handover/smtp-connection.ts";
 import { createSmtpOutlet } from "../handover/smtp-outlet.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import { systemClock } from "../platform/clock.ts";
-import type { Config, OutletConfig } from "../platform/config.ts";
+import type { Config, OutletConfig, SmtpOutletConfig } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
 import { systemRandom } from "../platform/random.ts";
 
@@ -61,7 +61,13 @@ function limitsOn(
     share: shareOf(config, lane, name),
     isVerp: outlet.type === "smtp" && outlet.returnPath === "verp",
     isToldOf: outlet.type === "smtp" && outlet.gauge?.type === "postfix",
+    ...(outlet.type === "smtp" ? pacedBy(outlet) : {}),
   };
+}
+
+function pacedBy({ name, maxRatePerS, gauge, horizonMs, maxQueue, maxPlug }: SmtpOutletConfig): Partial<OutletLimits> {
+  const relay = { name, horizonMs, maxQueue, maxPlug };
+  return { ...(maxRatePerS === undefined ? {} : { maxRatePerS }), ...(gauge === undefined ? {} : { relay }) };
 }
 
 /** An outlet that is one of the lane's own takes its retries as it takes all else. */

@@ -48,7 +48,7 @@ export interface LaneOptions {
   readonly lane?: Partial<LaneSettings>;
   readonly openMax?: number;
   readonly openPerDestinationMax?: number;
-  readonly limits?: Partial<Pick<OutletLimits, "isVerp" | "isToldOf">>;
+  readonly limits?: Partial<Pick<OutletLimits, "isVerp" | "isToldOf" | "maxRatePerS" | "relay">>;
   /** An outlet `retries`, for retries and what has not lately answered. */
   readonly retryRelay?: { readonly port: number };
   readonly maxRefusals?: number;
