@@ -81,6 +81,7 @@ export const JUDGEMENTS = [
   "soft_bounced",
   "expired",
   "unknown",
+  "held",
   "noted",
   "repeated",
   "stale",
@@ -349,6 +350,42 @@ function isSameAddress(one: string, other: string): boolean {
 
 function printReport({ action, status, diagnostic }: RecipientReport): string {
   return [action, status, diagnostic].filter(Boolean).join(" ");
+}
+
+// ---- refusals that are not about the recipient ----------------------------------------------------------------------
+
+/** The reply, if our own relay reports a permanent refusal that names no recipient: of policy, of the sender, of the mail. */
+export function policyRefusalOf(fact: ReturnFact, recipient: string): string | undefined {
+  switch (fact.source) {
+    case "log":
+      return fact.status === "bounced" && isPolicy(fact.dsn) ? fact.reply : undefined;
+    case "notice": {
+      if (!isWrittenBy(fact.relayName, fact.notice)) return undefined;
+      const report = reportFor(fact.notice, recipient);
+      return report.action === "failed" && isPolicy(report.status ?? "") ? printReport(report) : undefined;
+    }
+    case "evidence":
+      return undefined;
+  }
+}
+
+/** An answer of the destination, of whatever kind, by way of our own relay: what a share of refusals is a share of. */
+export function isReportedAnswer(fact: ReturnFact, { word }: Judged): boolean {
+  const isTrusted = fact.source === "log" || (fact.source === "notice" && isWrittenBy(fact.relayName, fact.notice));
+  return isTrusted && (word === "delivered" || word === "relayed" || word === "bounced");
+}
+
+/** Its like are too many: it waits for a person, in place of bouncing. */
+export function heldInstead(judged: Judged, standing: Standing): Judged {
+  if (judged.becomes?.state !== "bounced" || standing.state === undefined) return judged;
+  if (!mayBecome(standing.state, "held")) return judged;
+  const becomes: Becomes = { state: "held", delayMs: null, tries: standing.tries };
+  return { kind: "judged", word: "held", becomes, events: judged.events.map((event) => ({ ...event, kind: "held" })) };
+}
+
+/** X.3.z the system, X.5.z the protocol, X.6.z the content, X.7.z policy; but X.3.4 is about one mail's size. */
+function isPolicy(dsn: string): boolean {
+  return /^5\.[3567]\./.test(dsn) && dsn !== "5.3.4";
 }
 
 // ---- what it says of the destination --------------------------------------------------------------------------------

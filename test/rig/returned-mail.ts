@@ -12,6 +12,7 @@ import { readReturnTokenKey } from "../../src/postgres/secret-store.ts";
 import { inTransaction } from "../../src/postgres/transaction.ts";
 import { recordStateChanges } from "../../src/queue/balance-store.ts";
 import { keepFromAgent, keepReturn, type AgentReturn } from "../../src/returns/return-store.ts";
+import { createReturnedRefusals } from "../../src/returns/returned-refusals.ts";
 import { takeReturns, type ReturnContext } from "../../src/returns/take-returns.ts";
 import { enqueue } from "./lane-mail.ts";
 
@@ -41,6 +42,8 @@ export async function judgeOf(pool: Pool, given: Partial<ReturnContext> = {}): P
     verpOutlets: new Set([OUTLET]),
     laneSettingsOf: () => LANE,
     random: () => 0.5,
+    refusals: createReturnedRefusals(() => 0.05),
+    onAlarm: () => {},
     log: silentLog,
     ...given,
   };
