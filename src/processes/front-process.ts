@@ -1,4 +1,4 @@
-// The front: for now upkeep alone; the doors come to it later.
+// The front: upkeep, and over HTTP what it has in mind of the engine: metrics, health, explain.
 
 import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -8,16 +8,18 @@ import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
+import { tellOfEngine } from "./engine-telling.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 const CONNECTIONS_MAX = 4;
 
 export async function runFront(config: Config): Promise<number> {
-  const log = createLog(config.logLevel, { process: "front" });
+  const log = createLog(config.logLevel, { process: "front" }, undefined, { isWaitedFor: false });
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
   const context = await rescueContextOf(database.pool, config, log);
+  const telling = tellOfEngine(config, database, log);
   const upkeep = startUpkeep(
     { noProgressAlarmMs: config.noProgressAlarmMs },
     {
@@ -29,6 +31,7 @@ export async function runFront(config: Config): Promise<number> {
         await rescueOverdue(context, config.rescueGraceMs);
       },
       onAlarm({ lane, isRaised, detail }) {
+        telling.watch.hear({ lane, isRaised });
         if (isRaised) log.error("alarm.raised", { lane, detail });
         else log.info("alarm.ended", { lane, detail });
         tellSupervisor({ kind: "told", line: isRaised ? `ALARM: ${detail}` : `lane ${lane}: ${detail}` });
@@ -39,6 +42,7 @@ export async function runFront(config: Config): Promise<number> {
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
   await upkeep.stop();
+  await telling.stop();
   stopAlive();
   await database.close();
   return 0;

@@ -92,14 +92,14 @@ export const ENGINE = statement<EngineRow>(
        ORDER BY paused_at LIMIT ${PAUSES_MAX}`)} AS pauses,
      ${LIST_OF(`SELECT outlet, ${MS_OF("clock_timestamp() - at")} AS age_ms, body FROM postlane.reading
        ORDER BY outlet`)} AS readings,
-     (SELECT count(*)::integer FROM (SELECT FROM postlane.destination WHERE failures > 0 LIMIT ${COUNT_MAX}) AS some)
+     (SELECT count(*)::integer FROM (SELECT FROM postlane.destination WHERE failures > 0 LIMIT ${COUNT_MAX}) AS counted)
        AS failing,
      ${LIST_OF(`SELECT name, failures, ${MS_OF("probe_at - clock_timestamp()")} AS probe_in_ms, error
        FROM postlane.destination WHERE failures > 0 ORDER BY failures DESC LIMIT ${WORST_MAX}`)} AS worst,
      ${LIST_OF(`SELECT outlet, count(*) AS messages
-       FROM (SELECT outlet FROM postlane.unaccounted LIMIT ${COUNT_MAX}) AS some GROUP BY outlet ORDER BY outlet`)}
+       FROM (SELECT outlet FROM postlane.unaccounted LIMIT ${COUNT_MAX}) AS counted GROUP BY outlet ORDER BY outlet`)}
        AS unaccounted,
-     (SELECT count(*)::integer FROM (SELECT FROM postlane.return WHERE judged_at IS NULL LIMIT ${COUNT_MAX}) AS some)
+     (SELECT count(*)::integer FROM (SELECT FROM postlane.return WHERE judged_at IS NULL LIMIT ${COUNT_MAX}) AS counted)
        AS unjudged,
      (SELECT ${MS_OF("clock_timestamp() - received_at")} FROM postlane.return WHERE judged_at IS NULL
        ORDER BY judge_at LIMIT 1) AS unjudged_oldest_ms,

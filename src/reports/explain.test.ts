@@ -542,6 +542,14 @@ test("what binds says what goes out, what could go out without it, and how many 
   assert.deepEqual(reportOf({ snapshot }).limits[0]!.costs, { waiting: 9000, allowed_per_s: 211.4, wanted_per_s: 900 });
 });
 
+test("a remedy is the command as it can be typed", () => {
+  const pausedCampaigns = [{ name: "it's march", lane: "bulk", waiting: 1 }];
+  const lanes = [laneOf("transactional"), laneOf("bulk", { pausedAtMs: NOW_MS }, { queued: 1 })];
+  const [lane, campaign] = reportOf({ snapshot: snapshotOf({ lanes, pausedCampaigns }) }).limits;
+  assert.equal(lane!.remedy, "`postlane lane resume bulk`");
+  assert.equal(campaign!.remedy, "`postlane campaign resume 'it'\\''s march'`");
+});
+
 test("a lane that is asked for hears nothing of the other one", () => {
   const snapshot = snapshotOf({
     lanes: [laneOf("transactional", { pausedAtMs: NOW_MS }), laneOf("bulk", {}, { queued: 100 })],

@@ -95,7 +95,7 @@ export function explain(given: ExplainGiven, config: ExplainConfig): ExplainRepo
   const limits = withNothing(limitsAsked(given, scene), progress, question);
   return {
     at: printInstant(around.nowMs),
-    answers: answersOf(scene),
+    answers: answersOf(scene, lanes),
     nothing_leaves: captures(config),
     subject: question,
     limits: limits.map(shapeLimit),
@@ -121,18 +121,19 @@ function withoutSnapshot({ around, question }: ExplainGiven, config: ExplainConf
 
 // ---- what does not answer --------------------------------------------------------------------------------------------
 
-function answersOf({ snapshot, config, around }: Scene): ExplainReport["answers"] {
+function answersOf(scene: Scene, lanes: readonly LaneView[]): ExplainReport["answers"] {
+  const { snapshot, config, around } = scene;
   const stuckMs = snapshot.commitStuckMs ?? 0;
+  const isServed = (lane: LaneView): boolean => lane.dispatchers.some((one) => isHeard(one, config, snapshot));
+  const unserved = lanes.filter((lane) => Object.hasOwn(config.lanes, lane.name) && !isServed(lane));
   return {
     database: databaseAnswer(around),
     commits: stuckMs < COMMIT_STUCK_MS ? null : { since: printInstant(snapshot.atMs - stuckMs) },
-    dispatchers: snapshot.lanes
-      .filter(({ name }) => Object.hasOwn(config.lanes, name))
-      .filter(
-        (lane) =>
-          around.databaseSilent === undefined && !lane.dispatchers.some((one) => isHeard(one, config, snapshot)),
-      )
-      .map((lane) => ({ lane: lane.name, since: instantOrNull(lastSeenMs(lane, { snapshot, config, around })) })),
+    // While the database is silent, nothing was heard of anybody.
+    dispatchers: (around.databaseSilent === undefined ? unserved : []).map((lane) => {
+      const sinceMs = lastSeenMs(lane, scene);
+      return { lane: lane.name, since: sinceMs === undefined ? null : printInstant(sinceMs) };
+    }),
     snapshot_age_s: seconds(around.nowMs - snapshot.atMs),
   };
 }
@@ -140,10 +141,6 @@ function answersOf({ snapshot, config, around }: Scene): ExplainReport["answers"
 function databaseAnswer({ databaseSilent }: Surroundings): ExplainReport["answers"]["database"] {
   if (databaseSilent === undefined) return null;
   return { since: printInstant(databaseSilent.sinceMs), error: databaseSilent.error ?? null };
-}
-
-function instantOrNull(ms: number | undefined): string | null {
-  return ms === undefined ? null : printInstant(ms);
 }
 
 function captures({ lanes, outlets }: ExplainConfig): readonly string[] {
@@ -275,8 +272,21 @@ function shapeLimit({ reason, lanes, outlet, destination, costs }: Limit): Expla
     destination: destination ?? null,
     sentence: tellReason(reason),
     costs,
-    remedy: reasonEntry(reason.code).remedy,
+    remedy: remedyOf(reason),
   };
+}
+
+/** The command as it can be typed, where the evidence has the name for it. */
+function remedyOf({ code, evidence }: Reason): string {
+  const name = evidence["lane"] ?? evidence["outlet"] ?? evidence["campaign"];
+  const { remedy } = reasonEntry(code);
+  const named = name === undefined ? remedy : remedy.replaceAll(/\bNAME\b/g, () => quoted(String(name)));
+  const domain = evidence["destination"];
+  return domain === undefined ? named : named.replaceAll(/\bDOMAIN\b/g, () => quoted(String(domain)));
+}
+
+function quoted(word: string): string {
+  return /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function queueSources({ snapshot, config }: Scene, lanes: readonly LaneView[]): ExplainReport["queue_sources"] {

@@ -1,7 +1,6 @@
 // Every command with its options and an example, and nothing of what it does: that is loaded when it runs. `--help` and
 // docs/reference/cli.md are made from these definitions, and a test keeps the page in step.
 
-import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
@@ -11,6 +10,7 @@ import type { DispatcherOptions } from "./run-processes.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
+import { readVersion } from "../../platform/version.ts";
 import type { CommonOptions } from "./output.ts";
 
 /** Rows of a list that nobody asked more of. */
@@ -35,6 +35,7 @@ export function createProgram(end: End): Command {
   addUnknown(program, end);
   addLane(program, end);
   addStatus(program, end);
+  addExplain(program, end);
   addCaptured(program, end);
   return withExamples(program, [
     "postlane up                      # run everything, mail is kept on this machine at first",
@@ -303,6 +304,26 @@ function addStatus(program: Command, end: End): void {
     });
 }
 
+function addExplain(program: Command, end: End): void {
+  leaf(
+    program,
+    "explain",
+    "Name what limits now, in order: each reason with its evidence, what it costs, and what would lift it; or that nothing limits, and when the backlog is gone. Of a message: why it is not out yet and when it is next tried. Writes nothing, and answers within five seconds also while the disk or the database stands still, from what the front of this machine last saw.",
+    [
+      "postlane explain",
+      "postlane explain lane bulk",
+      "postlane explain destination example.com",
+      "postlane explain message msg_4711 --json",
+    ],
+  )
+    .argument("[kind]", "lane, outlet, destination or message; otherwise everything.")
+    .argument("[name]", "Its name, or the id of a message (msg_…).")
+    .action(async (kind: string | undefined, name: string | undefined, options: CommonOptions) => {
+      const { runExplain } = await import("./run-explain.ts");
+      end(await runExplain(kind, name, options));
+    });
+}
+
 function addCaptured(program: Command, end: End): void {
   const captured = group(
     program,
@@ -358,10 +379,4 @@ function collect(value: string, earlier: readonly string[] | undefined): readonl
 function wholeNumber(value: string): number {
   if (!/^[1-9]\d{0,6}$/.test(value)) throw new InvalidArgumentError("Expected a whole number from 1 to 9999999.");
   return Number(value);
-}
-
-/** Of the package that this file lies in, at dist/src/doors/cli. */
-function readVersion(): string {
-  const manifest = readFileSync(new URL("../../../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { readonly version: string }).version;
 }
