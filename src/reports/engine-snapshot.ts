@@ -33,7 +33,7 @@ export interface EngineSnapshot {
     readonly failing: number;
     readonly worst: readonly DestinationLine[];
   };
-  /** Of the destinations that are throttled, as far as they were counted. */
+  /** Of the destinations that are paused or throttled, as far as they were counted. */
   readonly waitingFor: Readonly<Record<string, { readonly waiting: number; readonly isMore: boolean }>>;
   readonly unaccounted: readonly { readonly outlet: string; readonly messages: number }[];
   readonly returns: { readonly unjudged: number; readonly oldestMs: number | null };
@@ -101,9 +101,10 @@ export async function readSnapshot(pool: Pool): Promise<EngineSnapshot> {
   return shapeSnapshot(row, await countInTime(pool, throttledIn(row)));
 }
 
-function throttledIn({ leases, worst }: EngineRow): readonly string[] {
+function throttledIn({ leases, worst, pauses }: EngineRow): readonly string[] {
   const told = leases.flatMap(({ pulse }) => readPulse(pulse).throttled.some.map(({ destination }) => destination));
-  return [...new Set([...told, ...worst.map(({ name }) => name)])].slice(0, WAITING_DESTINATIONS_MAX);
+  const paused = pauses.filter(({ kind }) => kind === "destination").map(({ name }) => name);
+  return [...new Set([...paused, ...told, ...worst.map(({ name }) => name)])].slice(0, WAITING_DESTINATIONS_MAX);
 }
 
 /** Dead index entries that no vacuum has removed can make the count slow: then nothing is known of it. */

@@ -75,9 +75,9 @@ const COMMIT_SLOW_FACTOR = 5;
 const COMMIT_SLOW_MS = 50;
 /** A commit that has waited for the disk this long is no slow one any more: the disk stands still. */
 export const COMMIT_STUCK_MS = 1000;
-/** As for commits; a mechanical disk takes 8 ms for an honest fsync. */
+/** As the governor has it; a mechanical disk takes 8 ms for an honest fsync. */
 const FSYNC_SLOW_FACTOR = 5;
-const FSYNC_SLOW_MS = 5;
+const FSYNC_SLOW_MS = 20;
 /** Postfix refuses mail when less than 1.5 times its message size limit is free; long before that somebody should look. */
 const DISK_FREE_SHARE_MIN = 0.05;
 /** From this part of all that waits on, destinations that fail are what a person must hear first. */

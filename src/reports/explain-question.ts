@@ -33,13 +33,18 @@ export function readQuestion(
     case "outlet":
       return known(kind, name, Object.keys(outlets));
     case "destination":
-      return { kind: "asked", question: { kind, name: name.toLowerCase() } };
+      return { kind: "asked", question: { kind, name: lowerAscii(name) } };
     case "message":
       if (parseMessageId(name) !== undefined) return { kind: "asked", question: { kind, name } };
       return refused("usage", `"${name}" is no message id: expected msg_ and a number.`);
     default:
       return refused("usage", `"${kind}" cannot be explained: expected lane, outlet, destination or message.`);
   }
+}
+
+/** As the database names a destination, whatever its locale. */
+export function lowerAscii(domain: string): string {
+  return domain.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 function known(kind: "lane" | "outlet", name: string, names: readonly string[]): ReadQuestion {

@@ -264,7 +264,7 @@ function nothingLimits({ waiting, per_s, empty_in_s }: Progress): Limit {
 
 // ---- the shape -------------------------------------------------------------------------------------------------------
 
-function shapeLimit({ reason, lanes, outlet, destination, costs }: Limit): ExplainedLimit {
+export function shapeLimit({ reason, lanes, outlet, destination, costs }: Limit): ExplainedLimit {
   return {
     ...reason,
     lanes,

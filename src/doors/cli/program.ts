@@ -5,8 +5,10 @@ import { Command, InvalidArgumentError } from "commander";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
-import type { HoldOptions } from "./run-message.ts";
+import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
+import type { PauseOptions } from "./pausing.ts";
 import type { DispatcherOptions } from "./run-processes.ts";
+import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
@@ -34,6 +36,9 @@ export function createProgram(end: End): Command {
   addMessage(program, end);
   addUnknown(program, end);
   addLane(program, end);
+  addOutlet(program, end);
+  addDestination(program, end);
+  addQueue(program, end);
   addStatus(program, end);
   addExplain(program, end);
   addCaptured(program, end);
@@ -211,9 +216,17 @@ function addMessage(program: Command, end: End): void {
       const { runMessageHold } = await import("./run-message.ts");
       end(await runMessageHold(ids, options));
     });
-  leaf(message, "release", "Let held messages go: they are due at once.", ["postlane message release msg_4711"])
-    .argument("<id...>", "Ids of messages (msg_…).")
-    .action(async (ids: string[], options: CommonOptions) => {
+  leaf(
+    message,
+    "release",
+    "Let held messages go: they are due at once. Either single ones, or all that a rule has held because a destination or an outlet refused by policy; what a person has held stays.",
+    ["postlane message release msg_4711", "postlane message release --destination example.com --lane bulk"],
+  )
+    .argument("[id...]", "Ids of messages (msg_…).")
+    .option("--destination <domain>", "All that a rule has held for this recipient domain.")
+    .option("--outlet <name>", "All that a rule has held after refusals that came by this outlet.")
+    .option("--lane <name>", "With one of these two: only of this lane.")
+    .action(async (ids: string[], options: ReleaseOptions) => {
       const { runMessageRelease } = await import("./run-message.ts");
       end(await runMessageRelease(ids, options));
     });
@@ -286,6 +299,100 @@ function addLane(program: Command, end: End): void {
     .action(async (name: string, options: CommonOptions) => {
       const { runLaneResume } = await import("./run-lane.ts");
       end(await runLaneResume(name, options));
+    });
+}
+
+function addOutlet(program: Command, end: End): void {
+  const outlet = group(program, "outlet", "Look at the ways out, pause and resume them.");
+  leaf(
+    outlet,
+    "list",
+    "List the outlets: which lanes use each, how many hand-overs it may have open, and what stops or limits it.",
+    ["postlane outlet list"],
+  ).action(async (options: CommonOptions) => {
+    const { runOutletList } = await import("./run-outlet.ts");
+    end(await runOutletList(options));
+  });
+  leaf(
+    outlet,
+    "pause",
+    "Stop handing over by an outlet, within a second. Its mail waits, or goes by the lane's other outlets; what is on the wire is finished.",
+    ["postlane outlet pause relay", "postlane outlet pause relay --lane bulk"],
+  )
+    .argument("<outlet>", "Its name.")
+    .option("--lane <name>", "Only for this lane's mail.")
+    .action(async (name: string, options: PauseOptions) => {
+      const { runOutletPause } = await import("./run-outlet.ts");
+      end(await runOutletPause(name, options));
+    });
+  leaf(
+    outlet,
+    "resume",
+    "Go on with an outlet that a person or a rule has paused. Says how many messages a rule has held meanwhile, and how to release them.",
+    ["postlane outlet resume relay"],
+  )
+    .argument("<outlet>", "Its name.")
+    .option("--lane <name>", "Only for this lane's mail; otherwise whatever was paused.")
+    .action(async (name: string, options: PauseOptions) => {
+      const { runOutletResume } = await import("./run-outlet.ts");
+      end(await runOutletResume(name, options));
+    });
+}
+
+function addDestination(program: Command, end: End): void {
+  const destination = group(
+    program,
+    "destination",
+    "Look at recipient domains that are stopped, pause and resume them.",
+  );
+  leaf(
+    destination,
+    "list",
+    "List the destinations that a person or a rule has stopped, and those whose mail waits because they fail or have not proven themselves, each with the reason and with what waits.",
+    ["postlane destination list", "postlane destination list --json"],
+  ).action(async (options: CommonOptions) => {
+    const { runDestinationList } = await import("./run-destination.ts");
+    end(await runDestinationList(options));
+  });
+  leaf(
+    destination,
+    "pause",
+    "Stop handing over mail to a recipient domain, within a second. Its messages wait and keep their place.",
+    ["postlane destination pause example.com", "postlane destination pause example.com --lane bulk"],
+  )
+    .argument("<domain>", "What stands behind the @.")
+    .option("--lane <name>", "Only for this lane's mail.")
+    .action(async (domain: string, options: PauseOptions) => {
+      const { runDestinationPause } = await import("./run-destination.ts");
+      end(await runDestinationPause(domain, options));
+    });
+  leaf(
+    destination,
+    "resume",
+    "Go on with a destination that a person or a rule has paused. Says how many messages a rule has held meanwhile, and how to release them.",
+    ["postlane destination resume example.com"],
+  )
+    .argument("<domain>", "What stands behind the @.")
+    .option("--lane <name>", "Only for this lane's mail; otherwise whatever was paused.")
+    .action(async (domain: string, options: PauseOptions) => {
+      const { runDestinationResume } = await import("./run-destination.ts");
+      end(await runDestinationResume(domain, options));
+    });
+}
+
+function addQueue(program: Command, end: End): void {
+  const queue = group(program, "queue", "Look at what waits.");
+  leaf(
+    queue,
+    "shape",
+    "Show where mail is stuck: what waits here by destination and age, and what waits in each relay that is measured. Bounded in rows and in time; says where it looked at a part only.",
+    ["postlane queue shape", "postlane queue shape --lane bulk --limit 50"],
+  )
+    .option("--lane <name>", "Only what waits in this lane.")
+    .option("--limit <rows>", "How many destinations.", wholeNumber, ROWS_DEFAULT)
+    .action(async (options: QueueShapeOptions) => {
+      const { runQueueShape } = await import("./run-queue.ts");
+      end(await runQueueShape(options));
     });
 }
 
