@@ -12,8 +12,8 @@ import { failureOf, type Known } from "./explain-question.ts";
 
 export interface EngineWatch {
   known(): Known;
-  /** Upkeep's alarm, as it is raised and taken back. */
-  hear(alarm: { readonly lane: string; readonly isRaised: boolean }): void;
+  /** Upkeep's alarms, as they are raised and taken back; those of a lane are kept in mind. */
+  hear(alarm: { readonly lane?: string; readonly isRaised: boolean }): void;
   stop(): Promise<void>;
 }
 
@@ -90,6 +90,7 @@ export function watchEngine({ pool, clock, config, readCpuPressure }: EngineWatc
       return { snapshot, around };
     },
     hear({ lane, isRaised }) {
+      if (lane === undefined) return;
       if (isRaised) alarms.set(lane, clock.wallMs());
       else alarms.delete(lane);
     },

@@ -2,7 +2,8 @@
 // relay by its last reading. Reads only. The shape is what `postlane queue shape --json` prints, so its keys are a contract.
 //
 // Cost: an index descent for a destination (15 µs) and two row reads for a message. It looks at 2,000 rows of each of
-// 5,000 destinations, and when that takes longer than it may, at far less of each: then it is a sample, and says so.
+// 50,000 destinations, and when that takes longer than it may, at fewer of each: then it is a sample, and says so
+// (measured: 600,000 messages to 20,000 destinations in 1.5 s).
 
 import type { Pool } from "pg";
 import type { LaneId } from "../mail/ids.ts";
@@ -45,9 +46,9 @@ export const AGE_BOUNDS_MIN: readonly number[] = [5, 10, 20, 40, 80, 160, 320, 6
 
 /** The first that answers in time is it. */
 const TRIES: readonly (Omit<ShapeLimits, "laneId"> & { readonly msMax: number })[] = [
-  { destinationsMax: 5000, rowsMax: 2000, msMax: 5000 },
-  { destinationsMax: 2000, rowsMax: 50, msMax: 5000 },
-  { destinationsMax: 200, rowsMax: 20, msMax: 5000 },
+  { destinationsMax: 50_000, rowsMax: 2000, msMax: 5000 },
+  { destinationsMax: 50_000, rowsMax: 50, msMax: 5000 },
+  { destinationsMax: 2000, rowsMax: 20, msMax: 5000 },
 ];
 
 export async function readQueueShape(pool: Pool, laneId: LaneId | undefined): Promise<QueueShape> {

@@ -16,7 +16,7 @@ import { promtool } from "../rig/promtool.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { endWithTest, enqueue, jsonOf, runCommand, startCommand } from "./cli-command.ts";
 
-/** The issue of a pulse: what a dispatcher of today and of tomorrow writes. */
+/** As a dispatcher writes it. */
 const PULSE = {
   priority: "bulk",
   in_flight: 3,
@@ -87,6 +87,7 @@ test("the snapshot of a real database has everything that limits", async (t) => 
   );
   assert.deepEqual([snapshot.destinations.failing, snapshot.destinations.worst[0]!.name], [1, "dead.example"]);
   assert.deepEqual(snapshot.waitingFor, {
+    "b.example": { waiting: 0, isMore: false },
     "dead.example": { waiting: 0, isMore: false },
     "example.com": { waiting: 3, isMore: false },
   });
@@ -164,6 +165,24 @@ test("while the database stands still a front answers from memory, first of all 
   await untilAnswer(database, ({ answers }) => answers.database === null, 10_000);
 });
 
+test("a front remembers a dispatcher that is gone with its lease, and tells upkeep's alarm", async (t) => {
+  const database = await testDatabase(t);
+  await enqueue(database, { lane: "bulk" });
+  await writeLease(database, "bulk", PULSE);
+  await startFront(t, database, { POSTLANE_NO_PROGRESS_ALARM: "1 s" });
+  const seen = await jsonOf<ExplainReport>(database, ["explain", "lane", "bulk"]);
+  assert.deepEqual(seen.answers.dispatchers, []);
+  await database.pool.query("DELETE FROM postlane.lease");
+  const isGone = ({ limits }: ExplainReport): boolean => limits[0]!.code === "no_dispatcher";
+  const gone = await untilAnswer(database, isGone, 5000);
+  assert.ok(gone.answers.dispatchers.some(({ lane, since }) => lane === "bulk" && since !== null));
+  await untilAnswer(database, ({ limits }) => limits.some(({ code }) => code === "no_progress"), 10_000);
+  const metrics = await (await fetch(`http://${frontAddress(database)}/metrics`)).text();
+  assert.match(metrics, /^postlane_upkeep_no_progress\{lane="bulk"\} 1$/m);
+  await writeLease(database, "bulk", PULSE);
+  await untilAnswer(database, (report) => !isGone(report), 10_000);
+});
+
 test("a front's metrics pass promtool, and its file goes with it", async (t) => {
   const database = await testDatabase(t);
   await enqueue(database, { lane: "bulk" });
@@ -182,8 +201,8 @@ test("a front's metrics pass promtool, and its file goes with it", async (t) => 
   await until("the file is gone", async () => frontAddress(database) === undefined);
 });
 
-async function startFront(t: TestContext, database: TestDatabase) {
-  const front = startCommand(database, ["front"]);
+async function startFront(t: TestContext, database: TestDatabase, env: NodeJS.ProcessEnv = {}) {
+  const front = startCommand(database, ["front"], env);
   endWithTest(t, front);
   await until("the front listens and has looked", async () => {
     const http = frontAddress(database);
@@ -205,13 +224,13 @@ async function untilAnswer(
   database: TestDatabase,
   isSo: (report: ExplainReport) => boolean,
   msMax: number,
-): Promise<void> {
+): Promise<ExplainReport> {
   const startedAtMs = systemClock.monotonicMs();
   for (;;) {
     const report = await jsonOf<ExplainReport>(database, ["explain"]);
     const tookMs = systemClock.monotonicMs() - startedAtMs;
     assert.ok(tookMs < msMax, `after ${tookMs} ms: ${JSON.stringify(report)}`);
-    if (isSo(report)) return;
+    if (isSo(report)) return report;
   }
 }
 
