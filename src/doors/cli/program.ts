@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError } from "commander";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
+import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { HoldOptions } from "./run-message.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { DispatcherOptions } from "./run-processes.ts";
@@ -41,6 +42,7 @@ export function createProgram(end: End): Command {
   addStatus(program, end);
   addCaptured(program, end);
   addPostfix(program, end);
+  addGauge(program, end);
   return withExamples(program, [
     "postlane up                      # run everything, mail is kept on this machine at first",
     "postlane send --to ann@example.com --subject Hello --text 'Hello Ann'",
@@ -385,6 +387,22 @@ function addPostfix(program: Command, end: End): void {
     .action(async (options: PostfixCheckOptions) => {
       const { runPostfixCheck } = await import("./run-postfix.ts");
       end(await runPostfixCheck(options));
+    });
+}
+
+function addGauge(program: Command, end: End): void {
+  const gauge = group(program, "gauge", "Measure a relay's queue, for `gauge: { type: command }` of an outlet.");
+  leaf(
+    gauge,
+    "exim",
+    "Print Exim's queue as one JSON object: what it has not tried yet as `queue`, what it has tried or frozen as `deferred`. It runs as somebody who may list Exim's queue and read its spool (on Debian: the group Debian-exim); without the spool all messages count as `queue`, and `problems` says so.",
+    ["postlane gauge exim", "postlane gauge exim --exim /usr/sbin/exim4 --spool /var/spool/exim4"],
+  )
+    .option("--exim <program>", "Exim's program.", "exim")
+    .option("--spool <folder>", "Exim's spool; otherwise Exim is asked.")
+    .action(async (options: EximGaugeOptions) => {
+      const { runEximGauge } = await import("./run-gauge.ts");
+      end(await runEximGauge(options));
     });
 }
 
