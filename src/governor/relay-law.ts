@@ -105,8 +105,8 @@ const STALLED_SHARE = 0.03;
 const MOVING_SHARE = 0.1;
 /** Or if for so long it has moved a little. */
 const MOVING_S = 30;
-/** In this time a lower drain becomes the usual one. */
-const USUAL_MS = 300_000;
+/** A drain that has been seen for so long is the usual one. */
+const USUAL_S = 30;
 /** A relay that holds less than it drains in this time has run empty meanwhile: what it drained says little. */
 const BUSY_S = 0.25;
 /**
@@ -171,9 +171,14 @@ export function staleAtMs(state: RelayState): number {
 
 // ---- learning --------------------------------------------------------------------------------------------------------
 
+/** More bytes than a disk has, more messages than a relay holds. */
+const FIGURE_MAX = 1e15;
+
 /** Gauges read what others write: a figure that can't be one counts as not measured. */
 function soundFigures(given: RelayFigures): RelayFigures {
-  const sound = Object.entries(given).filter(([, figure]) => Number.isFinite(figure) && (figure as number) >= 0);
+  const sound = Object.entries(given).filter(
+    ([, figure]) => (figure as number) >= 0 && (figure as number) <= FIGURE_MAX,
+  );
   return { atMs: given.atMs, handedSince: 0, ...Object.fromEntries(sound) };
 }
 
@@ -230,7 +235,7 @@ function judge(
   const queue = figures.queue!;
   const limits = judgeLimits(before?.limits ?? noLimits, figures, settings.maxPlug);
   const isStalled = drain !== undefined && isStandingStill(before, queue, drain);
-  const usual = isStalled ? before!.usualDrainPerS : usualAfter(before, figures.atMs, drain);
+  const usual = isStalled ? before!.usualDrainPerS : usualAfter(before, drain);
   const perS = isStalled || drain === undefined ? usual : drainPerS(drain);
   const target = Math.max(TARGET_MIN, (perS * settings.horizonMs) / 1000);
   const next: RelayState = {
@@ -248,7 +253,7 @@ function judge(
       fsyncMs: figures.fsync_ms,
       fsyncUsualMs: figures.fsync_usual_ms,
       diskFreeShare: freeShare(figures),
-      stalledSinceMs: isStalled ? (before?.stalledSinceMs ?? before?.atMs) : undefined,
+      stalledSinceMs: isStalled ? (before?.stalledSinceMs ?? stalledSince(figures.atMs, drain)) : undefined,
     }),
   };
   const bound = targetOf(next, settings);
@@ -258,19 +263,28 @@ function judge(
 function isStandingStill(before: RelayState | undefined, queue: number, drain: DrainState): boolean {
   if (before === undefined || queue === 0) return false;
   const usual = before.usualDrainPerS;
+  if (before.stalledSinceMs !== undefined) return !isMovingAgain(drain, usual);
   const fast = fastPerS(drain, usual);
-  if (before.stalledSinceMs === undefined) return fast !== undefined && fast <= STALLED_SHARE * usual;
-  const isSlowlyMoving = knownForS(drain) >= MOVING_S && drainPerS(drain) > 2 * STALLED_SHARE * usual;
-  return !isSlowlyMoving && (fast ?? 0) <= MOVING_SHARE * usual;
+  return fast !== undefined && fast <= STALLED_SHARE * usual;
 }
 
-/** Up at once, down slowly: what a relay that stands still is held against must not stand still itself. */
-function usualAfter(before: RelayState | undefined, atMs: number, drain: DrainState | undefined): number {
+/** Of the readings that made it sure. */
+function stalledSince(atMs: number, drain: DrainState): number {
+  return atMs - Math.min(STALL_SEEN_S, knownForS(drain)) * 1000;
+}
+const STALL_SEEN_S = 4;
+
+/** By the slow estimate, which noise does not move: an hour has 3,600 readings in which the fast one could be wrong. */
+function isMovingAgain(drain: DrainState, usual: number): boolean {
+  const share = knownForS(drain) >= MOVING_S ? 2 * STALLED_SHARE : MOVING_SHARE;
+  return drainPerS(drain) > share * usual;
+}
+
+/** What was seen for long enough, or more than that: an estimate on its way down to a stall must not become the usual. */
+function usualAfter(before: RelayState | undefined, drain: DrainState | undefined): number {
   const usual = before?.usualDrainPerS ?? 0;
   if (drain === undefined) return usual;
-  const perS = drainPerS(drain);
-  const passed = Math.min(1, Math.max(0, (atMs - (before?.atMs ?? atMs)) / USUAL_MS));
-  return perS >= usual ? perS : usual + (perS - usual) * passed;
+  return knownForS(drain) >= USUAL_S ? drainPerS(drain) : Math.max(usual, drainPerS(drain));
 }
 
 function freeShare({ disk_free_bytes, disk_total_bytes }: RelayFigures): number | undefined {

@@ -37,6 +37,8 @@ for (const drain of [100, 1000]) {
   });
 }
 
+/** While the drain moves all the time the estimate is behind it. */
+const RAMP_BAND = 0.6;
 const RAMPS = [
   { from: 100, to: 1000, seconds: 600 },
   { from: 1000, to: 100, seconds: 600 },
@@ -49,7 +51,7 @@ for (const { from, to, seconds } of RAMPS) {
     for (const seed of SEEDS) {
       const report = runGovernor({ ...plan(seed, 300 + seconds), drainAt });
       checkThroughput(report);
-      for (const sample of after(report, FILLED_S)) within(report, sample, drainAt(sample.s) * HORIZON_S, 0.5);
+      for (const sample of after(report, FILLED_S)) within(report, sample, drainAt(sample.s) * HORIZON_S, RAMP_BAND);
     }
   });
 }
@@ -217,10 +219,13 @@ function checkStall(seed: number, drain: number, learn = learnReading): void {
   const before = report.samples.findLast(({ s }) => s < fromS)!.target;
   const stalled = report.samples.filter(({ s }) => s > fromS && s < toS);
   for (const { s, queue } of stalled) assert.ok(queue <= 1.1 * before, `seed ${seed}, ${s} s: ${queue} of ${before}`);
-  for (const { s, reasons } of stalled.slice(5))
+  for (const { s, reasons } of stalled.slice(STALL_SEEN_S))
     assert.equal(reasons[0]?.code, "relay_stalled", `seed ${seed}, ${s} s`);
   for (const sample of after(report, toS + HORIZON_S)) within(report, sample, drain * HORIZON_S, BAND);
 }
+
+/** The pace is zero within two seconds; that nothing at all moves is sure when the errors of counting are out of it. */
+const STALL_SEEN_S = 12;
 
 function checkFreezing(seed: number, drain: number, hasReadings: boolean): void {
   const isFrozen = (s: number): boolean => s > 90 && (s + seed * 7.3) % 60 < 10;
@@ -279,7 +284,7 @@ function checkLanes(seed: number): void {
   const burst = report.samples.filter(({ s }) => s > fromS + 2 && s < toS);
   const urgentOf = (sample: Sample): number => sample.users[0]!.pace;
   for (const sample of burst)
-    assert.ok(urgentOf(sample) > 70, `seed ${seed}, ${sample.s} s: urgent has ${urgentOf(sample)}`);
+    assert.ok(urgentOf(sample) > 0.7 * sample.pace, `seed ${seed}, ${sample.s} s: urgent has ${urgentOf(sample)}`);
   assert.ok(
     burst.every(({ users: [urgent] }) => urgent!.backlog <= 300),
     `seed ${seed}: urgent mail waits`,
