@@ -196,13 +196,13 @@ function lineOf(parts: Partial<LogFact>): LogFact {
 }
 
 test("what a line of the log says of the destination", () => {
-  const failing = (parts: Partial<LogFact>): boolean | undefined => signOfReturn(lineOf(parts), RECIPIENT)?.isFailing;
-  assert.equal(failing({ status: "sent", dsn: "2.0.0" }), false);
-  for (const dsn of ["4.4.1", "4.4.2", "4.7.0", "4.3.2"]) assert.equal(failing({ dsn }), true, dsn);
-  for (const dsn of ["4.2.2", "4.1.1", "4.6.0", "4.0.0", "", "nonsense"])
-    assert.equal(failing({ dsn }), undefined, dsn);
-  assert.equal(failing({ status: "bounced", dsn: "5.1.1" }), false);
-  assert.equal(failing({ status: "bounced", dsn: "5.1.1", relay: "none" }), undefined);
-  assert.equal(failing({ status: "bounced", dsn: "5.7.1" }), undefined);
-  assert.equal(failing({ status: "sent", recipient: "archive@example.com" }), undefined);
+  const sign = (parts: Partial<LogFact>): string | undefined => signOfReturn(lineOf(parts), RECIPIENT)?.kind;
+  assert.equal(sign({ status: "sent", dsn: "2.0.0" }), "answered");
+  for (const dsn of ["4.4.1", "4.4.2", "4.7.0", "4.3.2", "4.0.0", ""]) assert.equal(sign({ dsn }), "failing", dsn);
+  for (const dsn of ["4.2.2", "4.1.1", "4.6.0"]) assert.equal(sign({ dsn }), "told", dsn);
+  assert.equal(sign({ status: "bounced", dsn: "5.1.1" }), "answered");
+  assert.equal(sign({ status: "bounced", dsn: "5.1.1", relay: "none" }), "told");
+  assert.equal(sign({ status: "bounced", dsn: "5.7.1" }), "told");
+  assert.equal(sign({ status: "expired" }), undefined);
+  assert.equal(sign({ status: "sent", recipient: "archive@example.com" }), undefined);
 });

@@ -8,7 +8,6 @@
 
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Notice, RecipientReport } from "../mail/notice.ts";
-import type { FailureScope } from "../mail/outcome.ts";
 import { mayBecome, type State } from "../mail/state.ts";
 import { nextTryAt } from "./retry-schedule.ts";
 
@@ -82,6 +81,7 @@ export const JUDGEMENTS = [
   "soft_bounced",
   "expired",
   "unknown",
+  "held",
   "noted",
   "repeated",
   "stale",
@@ -352,17 +352,54 @@ function printReport({ action, status, diagnostic }: RecipientReport): string {
   return [action, status, diagnostic].filter(Boolean).join(" ");
 }
 
+// ---- refusals that are not about the recipient ----------------------------------------------------------------------
+
+/** The reply, if our own relay reports a permanent refusal that names no recipient: of policy, of the sender, of the mail. */
+export function policyRefusalOf(fact: ReturnFact, recipient: string): string | undefined {
+  switch (fact.source) {
+    case "log":
+      return fact.status === "bounced" && isPolicy(fact.dsn) ? fact.reply : undefined;
+    case "notice": {
+      if (!isWrittenBy(fact.relayName, fact.notice)) return undefined;
+      const report = reportFor(fact.notice, recipient);
+      return report.action === "failed" && isPolicy(report.status ?? "") ? printReport(report) : undefined;
+    }
+    case "evidence":
+      return undefined;
+  }
+}
+
+/** An answer of the destination, of whatever kind, by way of our own relay: what a share of refusals is a share of. */
+export function isReportedAnswer(fact: ReturnFact, { word }: Judged): boolean {
+  const isTrusted = fact.source === "log" || (fact.source === "notice" && isWrittenBy(fact.relayName, fact.notice));
+  return isTrusted && (word === "delivered" || word === "relayed" || word === "bounced");
+}
+
+/** Its like are too many: it waits for a person, in place of bouncing. */
+export function heldInstead(judged: Judged, standing: Standing): Judged {
+  if (judged.becomes?.state !== "bounced" || standing.state === undefined) return judged;
+  if (!mayBecome(standing.state, "held")) return judged;
+  const becomes: Becomes = { state: "held", delayMs: null, tries: standing.tries };
+  return { kind: "judged", word: "held", becomes, events: judged.events.map((event) => ({ ...event, kind: "held" })) };
+}
+
+/** X.3.z the system, X.5.z the protocol, X.6.z the content, X.7.z policy; but X.3.4 is about one mail's size. */
+function isPolicy(dsn: string): boolean {
+  return /^5\.[3567]\./.test(dsn) && dsn !== "5.3.4";
+}
+
 // ---- what it says of the destination --------------------------------------------------------------------------------
 
 export interface DestinationSign {
-  readonly isFailing: boolean;
+  /** `told`: neither for it nor against it; but whoever waits to hear of a probe has heard. */
+  readonly kind: "answered" | "failing" | "told";
   /** What it answered, or what happened instead. */
   readonly said: string;
 }
 
 /**
- * What a return says of the recipient's destination; undefined: nothing. A mailbox that is full or is not there was named
- * by a destination that answers. What only this recipient or message is to blame for is not its fault.
+ * What a return says of the recipient's destination; undefined: nothing. A mailbox that is not there was named by a
+ * destination that answers. What only this recipient or message is to blame for is not its fault.
  */
 export function signOfReturn(fact: ReturnFact, recipient: string): DestinationSign | undefined {
   switch (fact.source) {
@@ -375,14 +412,14 @@ export function signOfReturn(fact: ReturnFact, recipient: string): DestinationSi
   }
 }
 
-function signOfLogLine({ status, dsn, relay, reply }: LogFact): DestinationSign | undefined {
+function signOfLogLine({ status, dsn, relay, reply: said }: LogFact): DestinationSign | undefined {
   switch (status) {
     case "sent":
-      return { isFailing: false, said: reply };
+      return { kind: "answered", said };
     case "bounced":
-      return isAboutMailbox(dsn) && relay !== "" && relay !== "none" ? { isFailing: false, said: reply } : undefined;
+      return { kind: isAboutMailbox(dsn) && relay !== "" && relay !== "none" ? "answered" : "told", said };
     case "deferred":
-      return scopeOf(dsn) === "destination" ? { isFailing: true, said: reply } : undefined;
+      return { kind: isDestinationsFault(dsn) ? "failing" : "told", said };
     case "expired":
       return undefined;
   }
@@ -394,10 +431,10 @@ function signOfLogLine({ status, dsn, relay, reply }: LogFact): DestinationSign 
  */
 function signOfNotice({ notice, relayName }: NoticeFact, recipient: string): DestinationSign | undefined {
   if (!isWrittenBy(relayName, notice)) return undefined;
-  const { action, status = "", remoteMta, diagnostic = "" } = reportFor(notice, recipient);
+  const { action, status = "", remoteMta, diagnostic: said = "" } = reportFor(notice, recipient);
   if (action !== "failed") return undefined;
-  if (isAboutMailbox(status)) return remoteMta === undefined ? undefined : { isFailing: false, said: diagnostic };
-  return scopeOf(status) === "destination" ? { isFailing: true, said: diagnostic } : undefined;
+  if (isAboutMailbox(status)) return { kind: remoteMta === undefined ? "told" : "answered", said };
+  return { kind: status.startsWith("4") && isDestinationsFault(status) ? "failing" : "told", said };
 }
 
 function isAboutMailbox(dsn: string): boolean {
@@ -406,19 +443,13 @@ function isAboutMailbox(dsn: string): boolean {
 
 /**
  * Whom a relay's deferral is about (RFC 3463 §3), seen from the relay: what judge-reply.ts calls the outlet, the system
- * that was talked to, is here the destination's. X.0.0, "other", says too little to let others wait for it.
+ * that was talked to, is here the destination's. So is a 4yz without a code (Postfix calls it 4.0.0): a destination that
+ * puts everything off must not be taken for one that answers.
  */
-function scopeOf(dsn: string): FailureScope | undefined {
+function isDestinationsFault(dsn: string): boolean {
   const subject = /^4\.(\d{1,3})\.\d{1,3}$/.exec(dsn)?.[1];
-  return subject === undefined ? undefined : SCOPE_OF_SUBJECT.get(subject);
+  return subject === undefined || !RECIPIENT_AND_MESSAGE.has(subject);
 }
 
-const SCOPE_OF_SUBJECT: ReadonlyMap<string, FailureScope> = new Map([
-  ["1", "recipient"],
-  ["2", "recipient"],
-  ["3", "destination"],
-  ["4", "destination"],
-  ["5", "destination"],
-  ["6", "message"],
-  ["7", "destination"],
-]);
+/** X.1.z addresses, X.2.z mailboxes, X.6.z content. */
+const RECIPIENT_AND_MESSAGE: ReadonlySet<string> = new Set(["1", "2", "6"]);

@@ -8,12 +8,14 @@ import { openReturnsDoor, type ReturnsDoor } from "../doors/returns/returns-door
 import { systemClock } from "../platform/clock.ts";
 import type { Config, OutletConfig, SmtpOutletConfig } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
+import { createMac } from "../platform/mac.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase } from "../postgres/database.ts";
+import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { checkReturnDomain } from "../returns/check-return-domain.ts";
-import { readReturnMac } from "../returns/return-mac.ts";
 import { keepReturn } from "../returns/return-store.ts";
+import { createReturnedRefusals } from "../returns/returned-refusals.ts";
 import { createReturnsLoop } from "../returns/returns-loop.ts";
 import { tellSupervisor } from "./supervision.ts";
 
@@ -37,14 +39,22 @@ export async function openReturns(
   const role = "front returns";
   const limits = { connectionsMax: CONNECTIONS_MAX, onConnect: planForTheQueue };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role, ...limits });
-  const mac = await readReturnMac(pool);
+  const mac = createMac(await readReturnTokenKey(pool));
   const verpOutlets = new Set(
     smtpOutlets(config)
       .filter(isVerp)
       .map(({ name }) => name),
   );
   const random = (): number => systemRandom.unit();
-  const take = createReturnsLoop({ pool, mac, returnsDomain, verpOutlets, laneSettingsOf, random, log }, systemClock);
+  const refusals = createReturnedRefusals((name) => maxRefusalsOf(config, name));
+  const onAlarm = (line: string): void => {
+    log.error("alarm.raised", { detail: line });
+    tellSupervisor({ kind: "told", line: `ALARM: ${line}` });
+  };
+  const take = createReturnsLoop(
+    { pool, mac, returnsDomain, verpOutlets, laneSettingsOf, random, refusals, onAlarm, log },
+    systemClock,
+  );
   const door = await openDoor(config, (mail) => keepReturn(pool, mail), log);
   const resolver = new Resolver({ timeout: DNS_MS_MAX, tries: DNS_TRIES });
   if (returnsDomain !== undefined) void warnOfReturnDomain(returnsDomain, config.resolvers, resolver, log);
@@ -77,6 +87,12 @@ function smtpOutlets(config: Config): readonly SmtpOutletConfig[] {
   return Object.values(config.outlets).filter(
     (outlet: OutletConfig): outlet is SmtpOutletConfig => outlet.type === "smtp",
   );
+}
+
+/** An outlet that the configuration has forgotten has no limit: nobody sends by it. */
+function maxRefusalsOf({ outlets }: Config, name: string): number {
+  const outlet = outlets[name];
+  return outlet?.type === "smtp" ? outlet.maxRefusals : 1;
 }
 
 function isVerp({ returnPath }: SmtpOutletConfig): boolean {

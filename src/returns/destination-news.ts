@@ -11,23 +11,23 @@ const NEWS_MS_MAX = 10 * 60_000;
 export class NewsOfDestinations {
   readonly #lines = new Map<string, { answered: number; failing: number; ageMs: number; error: string | undefined }>();
 
-  add(name: string, { isFailing, said }: DestinationSign, ageMs: number): void {
+  add(name: string, { kind, said }: DestinationSign, ageMs: number): void {
     if (ageMs > NEWS_MS_MAX) return;
     const line = this.#lines.get(name) ?? { answered: 0, failing: 0, ageMs, error: undefined };
     this.#lines.set(name, line);
     line.ageMs = Math.min(line.ageMs, ageMs);
-    if (isFailing) {
-      line.failing += 1;
-      line.error = said;
-    } else line.answered += 1;
+    if (kind === "answered") line.answered += 1;
+    if (kind !== "failing") return;
+    line.failing += 1;
+    line.error = said;
   }
 
   all(): readonly DestinationNews[] {
-    return [...this.#lines].map(([name, { answered, failing, ageMs, error }]) =>
-      failing > answered
-        ? { name, successes: 0, isFailing: true, ageMs, error }
-        : { name, successes: Math.min(answered, SUCCESSES_TOLD_MAX), isFailing: false, ageMs },
-    );
+    return [...this.#lines].map(([name, { answered, failing, ageMs, error }]) => {
+      if (failing > answered) return { name, kind: "failing", successes: 0, ageMs, error };
+      if (answered === 0) return { name, kind: "told", successes: 0, ageMs };
+      return { name, kind: "answered", successes: Math.min(answered, SUCCESSES_TOLD_MAX), ageMs };
+    });
   }
 }
 

@@ -12,10 +12,19 @@ import { appendEvents, type MessageEvent } from "../events/event-store.ts";
 import { domainOf } from "../mail/address.ts";
 import { NO_CAMPAIGN, type LaneId, type MessageId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
-import { judgeReturn, signOfReturn, type ReturnFact } from "../outcome/judge-return.ts";
+import {
+  heldInstead,
+  isReportedAnswer,
+  judgeReturn,
+  policyRefusalOf,
+  signOfReturn,
+  type ReturnFact,
+  type ReturnJudgement,
+} from "../outcome/judge-return.ts";
 import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges } from "../queue/balance-store.ts";
+import { listPauses, pauseTarget } from "../queue/pause-store.ts";
 import { requeueReturned } from "../queue/returned-store.ts";
 import { settleIfUnknown } from "../queue/unknown-store.ts";
 import { NewsOfDestinations } from "./destination-news.ts";
@@ -23,6 +32,7 @@ import { tellDestinations, type DestinationNews } from "./destination-store.ts";
 import { readStandings, type MessageStanding } from "./message-standing.ts";
 import { readReturn, type ReadContext, type ReadReturn } from "./read-return.ts";
 import { forget, markJudged, pickDue, postpone, readRaw, type DueReturn } from "./return-store.ts";
+import { tellStop, type ReturnedRefusals } from "./returned-refusals.ts";
 import { findByQueueId } from "./standing-store.ts";
 import { accountFor, CONFIRMING_KINDS } from "./unaccounted-store.ts";
 
@@ -30,6 +40,9 @@ export interface ReturnContext extends ReadContext {
   readonly pool: Pool;
   readonly laneSettingsOf: (laneId: LaneId) => LaneSettings;
   readonly random: () => number;
+  readonly refusals: ReturnedRefusals;
+  /** A line for people: bulk stops somewhere. */
+  readonly onAlarm: (line: string) => void;
   readonly log: Log;
 }
 
@@ -49,16 +62,21 @@ export async function takeReturns(
   cursorUs: number,
   rowsMax: number = BATCH_ROWS_MAX,
 ): Promise<TakenBatch> {
-  return await inTransaction(context.pool, async (client) => {
+  const { batch, stops } = await inTransaction(context.pool, async (client) => {
     const rows = firstMails(await pickDue(client, cursorUs, rowsMax));
     const returns = await readReturns(client, rows, context);
     const standings = await readStandings(client, messagesOf(returns), context.laneSettingsOf);
+    await hearPauses(client, returns, standings, context.refusals);
     const judged = returns.map((one) => ({ ...one, taken: takeReturn(one, standings, context) }));
     await applyToMessages(client, [...standings.values()]);
     await tellDestinations(client, newsOf(judged, standings));
     await letGo(client, judged);
-    return { taken: rows.length, cursorUs: rows.at(-1)?.judge_us ?? cursorUs };
+    const stops = context.refusals.newStops();
+    for (const { target, reason } of stops) await pauseTarget(client, target, reason);
+    return { batch: { taken: rows.length, cursorUs: rows.at(-1)?.judge_us ?? cursorUs }, stops };
   });
+  for (const stop of stops) context.onAlarm(tellStop(stop));
+  return batch;
 }
 
 /** Takes the first row that is due, alone; one that cannot be taken is set aside with the error. */
@@ -153,15 +171,44 @@ function takeReturn({ row, read, messageId, fact }: OneReturn, standings: Standi
   if (fact === undefined) return waitOrGiveUp(row, false);
   const standing = messageId === undefined ? undefined : standings.get(messageId);
   if (standing === undefined) return { kind: "done", word: "nobodys", isOurs: false };
-  const judgement = judgeReturn(fact, standing.now, {
-    lane: context.laneSettingsOf(standing.message.lane_id),
-    nowMs: row.now_ms,
-    expiresAtMs: standing.expiresAtMs,
-    random: context.random,
-  });
+  const lane = context.laneSettingsOf(standing.message.lane_id);
+  const { expiresAtMs } = standing;
+  const judgement = judgeReturn(fact, standing.now, { lane, nowMs: row.now_ms, expiresAtMs, random: context.random });
   if (judgement.kind === "wait") return waitOrGiveUp(row, standing.now.isClaimed);
-  standing.take(fact, judgement);
-  return { kind: "done", word: judgement.word, isOurs: true };
+  const isHeld = lane.priority === "bulk" && isRefusedTooOften(row, fact, judgement, standing, context.refusals);
+  const taken = isHeld ? heldInstead(judgement, standing.now) : judgement;
+  standing.take(fact, taken);
+  return { kind: "done", word: taken.word, isOurs: true };
+}
+
+/** Counts the answer, if it is one that our relay reports. */
+function isRefusedTooOften(
+  row: DueReturn,
+  fact: ReturnFact,
+  judgement: Extract<ReturnJudgement, { kind: "judged" }>,
+  { message: { lane_id: laneId, recipient } }: MessageStanding,
+  refusals: ReturnedRefusals,
+): boolean {
+  const { outlet } = fact;
+  if (outlet === undefined || !isReportedAnswer(fact, judgement)) return false;
+  const refusal = policyRefusalOf(fact, recipient);
+  return refusals.isStopped({ laneId, outlet, destination: domainOf(recipient), refusal, nowMs: row.now_ms });
+}
+
+/** Only where it matters: refusals are rare. */
+async function hearPauses(
+  client: ClientBase,
+  returns: readonly OneReturn[],
+  standings: Standings,
+  refusals: ReturnedRefusals,
+): Promise<void> {
+  const isAny = returns.some(({ fact, messageId }) => {
+    const standing = messageId === undefined ? undefined : standings.get(messageId);
+    return (
+      fact !== undefined && standing !== undefined && policyRefusalOf(fact, standing.message.recipient) !== undefined
+    );
+  });
+  if (isAny) refusals.heard(await listPauses(client));
 }
 
 /** A hand-over may wait ten minutes for its reply, and a claim of a dead dispatcher for its rescue. */

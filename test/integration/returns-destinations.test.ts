@@ -96,11 +96,38 @@ test("a full mailbox is not the destination's fault, and a mailbox that is not t
   await line("a@busy.example", { status: "deferred", dsn: "4.7.1", reply: "try again later" });
   await line("a@odd.example", { status: "deferred", dsn: "4.0.0", reply: "450 no" });
   await takeAll(context);
-  assert.equal(await destination(pool, "full.example"), undefined);
-  assert.equal((await destination(pool, "gone.example"))?.has_answered, true);
-  assert.equal(await destination(pool, "nowhere.example"), undefined);
-  assert.equal((await destination(pool, "busy.example"))?.failures, 1);
-  assert.equal(await destination(pool, "odd.example"), undefined);
+  const figures = async (name: string): Promise<readonly unknown[]> => {
+    const row = await destination(pool, name);
+    return [row?.has_answered, row?.failures, row?.probe_in_s === null];
+  };
+  // Told of, so that nobody waits to hear, and neither for nor against it.
+  assert.deepEqual(await figures("full.example"), [false, 0, true]);
+  assert.deepEqual(await figures("gone.example"), [true, 0, true]);
+  assert.deepEqual(await figures("nowhere.example"), [false, 0, true]);
+  assert.deepEqual(await figures("busy.example"), [false, 1, false]);
+  assert.deepEqual(await figures("odd.example"), [false, 1, false]);
+});
+
+test("a dispatcher hears of each message's end as long as the destination is not free", async (t) => {
+  const { pool } = await testDatabase(t);
+  const context = await judgeOf(pool);
+  const tell = async (parts: Parameters<typeof logLine>[2]): Promise<DestinationRow> => {
+    await logLine(pool, await sentMail(context, "a@slow.example"), parts);
+    await takeAll(context);
+    return (await destination(pool, "slow.example"))!;
+  };
+  const full = { status: "deferred", dsn: "4.2.2", reply: "mailbox full" };
+  const first = await tell(full);
+  const second = await tell(full);
+  assert.notEqual(second.tx, first.tx);
+  const failing = await tell(TIMEOUT);
+  const probed = await tell(full);
+  assert.deepEqual([probed.failures, probed.error], [1, failing.error]);
+  assert.notEqual(probed.tx, failing.tx);
+  let free = await tell({});
+  for (let count = 0; count < 2; count++) free = await tell({});
+  assert.equal(free.successes, 3);
+  assert.equal((await tell(full)).tx, free.tx);
 });
 
 test("our relay's notice counts, a stranger's does not; and neither does what is long past", async (t) => {
