@@ -49,7 +49,7 @@ export function tellOfEngine(config: Config, { clientConfig }: Database, log: Lo
             metrics: () => tellMetrics(watch, extras, config, lag),
             silentSince: () => silentSince(watch),
             readQuestion: (kind, name) => readQuestion(kind, name, config),
-            explain: (question) => answerQuestion(pool, watch.known(), question, config),
+            explain: (question) => answerQuestion({ pool, clock: systemClock }, watch.known(), question, config),
           },
         });
   return {
