@@ -10,7 +10,7 @@ import { silentLog, type Log } from "../platform/log.ts";
 import { readVersion } from "../platform/version.ts";
 import { createPool, type Database } from "../postgres/database.ts";
 import { answerQuestion, READ_MS_MAX, readQuestion } from "../reports/explain-question.ts";
-import { printInstant } from "../reports/explain-limits.ts";
+import { printInstant } from "../reports/explain-limit.ts";
 import { watchEngine, type EngineWatch } from "../reports/explain-watch.ts";
 import { createExtrasReader, type ExtrasReader } from "../reports/metrics-extras.ts";
 import { metricsOf } from "../reports/metrics.ts";

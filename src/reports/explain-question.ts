@@ -5,7 +5,7 @@ import type { Pool } from "pg";
 import { parseMessageId } from "../mail/ids.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { countWaitingFor, type EngineSnapshot } from "./engine-snapshot.ts";
-import type { Surroundings } from "./explain-limits.ts";
+import type { Surroundings } from "./explain-limit.ts";
 import { readDestination, readDestinationOf } from "./explain-store.ts";
 import { explain, type ExplainGiven, type ExplainReport, type Question } from "./explain.ts";
 import type { Clock, Timer } from "../platform/clock.ts";

@@ -6,7 +6,7 @@ import { systemClock } from "../../platform/clock.ts";
 import { silentLog } from "../../platform/log.ts";
 import { connectDatabase, createPool, type Database } from "../../postgres/database.ts";
 import { readSnapshot } from "../../reports/engine-snapshot.ts";
-import type { Surroundings } from "../../reports/explain-limits.ts";
+import type { Surroundings } from "../../reports/explain-limit.ts";
 import { answerQuestion, failureOf, READ_MS_MAX, readQuestion } from "../../reports/explain-question.ts";
 import type { ExplainedLimit, ExplainReport, Question } from "../../reports/explain.ts";
 import { findFront } from "../http/front-file.ts";
