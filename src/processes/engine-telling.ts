@@ -10,7 +10,7 @@ import { silentLog, type Log } from "../platform/log.ts";
 import { readVersion } from "../platform/version.ts";
 import { createPool, type Database } from "../postgres/database.ts";
 import { answerQuestion, READ_MS_MAX, readQuestion } from "../reports/explain-question.ts";
-import { printInstant } from "../reports/explain-limits.ts";
+import { printInstant } from "../reports/explain-limit.ts";
 import { watchEngine, type EngineWatch } from "../reports/explain-watch.ts";
 import { createExtrasReader, type ExtrasReader } from "../reports/metrics-extras.ts";
 import { metricsOf } from "../reports/metrics.ts";
@@ -49,7 +49,7 @@ export function tellOfEngine(config: Config, { clientConfig }: Database, log: Lo
             metrics: () => tellMetrics(watch, extras, config, lag),
             silentSince: () => silentSince(watch),
             readQuestion: (kind, name) => readQuestion(kind, name, config),
-            explain: (question) => answerQuestion(pool, watch.known(), question, config),
+            explain: (question) => answerQuestion({ pool, clock: systemClock }, watch.known(), question, config),
           },
         });
   return {

@@ -4,7 +4,7 @@
 import type { Reason, ReasonCode } from "../mail/reasons.ts";
 import { isSettled } from "../mail/state.ts";
 import type { LaneView } from "./engine-snapshot.ts";
-import { costsOf, limitOf, RANK, tenth, type Limit } from "./explain-limits.ts";
+import { costsOf, limitOf, RANK, tenth, type Limit } from "./explain-limit.ts";
 import type { MessageStory } from "./message-story.ts";
 
 export interface MessageFacts {

@@ -5,9 +5,10 @@ import type { Pool } from "pg";
 import { parseMessageId } from "../mail/ids.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { countWaitingFor, type EngineSnapshot } from "./engine-snapshot.ts";
-import type { Surroundings } from "./explain-limits.ts";
+import type { Surroundings } from "./explain-limit.ts";
 import { readDestination, readDestinationOf } from "./explain-store.ts";
 import { explain, type ExplainGiven, type ExplainReport, type Question } from "./explain.ts";
+import type { Clock, Timer } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { tellStory } from "./message-story.ts";
 import { limitStatementTime } from "./status-store.ts";
@@ -61,20 +62,40 @@ export interface Known {
   readonly around: Surroundings;
 }
 
+export interface QuestionPorts {
+  /** Undefined: there is no database that could be asked. */
+  readonly pool: Pool | undefined;
+  readonly clock: Clock;
+}
+
 /** Undefined: there is no such message. While the database is silent nothing more is asked of it. */
 export async function answerQuestion(
-  pool: Pool | undefined,
+  { pool, clock }: QuestionPorts,
   known: Known,
   question: Question,
   config: Config,
 ): Promise<ExplainReport | undefined> {
   if (pool === undefined || known.around.databaseSilent !== undefined) return explain({ ...known, question }, config);
   try {
-    const facts = await readFacts(pool, question, config);
+    const facts = await inTime(readFacts(pool, question, config), clock);
     return facts === undefined ? undefined : explain({ ...known, question, ...facts }, config);
   } catch (error) {
     const databaseSilent = { sinceMs: known.around.nowMs, error: failureOf(error) };
     return explain({ ...known, around: { ...known.around, databaseSilent }, question }, config);
+  }
+}
+
+/** Whoever asks gets an answer at once, if not the whole one: it may have gone silent just now. */
+async function inTime<T>(work: Promise<T>, clock: Clock): Promise<T> {
+  let timer: Timer | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = clock.after(FACTS_MS_MAX, () => reject(new Error("timeout")));
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timer?.cancel();
+    work.catch(() => {});
   }
 }
 
@@ -85,6 +106,8 @@ export function failureOf(error: unknown): string {
   return message === "" ? code : message.replaceAll(/\p{Cc}/gu, " ");
 }
 
+/** For all that is read for one question. */
+const FACTS_MS_MAX = 1200;
 /** For the client's side of a read: a server that stands still heeds no statement timeout. */
 export const READ_MS_MAX = 2000;
 
@@ -99,8 +122,6 @@ async function readFacts(pool: Pool, question: Question, { lanes }: Config): Pro
   const destination = await inTransaction(pool, (client) => readDestinationOf(client, id));
   return { message: { story, ...(destination === undefined ? {} : { destination }) } };
 }
-
-const FACTS_MS_MAX = 1500;
 
 async function readDestinationFacts(pool: Pool, name: string): Promise<NonNullable<Facts["destination"]>> {
   const row = await inTransaction(pool, async (client) => {

@@ -7,7 +7,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createCpuPressure } from "./cpu-pressure.ts";
 import { readSnapshot, type EngineSnapshot } from "./engine-snapshot.ts";
-import { isHeard, type Surroundings } from "./explain-limits.ts";
+import { isHeard, type Surroundings } from "./explain-limit.ts";
 import { failureOf, type Known } from "./explain-question.ts";
 
 export interface EngineWatch {

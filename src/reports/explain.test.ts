@@ -18,7 +18,7 @@ import {
   surroundings,
 } from "../../test/rig/engine-snapshots.ts";
 import type { EngineSnapshot } from "./engine-snapshot.ts";
-import type { ExplainConfig, Surroundings } from "./explain-limits.ts";
+import type { ExplainConfig, Surroundings } from "./explain-limit.ts";
 import { explain, type ExplainGiven, type ExplainReport, type Question } from "./explain.ts";
 import type { MessageStory } from "./message-story.ts";
 

@@ -4,29 +4,27 @@
 
 import { reasonEntry, tellReason, type Evidence, type Reason } from "../mail/reasons.ts";
 import type { EngineSnapshot, LaneView } from "./engine-snapshot.ts";
+import { oneThrottled, throttledOf } from "./explain-destinations.ts";
 import {
   COMMIT_STUCK_MS,
   costsOf,
-  findLimits,
   isHeard,
   laneNames,
-  lastSeenMs,
   limitOf,
-  oneThrottled,
   printInstant,
   RANK,
   seconds,
-  silentDatabase,
   stop,
   tenth,
-  throttledOf,
   toSendOf,
   type Costs,
   type ExplainConfig,
   type Limit,
   type Scene,
   type Surroundings,
-} from "./explain-limits.ts";
+} from "./explain-limit.ts";
+import { findLimits, lastSeenMs } from "./explain-limits.ts";
+import { silentDatabase } from "./explain-machine.ts";
 import type { DestinationRow } from "./explain-store.ts";
 import { explainMessage, type MessageFacts } from "./explain-message.ts";
 

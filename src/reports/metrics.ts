@@ -5,7 +5,8 @@
 import { WAITING_STATES, STATES } from "../mail/state.ts";
 import type { RelayReading } from "../mail/reading.ts";
 import type { DispatcherView, EngineSnapshot, LaneView } from "./engine-snapshot.ts";
-import { findLimits, isHeard, type ExplainConfig } from "./explain-limits.ts";
+import { isHeard, type ExplainConfig } from "./explain-limit.ts";
+import { findLimits } from "./explain-limits.ts";
 import type { Known } from "./explain-question.ts";
 import type { MetricsExtras } from "./metrics-extras.ts";
 import { printMetrics, type Metric, type Sample } from "./metrics-text.ts";

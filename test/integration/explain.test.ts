@@ -145,7 +145,7 @@ test("while the database stands still a front answers from memory, first of all 
   const database = await testDatabase(t);
   await enqueue(database, { lane: "bulk" });
   await writeLease(database, "bulk", PULSE);
-  await startFront(t, database);
+  const front = await startFront(t, database);
   const before = await jsonOf<ExplainReport>(database, ["explain"]);
   assert.equal(before.answers.database, null);
   const { freeze, thaw } = await freezerOf(t, database.pool);
@@ -161,6 +161,13 @@ test("while the database stands still a front answers from memory, first of all 
   assert.ok(silent.answers.snapshot_age_s! >= Math.floor((systemClock.monotonicMs() - frozenAtMs) / 1000) - 1);
   const { stdout } = await runCommand(database, ["explain", "message", "msg_1"]);
   assert.match(stdout, /^the database does not answer since \S+Z.*; what follows is /);
+  front.kill("SIGSTOP");
+  const askedAgainAtMs = systemClock.monotonicMs();
+  const alone = await runCommand(database, ["explain", "--json"]);
+  assert.ok(systemClock.monotonicMs() - askedAgainAtMs < 5000);
+  const { limits } = JSON.parse(alone.stdout) as ExplainReport;
+  assert.deepEqual([alone.exitCode, limits[0]!.code], [1, "database_silent"]);
+  front.kill("SIGCONT");
   thaw();
   await untilAnswer(database, ({ answers }) => answers.database === null, 10_000);
 });

@@ -5,7 +5,7 @@ import { loadConfig, type Config } from "../../src/platform/config.ts";
 import type { Reason } from "../../src/mail/reasons.ts";
 import { STATES, type State } from "../../src/mail/state.ts";
 import type { DispatcherView, EngineSnapshot, LaneView } from "../../src/reports/engine-snapshot.ts";
-import type { Surroundings } from "../../src/reports/explain-limits.ts";
+import type { Surroundings } from "../../src/reports/explain-limit.ts";
 import { readPulse } from "../../src/reports/explain-pulse.ts";
 
 export const NOW_MS = Date.parse("2026-11-26T14:02:10Z");

@@ -3,7 +3,9 @@
 
 import { tellReason, type Reason } from "../../mail/reasons.ts";
 import { readSnapshot, type EngineSnapshot } from "../../reports/engine-snapshot.ts";
-import { pauseReason, printInstant, throttledOf } from "../../reports/explain-limits.ts";
+import { throttledOf } from "../../reports/explain-destinations.ts";
+import { printInstant } from "../../reports/explain-limit.ts";
+import { pauseReason } from "../../reports/explain-limits.ts";
 import { lowerAscii } from "../../reports/explain-question.ts";
 import { EXIT_DONE, misused } from "./command-failure.ts";
 import { createOutput, type CommonOptions } from "./output.ts";

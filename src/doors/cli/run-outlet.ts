@@ -4,7 +4,8 @@
 import { systemClock } from "../../platform/clock.ts";
 import type { Config } from "../../platform/config.ts";
 import { readSnapshot, type EngineSnapshot } from "../../reports/engine-snapshot.ts";
-import { findLimits, laneNames, RANK, type Limit } from "../../reports/explain-limits.ts";
+import { laneNames, RANK, type Limit } from "../../reports/explain-limit.ts";
+import { findLimits } from "../../reports/explain-limits.ts";
 import { shapeLimit } from "../../reports/explain.ts";
 import { CommandFailure, EXIT_DONE } from "./command-failure.ts";
 import { createOutput, type CommonOptions } from "./output.ts";
