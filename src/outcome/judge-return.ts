@@ -9,6 +9,7 @@
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Notice, RecipientReport } from "../mail/notice.ts";
 import { mayBecome, type State } from "../mail/state.ts";
+import { isPolicyStatus } from "./refusal-watch.ts";
 import { nextTryAt } from "./retry-schedule.ts";
 
 export type ReturnFact = LogFact | NoticeFact | EvidenceFact;
@@ -354,15 +355,15 @@ function printReport({ action, status, diagnostic }: RecipientReport): string {
 
 // ---- refusals that are not about the recipient ----------------------------------------------------------------------
 
-/** The reply, if our own relay reports a permanent refusal that names no recipient: of policy, of the sender, of the mail. */
+/** The reply, if our own relay reports a permanent refusal that names no recipient: of policy, or of the sender. */
 export function policyRefusalOf(fact: ReturnFact, recipient: string): string | undefined {
   switch (fact.source) {
     case "log":
-      return fact.status === "bounced" && isPolicy(fact.dsn) ? fact.reply : undefined;
+      return fact.status === "bounced" && isPolicyStatus(fact.dsn) ? fact.reply : undefined;
     case "notice": {
       if (!isWrittenBy(fact.relayName, fact.notice)) return undefined;
       const report = reportFor(fact.notice, recipient);
-      return report.action === "failed" && isPolicy(report.status ?? "") ? printReport(report) : undefined;
+      return report.action === "failed" && isPolicyStatus(report.status ?? "") ? printReport(report) : undefined;
     }
     case "evidence":
       return undefined;
@@ -381,11 +382,6 @@ export function heldInstead(judged: Judged, standing: Standing): Judged {
   if (!mayBecome(standing.state, "held")) return judged;
   const becomes: Becomes = { state: "held", delayMs: null, tries: standing.tries };
   return { kind: "judged", word: "held", becomes, events: judged.events.map((event) => ({ ...event, kind: "held" })) };
-}
-
-/** X.3.z the system, X.5.z the protocol, X.6.z the content, X.7.z policy; but X.3.4 is about one mail's size. */
-function isPolicy(dsn: string): boolean {
-  return /^5\.[3567]\./.test(dsn) && dsn !== "5.3.4";
 }
 
 // ---- what it says of the destination --------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 
 import type { LaneId } from "../mail/ids.ts";
 import { tellReason, type Reason } from "../mail/reasons.ts";
-import { createRefusalWatch, type RefusalCount, type RefusalWatch } from "../outcome/refusal-watch.ts";
+import { createRefusalWatch, refusalReason, type RefusalWatch } from "../outcome/refusal-watch.ts";
 import { EVERY_LANE, type PauseRow, type PauseTarget } from "../queue/pause-store.ts";
 
 export interface ReportedAnswer {
@@ -30,58 +30,43 @@ export interface ReturnedRefusals {
   newStops(): readonly NewStop[];
 }
 
-/** As long as the watch looks back; a destination counts once in it against its outlet. */
-const COUNTED_MS = 600_000;
-const COUNTED_MAX = 10_000;
-
 export function createReturnedRefusals(maxRefusalsOf: (outlet: string) => number): ReturnedRefusals {
-  const watches = new Map<string, RefusalWatch>();
-  const countedAtMs = new Map<string, number>();
-  const stopped = new Set<string>();
+  const watches = new Map<LaneId, RefusalWatch>();
+  /** In force, by their names. */
+  let stopped = new Map<string, PauseTarget>();
   let fresh: NewStop[] = [];
 
-  const watchOf = (outlet: string): RefusalWatch => {
-    const watch = watches.get(outlet) ?? createRefusalWatch(maxRefusalsOf(outlet));
-    watches.set(outlet, watch);
+  const watchOf = (laneId: LaneId): RefusalWatch => {
+    const watch = watches.get(laneId) ?? createRefusalWatch();
+    watches.set(laneId, watch);
     return watch;
   };
-  const isNewAgainst = ({ outlet, destination, nowMs }: ReportedAnswer): boolean => {
-    const key = `${outlet} ${destination}`;
-    if (nowMs - (countedAtMs.get(key) ?? -Infinity) < COUNTED_MS) return false;
-    if (countedAtMs.size >= COUNTED_MAX) countedAtMs.clear();
-    countedAtMs.set(key, nowMs);
-    return true;
-  };
-  const stop = (target: PauseTarget, answer: ReportedAnswer, count: RefusalCount): void => {
-    if (stopped.has(keyOf(target))) return;
-    stopped.add(keyOf(target));
-    fresh.push({ target, reason: reasonOf(target, count, maxRefusalsOf(answer.outlet), answer.refusal!) });
-  };
+  const isInForce = (kind: PauseTarget["kind"], name: string, laneId: LaneId): boolean =>
+    stopped.has(keyOf({ kind, name, laneId })) || stopped.has(keyOf({ kind, name, laneId: EVERY_LANE }));
 
   return {
     heard(pauses) {
-      const now = new Set(pauses.map(({ kind, name, lane_id }) => keyOf({ kind, name, laneId: lane_id })));
-      for (const key of stopped) {
-        if (now.has(key)) continue;
-        stopped.delete(key);
-        for (const watch of watches.values()) watch.forget(key);
-      }
-      for (const key of now) stopped.add(key);
-    },
-    isStopped(answer) {
-      const { laneId, outlet, destination, refusal, nowMs } = answer;
-      const here = { kind: "destination", name: destination, laneId } as const;
-      const there = { kind: "outlet", name: outlet, laneId } as const;
-      const isRefusal = refusal !== undefined;
-      const watch = watchOf(outlet);
-      const byDestination = watch.note(keyOf(here), isRefusal, nowMs);
-      const byOutlet = watch.note(keyOf(there), isRefusal && isNewAgainst(answer), nowMs);
-      if (!isRefusal) return false;
-      if (byOutlet.isTripped) stop(there, answer, byOutlet);
-      if (byDestination.isTripped) stop(here, answer, byDestination);
-      return [here, there].some(
-        (target) => stopped.has(keyOf(target)) || stopped.has(keyOf({ ...target, laneId: EVERY_LANE })),
+      const before = stopped;
+      stopped = new Map(
+        pauses.map(({ kind, name, lane_id: laneId }) => {
+          const target = { kind, name, laneId };
+          return [keyOf(target), target];
+        }),
       );
+      for (const [key, target] of before) if (!stopped.has(key)) watches.get(target.laneId)?.forget(target);
+    },
+    isStopped({ laneId, outlet, destination, refusal, nowMs }) {
+      const shareMax = maxRefusalsOf(outlet);
+      const isRefusal = refusal !== undefined;
+      const { tripped } = watchOf(laneId).note({ outlet, destination, isRefusal, shareMax }, nowMs);
+      if (!isRefusal) return false;
+      for (const count of tripped) {
+        const target = { kind: count.kind, name: count.name, laneId };
+        if (stopped.has(keyOf(target))) continue;
+        stopped.set(keyOf(target), target);
+        fresh.push({ target, reason: refusalReason(count, shareMax, refusal) });
+      }
+      return isInForce("destination", destination, laneId) || isInForce("outlet", outlet, laneId);
     },
     newStops() {
       const stops = fresh;
@@ -93,21 +78,6 @@ export function createReturnedRefusals(maxRefusalsOf: (outlet: string) => number
 
 function keyOf({ kind, name, laneId }: PauseTarget): string {
   return `${laneId} ${kind} ${name}`;
-}
-
-function reasonOf(
-  { kind, name }: PauseTarget,
-  { answers, refusals }: RefusalCount,
-  share: number,
-  reply: string,
-): Reason {
-  const max_percent = Math.round(share * 1000) / 10;
-  return {
-    code: "policy_refusals",
-    limits: "stop",
-    limit: 0,
-    evidence: { scope: kind, name, refusals, answers, max_percent, reply },
-  };
 }
 
 export function tellStop({ reason }: NewStop): string {

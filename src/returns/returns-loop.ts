@@ -1,5 +1,6 @@
-// Takes what is due, batch after batch, until nothing is or it has had its turn: upkeep calls it several times a second. Safe to run in several
-// processes at once. Remembers where it was, so that rows judged long ago and not yet vacuumed cost nothing.
+// Takes what is due, batch after batch, until nothing is or it has had its turn: upkeep calls it several times a second.
+// Safe to run in several processes at once. Remembers where it was, so that rows judged long ago and not yet vacuumed cost
+// nothing.
 
 import type { Clock } from "../platform/clock.ts";
 import { BATCH_ROWS_MAX, isRowsFault, takeOneOrSetAside, takeReturns, type ReturnContext } from "./take-returns.ts";

@@ -1,21 +1,28 @@
 // Every command with its options and an example, and nothing of what it does: that is loaded when it runs. `--help` and
 // docs/reference/cli.md are made from these definitions, and a test keeps the page in step.
 
-import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
-import type { HoldOptions } from "./run-message.ts";
+import type { EximGaugeOptions } from "./run-gauge.ts";
+import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
+import type { PauseOptions } from "./pausing.ts";
+import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { DispatcherOptions } from "./run-processes.ts";
+import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
+import { readVersion } from "../../platform/version.ts";
 import type { CommonOptions } from "./output.ts";
 
 /** Rows of a list that nobody asked more of. */
 const ROWS_DEFAULT = 20;
+/** Of the instances of Postfix that Postlane makes. */
+const INSTANCES_ROOT = "/var/spool/postlane-postfix";
+const FIRST_PORT = 10_125;
 
 type End = (exitCode: number) => void;
 
@@ -36,8 +43,14 @@ export function createProgram(end: End): Command {
   addUnknown(program, end);
   addUnaccounted(program, end);
   addLane(program, end);
+  addOutlet(program, end);
+  addDestination(program, end);
+  addQueue(program, end);
   addStatus(program, end);
+  addExplain(program, end);
   addCaptured(program, end);
+  addPostfix(program, end);
+  addGauge(program, end);
   return withExamples(program, [
     "postlane up                      # run everything, mail is kept on this machine at first",
     "postlane send --to ann@example.com --subject Hello --text 'Hello Ann'",
@@ -212,9 +225,17 @@ function addMessage(program: Command, end: End): void {
       const { runMessageHold } = await import("./run-message.ts");
       end(await runMessageHold(ids, options));
     });
-  leaf(message, "release", "Let held messages go: they are due at once.", ["postlane message release msg_4711"])
-    .argument("<id...>", "Ids of messages (msg_…).")
-    .action(async (ids: string[], options: CommonOptions) => {
+  leaf(
+    message,
+    "release",
+    "Let held messages go: they are due at once. Either single ones, or all that a rule has held because a destination or an outlet refused by policy; what a person has held stays.",
+    ["postlane message release msg_4711", "postlane message release --destination example.com --lane bulk"],
+  )
+    .argument("[id...]", "Ids of messages (msg_…).")
+    .option("--destination <domain>", "All that a rule has held for this recipient domain.")
+    .option("--outlet <name>", "All that a rule has held after refusals that came by this outlet.")
+    .option("--lane <name>", "With one of these two: only of this lane.")
+    .action(async (ids: string[], options: ReleaseOptions) => {
       const { runMessageRelease } = await import("./run-message.ts");
       end(await runMessageRelease(ids, options));
     });
@@ -321,6 +342,100 @@ function addLane(program: Command, end: End): void {
     });
 }
 
+function addOutlet(program: Command, end: End): void {
+  const outlet = group(program, "outlet", "Look at the ways out, pause and resume them.");
+  leaf(
+    outlet,
+    "list",
+    "List the outlets: which lanes use each, how many hand-overs it may have open, and what stops or limits it.",
+    ["postlane outlet list"],
+  ).action(async (options: CommonOptions) => {
+    const { runOutletList } = await import("./run-outlet.ts");
+    end(await runOutletList(options));
+  });
+  leaf(
+    outlet,
+    "pause",
+    "Stop handing over by an outlet, within a second. Its mail waits, or goes by the lane's other outlets; what is on the wire is finished.",
+    ["postlane outlet pause relay", "postlane outlet pause relay --lane bulk"],
+  )
+    .argument("<outlet>", "Its name.")
+    .option("--lane <name>", "Only for this lane's mail.")
+    .action(async (name: string, options: PauseOptions) => {
+      const { runOutletPause } = await import("./run-outlet.ts");
+      end(await runOutletPause(name, options));
+    });
+  leaf(
+    outlet,
+    "resume",
+    "Go on with an outlet that a person or a rule has paused. Says how many messages a rule has held meanwhile, and how to release them.",
+    ["postlane outlet resume relay"],
+  )
+    .argument("<outlet>", "Its name.")
+    .option("--lane <name>", "Only for this lane's mail; otherwise whatever was paused.")
+    .action(async (name: string, options: PauseOptions) => {
+      const { runOutletResume } = await import("./run-outlet.ts");
+      end(await runOutletResume(name, options));
+    });
+}
+
+function addDestination(program: Command, end: End): void {
+  const destination = group(
+    program,
+    "destination",
+    "Look at recipient domains that are stopped, pause and resume them.",
+  );
+  leaf(
+    destination,
+    "list",
+    "List the destinations that a person or a rule has stopped, and those whose mail waits because they fail or have not proven themselves, each with the reason and with what waits.",
+    ["postlane destination list", "postlane destination list --json"],
+  ).action(async (options: CommonOptions) => {
+    const { runDestinationList } = await import("./run-destination.ts");
+    end(await runDestinationList(options));
+  });
+  leaf(
+    destination,
+    "pause",
+    "Stop handing over mail to a recipient domain, within a second. Its messages wait and keep their place.",
+    ["postlane destination pause example.com", "postlane destination pause example.com --lane bulk"],
+  )
+    .argument("<domain>", "What stands behind the @.")
+    .option("--lane <name>", "Only for this lane's mail.")
+    .action(async (domain: string, options: PauseOptions) => {
+      const { runDestinationPause } = await import("./run-destination.ts");
+      end(await runDestinationPause(domain, options));
+    });
+  leaf(
+    destination,
+    "resume",
+    "Go on with a destination that a person or a rule has paused. Says how many messages a rule has held meanwhile, and how to release them.",
+    ["postlane destination resume example.com"],
+  )
+    .argument("<domain>", "What stands behind the @.")
+    .option("--lane <name>", "Only for this lane's mail; otherwise whatever was paused.")
+    .action(async (domain: string, options: PauseOptions) => {
+      const { runDestinationResume } = await import("./run-destination.ts");
+      end(await runDestinationResume(domain, options));
+    });
+}
+
+function addQueue(program: Command, end: End): void {
+  const queue = group(program, "queue", "Look at what waits.");
+  leaf(
+    queue,
+    "shape",
+    "Show where mail is stuck: what waits here by destination and age, and what waits in each relay that is measured. Bounded in rows and in time; says where it looked at a part only.",
+    ["postlane queue shape", "postlane queue shape --lane bulk --limit 50"],
+  )
+    .option("--lane <name>", "Only what waits in this lane.")
+    .option("--limit <rows>", "How many destinations.", wholeNumber, ROWS_DEFAULT)
+    .action(async (options: QueueShapeOptions) => {
+      const { runQueueShape } = await import("./run-queue.ts");
+      end(await runQueueShape(options));
+    });
+}
+
 function addStatus(program: Command, end: End): void {
   leaf(
     program,
@@ -333,6 +448,26 @@ function addStatus(program: Command, end: End): void {
     .action(async (options: StatusOptions) => {
       const { runStatus } = await import("./run-status.ts");
       end(await runStatus(options));
+    });
+}
+
+function addExplain(program: Command, end: End): void {
+  leaf(
+    program,
+    "explain",
+    "Name what limits now, in order: each reason with its evidence, what it costs, and what would lift it; or that nothing limits, and when the backlog is gone. Of a message: why it is not out yet and when it is next tried. Writes nothing, and answers within five seconds also while the disk or the database stands still, from what the front of this machine last saw.",
+    [
+      "postlane explain",
+      "postlane explain lane bulk",
+      "postlane explain destination example.com",
+      "postlane explain message msg_4711 --json",
+    ],
+  )
+    .argument("[kind]", "lane, outlet, destination or message; otherwise everything.")
+    .argument("[name]", "Its name, or the id of a message (msg_…).")
+    .action(async (kind: string | undefined, name: string | undefined, options: CommonOptions) => {
+      const { runExplain } = await import("./run-explain.ts");
+      end(await runExplain(kind, name, options));
     });
 }
 
@@ -364,6 +499,74 @@ function addCaptured(program: Command, end: End): void {
     });
 }
 
+function addPostfix(program: Command, end: End): void {
+  const postfix = group(program, "postfix", "Make and check instances of Postfix that are Postlane's own.");
+  leaf(
+    postfix,
+    "init",
+    "Plan instances of Postfix for Postlane alone, one for each lane and one for retries, and print what would be made and what belongs into postlane.yaml. They hold stuck mail for minutes and send it home to `returns.domain`. Only --apply, as root, makes them; what exists is never changed, the system's own Postfix is never touched, and starting them is yours.",
+    [
+      "postlane postfix init",
+      "sudo postlane postfix init --apply --hostname mail.example.com",
+      "sudo postlane postfix init --apply --name alerts --first-port 10128",
+    ],
+  )
+    .option(
+      "--name <name>",
+      "An instance to make; may be repeated. Otherwise transactional, bulk, retries, and one for each further lane.",
+      collect,
+    )
+    .option("--root <folder>", "Where their folders are made; it must be on a local disk.", INSTANCES_ROOT)
+    .option(
+      "--first-port <port>",
+      "The first one listens there on 127.0.0.1, the others on the next.",
+      wholeNumber,
+      FIRST_PORT,
+    )
+    .option(
+      "--user <name>",
+      "Whom Postlane runs as, who may empty the Maildirs; otherwise the owner of data_dir, and where that is root, postfix.",
+    )
+    .option("--hostname <name>", "What they call themselves; otherwise this machine's full name.")
+    .option("--relayhost <host>", "Send everything on through this host, as Postfix writes it: [host]:port.")
+    .option("--apply", "Make what is planned.")
+    .action(async (options: PostfixInitOptions) => {
+      const { runPostfixInit } = await import("./run-postfix.ts");
+      end(await runPostfixInit(options));
+    });
+  leaf(
+    postfix,
+    "check",
+    "Check the instances of Postfix behind the outlets: settings, owners and modes, the Maildir, the returns domain, Postfix's own check, and whether they run. Each finding comes with what to do. Of an instance that Postlane did not make, it only tells what Postlane cannot do there. As root it sees more.",
+    ["sudo postlane postfix check", "sudo postlane postfix check --config-dir /etc/postfix --json"],
+  )
+    .option(
+      "--config-dir <folder>",
+      "An instance's configuration folder; may be repeated. Otherwise those of all outlets with a gauge of type postfix.",
+      collect,
+    )
+    .action(async (options: PostfixCheckOptions) => {
+      const { runPostfixCheck } = await import("./run-postfix.ts");
+      end(await runPostfixCheck(options));
+    });
+}
+
+function addGauge(program: Command, end: End): void {
+  const gauge = group(program, "gauge", "Measure a relay's queue, for `gauge: { type: command }` of an outlet.");
+  leaf(
+    gauge,
+    "exim",
+    "Print Exim's queue as one JSON object: what it has not tried yet as `queue`, what it has tried or frozen as `deferred`. It runs as somebody who may list Exim's queue and read its spool (on Debian: the group Debian-exim); without the spool all messages count as `queue`, and `problems` says so.",
+    ["postlane gauge exim", "postlane gauge exim --exim /usr/sbin/exim4 --spool /var/spool/exim4"],
+  )
+    .option("--exim <program>", "Exim's program.", "exim")
+    .option("--spool <folder>", "Exim's spool; otherwise Exim is asked.")
+    .action(async (options: EximGaugeOptions) => {
+      const { runEximGauge } = await import("./run-gauge.ts");
+      end(await runEximGauge(options));
+    });
+}
+
 function group(program: Command, name: string, what: string): Command {
   return program.command(name).description(what).helpOption("-h, --help", "Print this help.").helpCommand(false);
 }
@@ -391,10 +594,4 @@ function collect(value: string, earlier: readonly string[] | undefined): readonl
 function wholeNumber(value: string): number {
   if (!/^[1-9]\d{0,6}$/.test(value)) throw new InvalidArgumentError("Expected a whole number from 1 to 9999999.");
   return Number(value);
-}
-
-/** Of the package that this file lies in, at dist/src/doors/cli. */
-function readVersion(): string {
-  const manifest = readFileSync(new URL("../../../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { readonly version: string }).version;
 }
