@@ -75,7 +75,7 @@ export const MARK = statement<unknown>(
   `UPDATE postlane.return AS r SET judged_at = clock_timestamp(), judgement = given.judgement,
      raw = CASE WHEN given.is_kept THEN r.raw END
    FROM unnest($1::bigint[], $2::text[], $3::boolean[]) AS given (id, judgement, is_kept)
-   WHERE r.id = ANY ($1::bigint[]) AND r.id = given.id`,
+   WHERE r.id = ANY ($1::bigint[]) AND r.id = given.id AND r.judged_at IS NULL`,
 );
 
 /** `isKept`: the mail itself, too. What names no attempt of ours is anybody's, and only counted. */

@@ -1,6 +1,8 @@
+// When alarms begin, grow and end.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createAlarmWatch } from "./alarm.ts";
+import { createAlarmWatch, createUnaccountedWatch } from "./alarm.ts";
 import type { LaneProgress } from "./upkeep-store.ts";
 
 const ALARM_MS = 60_000;
@@ -35,4 +37,22 @@ test("a paused lane rings only a minute after it goes on", () => {
 test("who begins to watch a lane that has been stuck for long rings at once", () => {
   const [alarm] = createAlarmWatch(ALARM_MS).look(lane({ dispatchers: 1, settled_ms_ago: 600_000 }), 7000);
   assert.match(alarm!.detail, /5 messages wait in lane bulk and none was settled for 60 s/);
+});
+
+test("hand-overs that nobody confirmed: told when there are some, again when there are ten times more, and at the end", () => {
+  const watch = createUnaccountedWatch();
+  const look = (...counts: readonly (readonly [outlet: string, n: number])[]): readonly string[] =>
+    watch
+      .look(counts.map(([outlet, n]) => ({ outlet, n })))
+      .map(
+        (alarm) => `${"outlet" in alarm ? alarm.outlet : ""} ${alarm.isRaised ? alarm.detail.split(" ")[0] : "ends"}`,
+      );
+  assert.deepEqual(look(), []);
+  assert.deepEqual(look(["news", 2]), ["news 2"]);
+  assert.deepEqual(look(["news", 2], ["other", 1]), ["other 1"]);
+  assert.deepEqual(look(["news", 19], ["other", 1]), []);
+  assert.deepEqual(look(["news", 20], ["other", 1]), ["news 20"]);
+  assert.deepEqual(look(["news", 5]), ["other ends"]);
+  assert.deepEqual(look(), ["news ends"]);
+  assert.deepEqual(look(["news", 1]), ["news 1"]);
 });
