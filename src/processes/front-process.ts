@@ -6,9 +6,9 @@ import type { Config } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
+import { tellOfEngine } from "./engine-telling.ts";
 import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
-import { tellOfEngine } from "./engine-telling.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 const CONNECTIONS_MAX = 4;
@@ -18,8 +18,8 @@ export async function runFront(config: Config): Promise<number> {
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
-  const context = await rescueContextOf(database.pool, config, log);
   const telling = tellOfEngine(config, database, log);
+  const context = await rescueContextOf(database.pool, config, log);
   const upkeep = startUpkeep(
     { noProgressAlarmMs: config.noProgressAlarmMs },
     {
@@ -42,8 +42,8 @@ export async function runFront(config: Config): Promise<number> {
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
   await upkeep.stop();
-  await telling.stop();
   stopAlive();
+  await telling.stop();
   await database.close();
   return 0;
 }
