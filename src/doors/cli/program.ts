@@ -36,6 +36,7 @@ export function createProgram(end: End): Command {
   addLane(program, end);
   addStatus(program, end);
   addCaptured(program, end);
+  addDoctor(program, end);
   return withExamples(program, [
     "postlane up                      # run everything, mail is kept on this machine at first",
     "postlane send --to ann@example.com --subject Hello --text 'Hello Ann'",
@@ -328,6 +329,28 @@ function addCaptured(program: Command, end: End): void {
     .action(async (name: string, options: CapturedOptions) => {
       const { runCapturedShow } = await import("./run-captured.ts");
       end(await runCapturedShow(name, options));
+    });
+}
+
+function addDoctor(program: Command, end: End): void {
+  const doctor = group(program, "doctor", "Look for what would hurt, and say what to do about it.");
+  leaf(
+    doctor,
+    "disk",
+    "Measure how many fsyncs a second a disk makes and how long each takes, alone and with eight writers at once, and say whether the figures are slow, honest, or too good to be true. Writes 17 MB per disk at most, over and over into nine files of 4 KB that are removed again, and ends within 10 s. On a virtual machine the host may lie, and no test inside can tell.",
+    [
+      "postlane doctor disk",
+      "postlane doctor disk /var/spool/postfix",
+      "postlane doctor disk --json | jq .disks[].verdict",
+    ],
+  )
+    .argument(
+      "[path]",
+      "A folder on the disk; otherwise the data directory and the spool of each relay on this machine.",
+    )
+    .action(async (path: string | undefined, options: CommonOptions) => {
+      const { runDoctorDisk } = await import("./run-doctor.ts");
+      end(await runDoctorDisk(path, options));
     });
 }
 
