@@ -4,6 +4,7 @@ import { readAnswers } from "./ask-postfix.ts";
 
 const OURS = `queue_directory = /var/spool/postfix-bulk
 myhostname = mail.example.com
+syslog_name = postfix-bulk
 maillog_file = /var/log/postfix-bulk.log
 relayhost =
 default_transport = smtp
@@ -17,6 +18,7 @@ test("an instance of ours tells all that an agent has to know", () => {
   assert.deepEqual(readAnswers(OURS, "Returns.example.com"), {
     queueDirectory: "/var/spool/postfix-bulk",
     myHostname: "mail.example.com",
+    syslogName: "postfix-bulk",
     logFile: "/var/log/postfix-bulk.log",
     returnsMaildir: "/var/lib/postlane/returns-bulk/returns",
     logsClientPorts: true,

@@ -6,6 +6,8 @@ import { promisify } from "node:util";
 export interface PostfixAnswers {
   readonly queueDirectory: string;
   readonly myHostname: string;
+  /** What its lines in the log begin with. */
+  readonly syslogName: string;
   /** Absent: it logs to syslog or the journal, which may drop lines. */
   readonly logFile?: string;
   /** Absent: it delivers to the recipients' own hosts. */
@@ -20,6 +22,7 @@ const POSTCONF_BYTES_MAX = 64 * 1024;
 const NAMES = [
   "queue_directory",
   "myhostname",
+  "syslog_name",
   "maillog_file",
   "relayhost",
   "default_transport",
@@ -54,6 +57,7 @@ export function readAnswers(printed: string, returnsDomain?: string): PostfixAns
   return {
     queueDirectory: valueOf("queue_directory"),
     myHostname: valueOf("myhostname"),
+    syslogName: valueOf("syslog_name"),
     ...(logFile === "" || logFile === "/dev/stdout" ? {} : { logFile }),
     ...(nextHop === "" ? {} : { nextHop }),
     ...(maildir === undefined ? {} : { returnsMaildir: maildir }),
