@@ -6,7 +6,9 @@ import { Command, InvalidArgumentError } from "commander";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
+import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { HoldOptions } from "./run-message.ts";
+import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { DispatcherOptions } from "./run-processes.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
@@ -15,6 +17,9 @@ import type { CommonOptions } from "./output.ts";
 
 /** Rows of a list that nobody asked more of. */
 const ROWS_DEFAULT = 20;
+/** Of the instances of Postfix that Postlane makes. */
+const INSTANCES_ROOT = "/var/spool/postlane-postfix";
+const FIRST_PORT = 10_125;
 
 type End = (exitCode: number) => void;
 
@@ -37,6 +42,8 @@ export function createProgram(end: End): Command {
   addStatus(program, end);
   addCaptured(program, end);
   addDoctor(program, end);
+  addPostfix(program, end);
+  addGauge(program, end);
   return withExamples(program, [
     "postlane up                      # run everything, mail is kept on this machine at first",
     "postlane send --to ann@example.com --subject Hello --text 'Hello Ann'",
@@ -351,6 +358,74 @@ function addDoctor(program: Command, end: End): void {
     .action(async (path: string | undefined, options: CommonOptions) => {
       const { runDoctorDisk } = await import("./run-doctor.ts");
       end(await runDoctorDisk(path, options));
+    });
+}
+
+function addPostfix(program: Command, end: End): void {
+  const postfix = group(program, "postfix", "Make and check instances of Postfix that are Postlane's own.");
+  leaf(
+    postfix,
+    "init",
+    "Plan instances of Postfix for Postlane alone, one for each lane and one for retries, and print what would be made and what belongs into postlane.yaml. They hold stuck mail for minutes and send it home to `returns.domain`. Only --apply, as root, makes them; what exists is never changed, the system's own Postfix is never touched, and starting them is yours.",
+    [
+      "postlane postfix init",
+      "sudo postlane postfix init --apply --hostname mail.example.com",
+      "sudo postlane postfix init --apply --name alerts --first-port 10128",
+    ],
+  )
+    .option(
+      "--name <name>",
+      "An instance to make; may be repeated. Otherwise transactional, bulk, retries, and one for each further lane.",
+      collect,
+    )
+    .option("--root <folder>", "Where their folders are made; it must be on a local disk.", INSTANCES_ROOT)
+    .option(
+      "--first-port <port>",
+      "The first one listens there on 127.0.0.1, the others on the next.",
+      wholeNumber,
+      FIRST_PORT,
+    )
+    .option(
+      "--user <name>",
+      "Whom Postlane runs as, who may empty the Maildirs; otherwise the owner of data_dir, and where that is root, postfix.",
+    )
+    .option("--hostname <name>", "What they call themselves; otherwise this machine's full name.")
+    .option("--relayhost <host>", "Send everything on through this host, as Postfix writes it: [host]:port.")
+    .option("--apply", "Make what is planned.")
+    .action(async (options: PostfixInitOptions) => {
+      const { runPostfixInit } = await import("./run-postfix.ts");
+      end(await runPostfixInit(options));
+    });
+  leaf(
+    postfix,
+    "check",
+    "Check the instances of Postfix behind the outlets: settings, owners and modes, the Maildir, the returns domain, Postfix's own check, and whether they run. Each finding comes with what to do. Of an instance that Postlane did not make, it only tells what Postlane cannot do there. As root it sees more.",
+    ["sudo postlane postfix check", "sudo postlane postfix check --config-dir /etc/postfix --json"],
+  )
+    .option(
+      "--config-dir <folder>",
+      "An instance's configuration folder; may be repeated. Otherwise those of all outlets with a gauge of type postfix.",
+      collect,
+    )
+    .action(async (options: PostfixCheckOptions) => {
+      const { runPostfixCheck } = await import("./run-postfix.ts");
+      end(await runPostfixCheck(options));
+    });
+}
+
+function addGauge(program: Command, end: End): void {
+  const gauge = group(program, "gauge", "Measure a relay's queue, for `gauge: { type: command }` of an outlet.");
+  leaf(
+    gauge,
+    "exim",
+    "Print Exim's queue as one JSON object: what it has not tried yet as `queue`, what it has tried or frozen as `deferred`. It runs as somebody who may list Exim's queue and read its spool (on Debian: the group Debian-exim); without the spool all messages count as `queue`, and `problems` says so.",
+    ["postlane gauge exim", "postlane gauge exim --exim /usr/sbin/exim4 --spool /var/spool/exim4"],
+  )
+    .option("--exim <program>", "Exim's program.", "exim")
+    .option("--spool <folder>", "Exim's spool; otherwise Exim is asked.")
+    .action(async (options: EximGaugeOptions) => {
+      const { runEximGauge } = await import("./run-gauge.ts");
+      end(await runEximGauge(options));
     });
 }
 

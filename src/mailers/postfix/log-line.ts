@@ -5,7 +5,7 @@
 // fields are taken from the left up to where the other side's words begin, by searches that never go back. What is not
 // listed here is undefined. Nothing is judged: what a line proves is its reader's affair.
 
-import { readableText } from "./readable-text.ts";
+import { readableText } from "../readable-text.ts";
 import { isQueueId } from "./queue-id.ts";
 
 interface LineHead {

@@ -7,9 +7,10 @@
 import { spawn } from "node:child_process";
 import type { Random } from "../../platform/random.ts";
 import { boundedLines } from "../bounded-lines.ts";
-import { readableText } from "./readable-text.ts";
-import { createReservoir } from "./reservoir.ts";
-import { shapeOf, type SampledMessage } from "./shape.ts";
+import { readableText } from "../readable-text.ts";
+import { systemEnvironment } from "../run-command.ts";
+import { createReservoir } from "../reservoir.ts";
+import { shapeOf, type SampledMessage } from "../shape.ts";
 import { SAMPLE_FILES_MAX, type SpoolCounts } from "./spool.ts";
 
 export interface PostqueuePorts {
@@ -36,6 +37,7 @@ export async function readPostqueue(configDir: string, ports: PostqueuePorts): P
     stdio: ["ignore", "pipe", "pipe"],
     timeout: RUN_MS_MAX,
     killSignal: "SIGKILL",
+    env: systemEnvironment(),
   });
   const said = collectText(child.stderr);
   const end = new Promise<string | undefined>((resolve) => {

@@ -4,7 +4,7 @@
 // queue file at all gives what could be read, or nothing. Never writes, and never looks at the content.
 
 import { open } from "node:fs/promises";
-import { readableText } from "./readable-text.ts";
+import { readableText } from "../readable-text.ts";
 
 export interface QueueEnvelope {
   /** Absent as long as the file holds none. Empty: the null sender of a notice. */

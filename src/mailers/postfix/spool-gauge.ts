@@ -4,7 +4,7 @@
 // seconds, and one with a million deferred files (1.6 s) is walked every 80 s while its working queue stays fresh.
 // Faults are never kept: the next reading looks again.
 
-import { shapeOf, type SampledMessage } from "./shape.ts";
+import { shapeOf, type SampledMessage } from "../shape.ts";
 import {
   countsOf,
   PARKED_QUEUES,

@@ -11,8 +11,8 @@ import type { ShapeRow } from "../../mail/reading.ts";
 import type { Random } from "../../platform/random.ts";
 import { arrivalOfQueueId, hashOfQueueId, isQueueId } from "./queue-id.ts";
 import { readQueueFile } from "./queue-file.ts";
-import { createReservoir, type Reservoir } from "./reservoir.ts";
-import { shapeOf, type SampledMessage } from "./shape.ts";
+import { createReservoir, type Reservoir } from "../reservoir.ts";
+import { shapeOf, type SampledMessage } from "../shape.ts";
 
 export interface SpoolPorts {
   readonly random: Random;

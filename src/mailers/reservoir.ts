@@ -1,7 +1,7 @@
 // A sample of a stream of unknown length in which each item is as likely as any other, by Li's algorithm L: it draws how
 // many items to skip, so that a million items cost some thousand random numbers and not a million.
 
-import type { Random } from "../../platform/random.ts";
+import type { Random } from "../platform/random.ts";
 
 export interface Reservoir<Item> {
   /** Makes the item only when it is taken. */

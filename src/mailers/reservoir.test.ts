@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seededRandom } from "../../platform/random.ts";
+import { seededRandom } from "../platform/random.ts";
 import { createReservoir } from "./reservoir.ts";
 
 test("few items are all taken", () => {
@@ -11,7 +11,7 @@ test("few items are all taken", () => {
 });
 
 test("of many items each is as likely as any other, and few random numbers are drawn", () => {
-  const tenths = new Array<number>(10).fill(0);
+  const tenths = Array.from({ length: 10 }, () => 0);
   let draws = 0;
   for (let seed = 0; seed < 200; seed++) {
     const { unit } = seededRandom(seed);

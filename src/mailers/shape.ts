@@ -1,8 +1,8 @@
 // The shape of a queue, as `qshape` has it: how many messages wait for which recipient domain and how old the oldest of
 // them is, from a sample that is scaled up. Domains are foreign words: bounded in length and in number.
 
-import { domainOf } from "../../mail/address.ts";
-import { SHAPE_DESTINATIONS_MAX, type ShapeRow } from "../../mail/reading.ts";
+import { domainOf } from "../mail/address.ts";
+import { SHAPE_DESTINATIONS_MAX, type ShapeRow } from "../mail/reading.ts";
 
 export interface SampledMessage {
   readonly side: "queue" | "deferred";
