@@ -2,6 +2,7 @@
 // other relay's by a command of its own. Says which way it took.
 
 import type { RelayReading } from "../mail/reading.ts";
+import { readCommandGauge } from "../mailers/command-gauge.ts";
 import { readPostqueue } from "../mailers/postfix/postqueue.ts";
 import { createSpoolGauge } from "../mailers/postfix/spool-gauge.ts";
 import type { SpoolCounts } from "../mailers/postfix/spool.ts";
@@ -19,11 +20,11 @@ export type RelayGauge = () => Promise<QueueReading>;
 const POSTQUEUE_REST_FACTOR = 4;
 
 export function createPostfixGauge(
-  given: { readonly configDir: string; readonly queueDirectory: string },
+  given: { readonly configDir: string; readonly queueDir: string },
   ports: { readonly random: Random; readonly clock: Clock },
 ): RelayGauge {
   const { random, clock } = ports;
-  const spool = createSpoolGauge(given.queueDirectory, {
+  const spool = createSpoolGauge(given.queueDir, {
     random,
     wallMs: clock.wallMs,
     monotonicMs: clock.monotonicMs,
@@ -50,6 +51,15 @@ export function createPostfixGauge(
       case "missing":
         throw new Error(`${read.path} is not there`);
     }
+  };
+}
+
+/** `command`: what the configuration names. */
+export function createCommandGauge(command: readonly string[]): RelayGauge {
+  return async () => {
+    const answer = await readCommandGauge(command);
+    if (answer.kind === "failed") throw new Error(answer.problem);
+    return answer.reading;
   };
 }
 

@@ -9,7 +9,7 @@ import type { CapturedOptions } from "./run-captured.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { HoldOptions } from "./run-message.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
-import type { DispatcherOptions } from "./run-processes.ts";
+import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
@@ -55,7 +55,7 @@ function addProcesses(program: Command, end: End): void {
   leaf(
     program,
     "up",
-    "Run everything on this machine until it is told to stop: the database (embedded, unless DATABASE_URL names one), the front, and the dispatchers of every lane. What dies is started again. SIGTERM and Ctrl-C finish what is open first.",
+    "Run everything on this machine until it is told to stop: the database (embedded, unless DATABASE_URL names one), the front, the dispatchers of every lane, and the agents of relays on this machine. What dies is started again. SIGTERM and Ctrl-C finish what is open first.",
     ["postlane up", "postlane up --config /etc/postlane.yaml", "DATABASE_URL=postgresql://site@db/site postlane up"],
   ).action(async (options: CommonOptions) => {
     const { runUpCommand } = await import("./run-processes.ts");
@@ -71,6 +71,17 @@ function addProcesses(program: Command, end: End): void {
     .action(async (options: DispatcherOptions) => {
       const { runDispatcherCommand } = await import("./run-processes.ts");
       end(await runDispatcherCommand(options));
+    });
+  leaf(
+    program,
+    "agent",
+    "Run beside a relay: once a second it writes a reading of the relay's queue, its disk and its machine to the database, follows the relay's log, brings failure notices home, and looks for evidence of what became of unknown messages. `postlane up` does this by itself for relays on the same machine. One for each outlet; a second one refuses as long as the first is well. Its log goes to standard error as JSON lines.",
+    ["postlane agent --outlet news", "DATABASE_URL=postgresql://news_agent@db/site postlane agent --outlet news"],
+  )
+    .requiredOption("--outlet <name>", "The outlet whose relay it measures; it must have a `gauge`.")
+    .action(async (options: AgentOptions) => {
+      const { runAgentCommand } = await import("./run-processes.ts");
+      end(await runAgentCommand(options));
     });
   leaf(
     program,

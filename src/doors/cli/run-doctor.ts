@@ -5,7 +5,7 @@ import path from "node:path";
 import { describeDevice, isVirtualMachine } from "../../doctor/disk-device.ts";
 import { judgeDisk, type DiskFacts, type DiskJudgement, type FsyncFigures } from "../../doctor/judge-disk.ts";
 import { measureDisk } from "../../doctor/measure-disk.ts";
-import { askPostfix } from "../../gauges/ask-postfix.ts";
+import { readInstance } from "../../mailers/postfix/read-instance.ts";
 import { systemClock } from "../../platform/clock.ts";
 import type { Config } from "../../platform/config.ts";
 import { foldersOnDiskOf } from "../../platform/folder-on-disk.ts";
@@ -74,10 +74,15 @@ async function placesOf(config: Config): Promise<readonly Place[]> {
   for (const outlet of Object.values(config.outlets)) {
     if (outlet.type !== "smtp" || outlet.gauge === undefined || outlet.gauge.isRemote) continue;
     const { gauge, name } = outlet;
-    const spool = gauge.type === "command" ? gauge.spool : (await askPostfix(gauge.configDir)).queueDirectory;
+    const spool = gauge.type === "command" ? gauge.spool : await spoolOf(gauge.configDir);
     if (spool !== undefined && existsSync(spool)) places.push({ path: spool, uses: `spool of outlet ${name}` });
   }
   return places;
+}
+
+async function spoolOf(configDir: string): Promise<string | undefined> {
+  const read = await readInstance(configDir);
+  return read.kind === "instance" ? read.facts.queueDir : undefined;
 }
 
 /** A data directory that is yet to be made will lie on the disk of the folder above. */
