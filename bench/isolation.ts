@@ -8,6 +8,7 @@ import { startSmtpSink, type SmtpSink } from "../test/rig/smtp-sink.ts";
 import type { BenchOptions, BenchReport } from "./bench-result.ts";
 import { fillQueue } from "./fill.ts";
 import { startLaneRig, type LaneRig } from "./lane-rig.ts";
+import { quantile, round } from "./quantile.ts";
 import { makeSlowDisk } from "./slow-disk.ts";
 
 const FULL = { probes: 500, bulkRows: 500_000 };
@@ -118,15 +119,6 @@ async function bulkRate(sink: SmtpSink, meanwhile: () => Promise<void>): Promise
 
 async function setStatus(rig: LaneRig, status: string): Promise<void> {
   await rig.database.pool.query("UPDATE postlane.campaign SET status = $1", [status]);
-}
-
-function quantile(waits: readonly number[], part: number): number {
-  const sorted = waits.toSorted((a, b) => a - b);
-  return round(sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!);
-}
-
-function round(figure: number): number {
-  return Math.round(figure * 100) / 100;
 }
 
 function sleep(ms: number): Promise<void> {

@@ -32,6 +32,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "hand-over rate with few and with millions of rows queued",
     load: () => import("./backlog.ts"),
   },
+  neighbour: {
+    about: "commits of the site's own database on the same disk, beside bulk and beside Postfix",
+    load: () => import("./neighbour.ts"),
+  },
   isolation: {
     about: "waiting time of single transactional messages while bulk runs flat out",
     load: () => import("./isolation.ts"),

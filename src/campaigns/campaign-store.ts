@@ -2,7 +2,7 @@
 
 import type { ClientBase } from "pg";
 import type { CampaignId, LaneId } from "../mail/ids.ts";
-import { countOf, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+import { countOf, numberArray, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
 export type CampaignStatus = "importing" | "running" | "paused" | "canceled" | "finished";
 
@@ -108,15 +108,44 @@ export async function markSwept(client: ClientBase, id: CampaignId): Promise<voi
   await countOf(client, MARK_SWEPT, [id]);
 }
 
+// One descent of the claim index: a join would be free to read all of it.
+const FIRST_WAITING = `SELECT FROM (
+       SELECT FROM postlane.queue WHERE lane_id = c.lane_id AND campaign_id = c.id ORDER BY destination, due_at LIMIT 1
+     ) AS first`;
+
 // A finished campaign is asked for no more; the list that dispatchers read five times a second stays short.
 export const FINISH = statement<{ readonly id: CampaignId; readonly name: string }>(
   "campaign_finish",
   `UPDATE postlane.campaign AS c SET status = 'finished'
-   WHERE status = 'running' AND NOT EXISTS (
-     SELECT FROM postlane.queue WHERE lane_id = c.lane_id AND campaign_id = c.id)
+   WHERE status = 'running' AND NOT EXISTS (${FIRST_WAITING})
    RETURNING id, name`,
 );
 
 export async function finishCampaigns(on: Queryable): Promise<readonly { id: CampaignId; name: string }[]> {
   return await rowsOf(on, FINISH);
+}
+
+// A canceled one is swept once more: what comes home into it is withdrawn.
+const REOPENED = `status = CASE status WHEN 'finished' THEN 'running' ELSE status END, swept_at = NULL`;
+
+export const REOPEN = statement<unknown>(
+  "campaign_reopen",
+  `UPDATE postlane.campaign SET ${REOPENED} WHERE id = ANY ($1::integer[]) AND status IN ('finished', 'canceled')`,
+);
+
+/** Of messages that came home: a finished campaign runs again, until it is empty. */
+export async function reopenCampaigns(client: ClientBase, ids: readonly CampaignId[]): Promise<void> {
+  if (ids.length > 0) await countOf(client, REOPEN, [numberArray(ids)]);
+}
+
+// One that was called finished in the very moment in which a message came home.
+export const REOPEN_WAITING = statement<unknown>(
+  "campaign_reopen_waiting",
+  `UPDATE postlane.campaign AS c SET ${REOPENED}
+   WHERE (status = 'finished' OR (status = 'canceled' AND swept_at IS NOT NULL)) AND EXISTS (${FIRST_WAITING})`,
+);
+
+/** Those that have messages waiting and are taken for empty. */
+export async function reopenWaitingCampaigns(on: Queryable): Promise<void> {
+  await countOf(on, REOPEN_WAITING);
 }

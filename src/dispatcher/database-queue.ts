@@ -3,11 +3,13 @@
 import type { ClientBase, Pool } from "pg";
 import { appendEvents, type MessageEvent } from "../events/event-store.ts";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
+import { queueIdIn } from "../mail/reply.ts";
 import type { Clock } from "../platform/clock.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges, type StateChange } from "../queue/balance-store.ts";
 import { readOrders } from "../queue/lane-store.ts";
 import { holdLease, renewLeaseIfHeld } from "../queue/lease-store.ts";
+import { pauseTarget } from "../queue/pause-store.ts";
 import {
   claim,
   discoverDestinations,
@@ -18,7 +20,9 @@ import {
   type BackRow,
   type ClaimedRow,
 } from "../queue/queue-store.ts";
+import { readHealth, readHealthChanges } from "./health-store.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
+import { keepVerdictOnce, readSurroundings } from "./verdict-store.ts";
 
 export function createDatabaseQueue(given: {
   readonly pool: Pool;
@@ -42,6 +46,11 @@ export function createDatabaseQueue(given: {
       }),
     orders: () => readOrders(pool, laneId),
     renew: (pulse) => renewLeaseIfHeld(pool, leaseId, given.leaseMs, pulse),
+    surroundings: (outlets) => readSurroundings(pool, { laneId, outlets, leaseMs: given.leaseMs }),
+    keepVerdict: (verdict) => keepVerdictOnce(pool, verdict),
+    health: (destinations) => readHealth(pool, destinations),
+    healthChanges: (cursor) => readHealthChanges(pool, cursor),
+    pause: async (target, reason) => void (await pauseTarget(pool, { ...target, laneId }, reason)),
     prepare: given.prepare,
   };
 }
@@ -80,8 +89,10 @@ export async function writeSettlements(
 
 function eventOf({ row, attempt, event }: Settlement, nowMs: number): readonly MessageEvent[] {
   if (event === undefined) return [];
-  const { kind, outlet, host, reply, happenedAtMs = nowMs } = event;
-  return [{ messageId: row.message_id, attempt, kind, outlet, host, reply, agoMs: nowMs - happenedAtMs }];
+  const { kind, outlet, host, reply, clientPort, happenedAtMs = nowMs } = event;
+  const queueId = kind === "sent" && reply !== undefined ? queueIdIn(reply) : undefined;
+  const agoMs = nowMs - happenedAtMs;
+  return [{ messageId: row.message_id, attempt, kind, outlet, host, reply, queueId, clientPort, agoMs }];
 }
 
 function changeOf(laneId: LaneId, { row, becomes }: Settlement): readonly StateChange[] {

@@ -7,36 +7,33 @@
 // goes into the next, so a slow disk makes groups larger and not throughput smaller.
 
 import { strict as assert } from "node:assert";
-import {
-  divideWindow,
-  governDestination,
-  governOutlet,
-  healthyDestination,
-  healthyOutlet,
-  recordFailure,
-  recordSuccess,
-  type DestinationReadings,
-  type OutletReadings,
-  type Verdict,
-} from "../governor/verdict.ts";
-import type { AttemptToken, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
+import type { AttemptToken, Dot, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { Content, Envelope } from "../mail/envelope.ts";
 import { NO_CAMPAIGN, type CampaignId, type LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
+import type { Pulse } from "../mail/pulse.ts";
+import type { Reason } from "../mail/reasons.ts";
+import type { AttemptName } from "../mail/return-token.ts";
 import { judgeAttempt } from "../outcome/judge-reply.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
 import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
-import { createBacklog, type Room } from "./backlog.ts";
+import { createBacklog } from "./backlog.ts";
 import { createClaimBook } from "./claim-book.ts";
+import { createCommitTimes } from "./commit-times.ts";
+import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
-import { fateOf, expired, heldWith, unclaimed } from "./fate.ts";
+import { fateOf, expired, heldWith, postponed, refused, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
-import type { LaneQueue, Settlement } from "./lane-queue.ts";
+import type { LaneQueue, PauseTarget, Settlement } from "./lane-queue.ts";
+import { createOutletsAtWork, type OutletAtWork, type OutletLimits, type OutletsAtWork } from "./outlets-at-work.ts";
+import { createReadyRows } from "./ready-rows.ts";
+import { createRefusals, type Refusals } from "./refusals.ts";
+import type { Surroundings } from "./verdict-store.ts";
 import { createWaitingTimes } from "./waiting-times.ts";
 
 export interface DispatcherSettings {
@@ -46,14 +43,8 @@ export interface DispatcherSettings {
   /** Monotonic instant from before the lease was asked for. */
   readonly leaseAskedAtMs: number;
   readonly outlets: readonly OutletLimits[];
-}
-
-export interface OutletLimits {
-  readonly name: string;
-  readonly openMax: number;
-  readonly openPerDestinationMax: number;
-  /** This lane's part of the window, where other lanes use the outlet too. */
-  readonly share: number;
+  /** Share of refusals of policy from which on bulk to a destination or outlet stops. */
+  readonly maxRefusals: number;
 }
 
 export interface DispatcherPorts {
@@ -62,6 +53,10 @@ export interface DispatcherPorts {
   readonly openOutlet: (name: string, driver: OutletDriver) => Outlet;
   /** Synchronous; throws what is wrong with this message, which is then held alone. */
   readonly compose: (row: ClaimedRow, wallMs: number) => { readonly envelope: Envelope; readonly content: Content };
+  /** Where failures of this attempt come home to (VERP). */
+  readonly returnPath: (name: AttemptName) => string;
+  /** Something stopped that only a person starts again. */
+  readonly onAlarm: (line: string) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -86,8 +81,6 @@ export interface DispatcherEnd {
 const LOOK_MS = { transactional: 5, bulk: 50 } as const;
 /** Orders (pause, cancel, who else serves the lane) are in force within a second: this often, and what follows. */
 const ORDERS_MS = 200;
-/** How long a probe's slot is one dispatcher's, where several serve the lane. */
-const PROBE_TURN_MS = 1000;
 /** Before a dispatcher takes its part of a window that others have: two turns of their orders, and one for what is open. */
 const JOIN_MS = 3 * ORDERS_MS;
 const PULSE_MS = 1000;
@@ -104,6 +97,8 @@ const SETTLE_GATHER_MS = 20;
  */
 const CLAIM_AHEAD_MS = 500;
 const DATABASE_RETRY_MS = 250;
+/** A retry for which the retry outlets have no room comes again after once to twice this long. */
+const POSTPONED_MS = 30_000;
 /** How often it is looked whether a claim under way was answered, after a settle that failed. */
 const CLAIM_WAIT_MS = 10;
 /** How long a dispatcher without a lease waits for replies to final dots that it wrote while it had it. */
@@ -117,23 +112,18 @@ interface OpenAttempt {
   readonly row: ClaimedRow;
   readonly attempt: number;
   readonly outlet: OutletAtWork;
+  readonly takenAtMs: number;
   isDotPermitted: boolean;
 }
 
-interface OutletAtWork {
-  readonly limits: OutletLimits;
-  readonly outlet: Outlet;
-  readings: OutletReadings;
-  verdict: Verdict;
-  window: number;
-  open: number;
-}
-
-interface DestinationAtWork {
-  readings: DestinationReadings;
-  /** Ready and open. */
-  claimed: number;
-  open: number;
+function destinationRules({ lane, outlets }: DispatcherSettings): DestinationRules {
+  return {
+    openMax: outlets.reduce((sum, limits) => sum + limits.openPerDestinationMax, 0),
+    claimAheadMax: lane.claimAheadMax,
+    isToldOf: outlets.some(({ isToldOf }) => isToldOf),
+    hasRetryOutlets: outlets.some(({ route }) => route === "retry"),
+    mustProve: lane.priority === "bulk" && outlets.some(({ route }) => route === "retry"),
+  };
 }
 
 export function createDispatcher(settings: DispatcherSettings, ports: DispatcherPorts): Dispatcher {
@@ -147,19 +137,22 @@ class LaneDispatcher implements Dispatcher {
   readonly #pace: "transactional" | "bulk";
   readonly #backlog = createBacklog();
   readonly #waiting;
-  readonly #outlets: OutletAtWork[] = [];
-  readonly #openPerDestinationMax: number;
-  readonly #destinations = new Map<string, DestinationAtWork>();
+  readonly #outlets: OutletsAtWork;
+  readonly #destinations: Destinations;
+  readonly #refusals: Refusals;
+  readonly #ready = createReadyRows();
+  readonly #commits = createCommitTimes();
   readonly #open = new Map<AttemptToken, OpenAttempt>();
   readonly #claims = createClaimBook();
   readonly #discovery: Discovery;
 
-  #ready: ClaimedRow[] = [];
   #outcomes: Settlement[] = [];
   #late: Settlement[] = [];
   #running: ReadonlySet<CampaignId> = new Set();
   #orders: LaneOrders | undefined;
   #ordersAtMs = 0;
+  #surroundings: Surroundings | undefined;
+  #healthCursor: ArrivalCursor | undefined;
   #cursor: ArrivalCursor | undefined;
   #leaseEndsAtMs: number;
   #phase: "working" | "draining" | "lease_lost" = "working";
@@ -170,10 +163,6 @@ class LaneDispatcher implements Dispatcher {
   #isFlushDue = false;
   #isSettleDue = false;
   #isJournalBroken = false;
-  /** Hand-overs begun since the last look at the rate, and the rate then. */
-  #takenCount = 0;
-  #takenSinceMs: number;
-  #takenPerS = 0;
   #settledTotal = 0;
   #settledAtMs: number;
   #lookTimer: Timer | undefined;
@@ -185,11 +174,15 @@ class LaneDispatcher implements Dispatcher {
     this.#ports = ports;
     this.#lane = settings.lane;
     this.#pace = settings.lane.priority;
-    this.#openPerDestinationMax = settings.outlets.reduce((sum, limits) => sum + limits.openPerDestinationMax, 0);
+    this.#outlets = createOutletsAtWork({ leaseId: settings.leaseId, priority: this.#pace }, ports);
+    this.#destinations = createDestinations(destinationRules(settings));
+    this.#refusals = createRefusals(settings.maxRefusals, {
+      pause: (target, reason) => this.#pauseForRefusals(target, reason),
+      onAlarm: ports.onAlarm,
+    });
     this.#waiting = createWaitingTimes(ports.clock);
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
     this.#settledAtMs = ports.clock.monotonicMs();
-    this.#takenSinceMs = this.#settledAtMs;
     this.#discovery = createDiscovery({
       clock: ports.clock,
       backlog: this.#backlog,
@@ -198,7 +191,7 @@ class LaneDispatcher implements Dispatcher {
       found: (rows, sinceUs) => this.#takeDiscovered(rows, sinceUs),
       isOver: () => this.#isOver(),
     });
-    for (const limits of settings.outlets) this.#openOutlet(limits);
+    for (const limits of settings.outlets) this.#outlets.open(limits, (at) => this.#driverOf(at));
   }
 
   async run(): Promise<DispatcherEnd> {
@@ -214,17 +207,13 @@ class LaneDispatcher implements Dispatcher {
     if (this.#phase !== "working") return;
     this.#phase = "draining";
     this.#giveBack(() => true, "draining");
-    void Promise.all(this.#outlets.map(({ outlet }) => outlet.drain())).then(() => this.#endIfDone());
+    void this.#outlets.drain().then(() => this.#endIfDone());
     this.#endIfDone();
   }
 
   cut(): void {
     this.drain();
-    this.#closeOutlets();
-  }
-
-  #closeOutlets(): void {
-    for (const { outlet } of this.#outlets) void outlet.close();
+    this.#outlets.close();
   }
 
   // ---- the lease -------------------------------------------------------------------------------------------------
@@ -252,10 +241,10 @@ class LaneDispatcher implements Dispatcher {
     if (this.#phase === "lease_lost") return;
     this.#ports.log.error("lease.lost", { lease_id: this.#settings.leaseId, open: this.#open.size });
     this.#phase = "lease_lost";
-    this.#ready = [];
+    this.#ready.take(() => true);
     this.#late.push(...this.#outcomes.splice(0));
-    this.#ports.clock.after(LATE_REPLY_MS_MAX, () => this.#closeOutlets());
-    void Promise.all(this.#outlets.map(({ outlet }) => outlet.drain())).then(() => this.#endIfDone());
+    this.#ports.clock.after(LATE_REPLY_MS_MAX, () => this.#outlets.close());
+    void this.#outlets.drain().then(() => this.#endIfDone());
     this.#endIfDone();
   }
 
@@ -264,9 +253,12 @@ class LaneDispatcher implements Dispatcher {
   async #followOrders(): Promise<void> {
     while (!this.#isOver()) {
       const askedAtMs = this.#ports.clock.monotonicMs();
-      const orders = await this.#attemptDatabase("orders.read_failed", () => this.#ports.queue.orders());
+      const [orders] = await Promise.all([
+        this.#attemptDatabase("orders.read_failed", () => this.#ports.queue.orders()),
+        this.#lookAround(),
+        this.#hearOfDestinations(),
+      ]);
       if (orders !== undefined) this.#takeOrders(orders, askedAtMs);
-      this.#measureRate();
       if (orders !== undefined && this.#mayHaveLostClaims) this.#makeRoomForRescue();
       this.#govern();
       this.#kick();
@@ -274,11 +266,33 @@ class LaneDispatcher implements Dispatcher {
     }
   }
 
-  #measureRate(): void {
-    const nowMs = this.#ports.clock.monotonicMs();
-    this.#takenPerS = (this.#takenCount * 1000) / Math.max(1, nowMs - this.#takenSinceMs);
-    this.#takenCount = 0;
-    this.#takenSinceMs = nowMs;
+  async #lookAround(): Promise<void> {
+    const names = this.#settings.outlets.map(({ name }) => name);
+    const surroundings = await this.#attemptDatabase("surroundings.read_failed", () =>
+      this.#ports.queue.surroundings(names),
+    );
+    if (surroundings === undefined) return;
+    this.#surroundings = surroundings;
+    for (const step of this.#outlets.hear(surroundings, this.#databaseMs())) {
+      // Whoever loses takes the other's step with the next look.
+      void this.#attemptDatabase("verdict.keep_failed", () => this.#ports.queue.keepVerdict(step));
+    }
+    const { stopped, resumed } = this.#refusals.heard(surroundings.pauses);
+    this.#destinations.stop(stopped);
+    for (const name of resumed) this.#backlog.freed(name);
+    if (stopped.size > 0) this.#giveBack((row) => stopped.has(row.destination), "destination_paused");
+  }
+
+  async #hearOfDestinations(): Promise<void> {
+    if (!this.#settings.outlets.some(({ isToldOf }) => isToldOf)) return;
+    const heard = await this.#attemptDatabase("health.read_failed", () =>
+      this.#ports.queue.healthChanges(this.#healthCursor),
+    );
+    if (heard === undefined) return;
+    this.#healthCursor = heard.cursor;
+    const names = this.#destinations.heard(heard.changed, this.#ports.clock.monotonicMs());
+    this.#giveBackThrottled(names);
+    for (const name of names) this.#backlog.freed(name);
   }
 
   // Rows of a claim whose answer was lost are nobody's until this lease ends; now that the database answers again, a new
@@ -303,49 +317,20 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #govern(): void {
-    const nowMs = this.#ports.clock.monotonicMs();
-    const isGivingWay = this.#isGivingWay();
-    for (const at of this.#outlets) {
-      const verdict = governOutlet(
-        at.readings,
-        { openMax: at.limits.openMax, share: at.limits.share, gaveWay: isGivingWay },
-        nowMs,
-      );
-      this.#tellVerdict(at, verdict);
-      at.verdict = verdict;
-      at.window = this.#mayWork() ? this.#myPart(verdict) : 0;
-      at.outlet.setLimit(at.window);
-    }
-    if (this.#windowSum() === 0) this.#giveBack(() => true, "window_closed");
+    this.#outlets.govern({
+      mayWork: this.#mayWork(),
+      isGivingWay: this.#isGivingWay(),
+      leaseIds: this.#orders?.lease_ids ?? [],
+      isNewcomer: this.#ports.clock.monotonicMs() < this.#settings.leaseAskedAtMs + JOIN_MS,
+      databaseMs: this.#databaseMs(),
+      surroundings: this.#surroundings,
+    });
+    if (this.#outlets.windowSum("main") === 0) this.#giveBack((_, route) => route === "main", "window_closed");
+    if (this.#outlets.windowSum("retry") === 0) this.#giveBack((_, route) => route === "retry", "window_closed");
   }
 
   #isGivingWay(): boolean {
     return this.#pace === "bulk" && (this.#orders?.others_waiting_ms ?? 0) > GIVE_WAY_WAITING_MS;
-  }
-
-  // Whoever was here before reads of a newcomer with its next orders; until then the window is still all theirs.
-  // Each knows only its own failures, so the probe's single slot goes round: else all but the first would wait for ever.
-  #myPart({ window, reasons }: Verdict): number {
-    const leases = this.#orders?.lease_ids ?? [];
-    const isNewcomer = this.#ports.clock.monotonicMs() < this.#settings.leaseAskedAtMs + JOIN_MS;
-    if (leases.length > 1 && isNewcomer) return 0;
-    const dispatchers = Math.max(1, leases.length);
-    const turn = reasons[0]?.code === "probing" ? Math.floor(this.#databaseMs() / PROBE_TURN_MS) : 0;
-    const ordinal = (Math.max(0, leases.indexOf(this.#settings.leaseId)) + turn) % dispatchers;
-    return divideWindow(window, dispatchers, ordinal);
-  }
-
-  #tellVerdict(at: OutletAtWork, verdict: Verdict): void {
-    const code = verdict.reasons[0]?.code;
-    if (code === at.verdict.reasons[0]?.code) return;
-    const { name } = at.limits;
-    this.#ports.log.info("verdict.changed", { outlet: name, window: verdict.window, reason: code });
-    // A relay's reply may name a recipient.
-    this.#ports.log.debug("verdict.explained", { outlet: name, evidence: verdict.reasons[0]?.evidence });
-  }
-
-  #windowSum(): number {
-    return this.#outlets.reduce((sum, at) => sum + at.window, 0);
   }
 
   #mayWork(): boolean {
@@ -401,13 +386,14 @@ class LaneDispatcher implements Dispatcher {
 
   #kick(): void {
     void this.#claimIfLow();
-    if (this.#ready.length > 0) for (const { outlet } of this.#outlets) outlet.wake();
+    if (this.#ready.size > 0) this.#outlets.wake();
   }
 
   async #claimIfLow(): Promise<void> {
     const rowsMax = this.#claimRoom();
     if (rowsMax <= 0) return;
-    const wants = this.#backlog.pick(rowsMax, this.#running, (destination) => this.#roomOf(destination));
+    const moment = { nowMs: this.#ports.clock.monotonicMs(), databaseUs: this.#databaseUs() };
+    const wants = this.#backlog.pick(rowsMax, this.#running, (name) => this.#destinations.roomOf(name, moment));
     if (wants.length === 0) return;
     this.#isClaiming = true;
     const rows = await this.#claim(wants);
@@ -420,43 +406,37 @@ class LaneDispatcher implements Dispatcher {
 
   async #prepare(rows: readonly ClaimedRow[]): Promise<boolean> {
     if (rows.length === 0) return true;
+    const names = this.#destinations.unheardOf(rows);
     const prepared = await this.#attemptDatabase("queue.prepare_failed", async () => {
-      await this.#ports.queue.prepare(rows);
+      const [health] = await Promise.all([
+        names.length === 0 ? [] : this.#ports.queue.health(names),
+        this.#ports.queue.prepare(rows),
+      ]);
+      this.#destinations.heard(health, this.#ports.clock.monotonicMs(), names);
       return true;
     });
     return prepared === true;
   }
 
   #claimRoom(): number {
-    const windowSum = this.#windowSum();
+    const windowSum = this.#outlets.windowSum("main");
     if (this.#isClaiming || this.#isSettleInDoubt || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0)
       return 0;
     // What cannot be settled must not pile up: after a reboot all of it would be unknown.
     if (this.#outcomes.length >= SETTLE_ROWS_MAX) return 0;
-    const aheadMax = this.#aheadMax(windowSum);
-    if (this.#ready.length > aheadMax / 2) return 0;
-    return Math.min(aheadMax - this.#ready.length, CLAIM_ROWS_MAX[this.#pace]);
+    const aheadMax = this.#aheadMax("main");
+    const ready = this.#ready.count("main");
+    if (ready > aheadMax / 2) return 0;
+    return Math.min(aheadMax - ready, CLAIM_ROWS_MAX[this.#pace]);
   }
 
-  #aheadMax(windowSum: number): number {
+  #aheadMax(route: Route): number {
+    const windowSum = this.#outlets.windowSum(route);
     // Behind a closed window with one probe, one message is enough.
-    if (windowSum === 1) return 1 - this.#open.size;
-    const rows = Math.max(2 * windowSum, (this.#takenPerS * CLAIM_AHEAD_MS) / 1000);
-    return Math.min(this.#lane.claimAheadMax, Math.ceil(rows));
-  }
-
-  #roomOf(destination: string): Room {
-    const at = this.#destinations.get(destination);
-    if (at === undefined) return { rows: this.#lane.claimAheadMax };
-    const { window, changesAtMs } = this.#verdictOn(at);
-    const isOpenWide = window > 1;
-    const rows = (isOpenWide ? this.#lane.claimAheadMax : window) - at.claimed;
-    if (changesAtMs === undefined) return { rows };
-    return { rows, againAtUs: this.#databaseUs() + (changesAtMs - this.#ports.clock.monotonicMs()) * 1000 };
-  }
-
-  #verdictOn(at: DestinationAtWork): Verdict {
-    return governDestination(at.readings, { openMax: this.#openPerDestinationMax }, this.#ports.clock.monotonicMs());
+    if (windowSum === 1) return route === "main" ? 1 - this.#open.size : 1;
+    const rows = Math.max(2 * windowSum, (this.#outlets.takenPerS(route) * CLAIM_AHEAD_MS) / 1000);
+    const bySecond = Math.max(1, (this.#outlets.paceSum(route) * 2 * CLAIM_AHEAD_MS) / 1000);
+    return Math.ceil(Math.min(this.#lane.claimAheadMax, rows, bySecond));
   }
 
   async #claim(wants: readonly Want[]): Promise<readonly ClaimedRow[] | undefined> {
@@ -505,53 +485,67 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #takeClaimed(rows: readonly ClaimedRow[], arePrepared: boolean): void {
+    const nowMs = this.#ports.clock.monotonicMs();
     for (const row of rows) {
-      this.#destinationOf(row).claimed++;
-      this.#ready.push(row);
+      this.#destinations.claimed(row);
+      const route = this.#destinations.routeOf(row, nowMs);
+      if (route === "retry" && this.#ready.count("retry") >= this.#aheadMax("retry"))
+        this.#conclude(this.#postponed(row));
+      else this.#ready.add(row, route);
     }
+    this.#giveBackThrottled(new Set(rows.map(({ destination }) => destination)));
     if (!arePrepared) this.#giveBack((row) => rows.includes(row), "not_prepared");
     if (!this.#mayWork()) this.#giveBack(() => true, "stopped");
     else this.#giveBack((row) => !this.#running.has(row.campaign_id), "paused");
   }
 
-  #destinationOf(row: ClaimedRow): DestinationAtWork {
-    let at = this.#destinations.get(row.destination);
-    if (at === undefined)
-      this.#destinations.set(row.destination, (at = { readings: healthyDestination, claimed: 0, open: 0 }));
-    return at;
+  /** The budget for retries is used up: the row comes again, and what is fresh is not kept waiting by it. */
+  #postponed(row: ClaimedRow): Settlement {
+    return postponed(row, POSTPONED_MS * (1 + this.#ports.random.unit()));
   }
 
-  #giveBack(isMeant: (row: ClaimedRow) => boolean, reason: string): void {
-    const back = this.#ready.filter(isMeant);
+  /** What destinations had claimed before it was known that they fail, or have yet to prove themselves. */
+  #giveBackThrottled(names: Iterable<string>): void {
+    const moment = { nowMs: this.#ports.clock.monotonicMs(), databaseUs: this.#databaseUs() };
+    const excess = new Map<string, number>();
+    for (const name of names) {
+      const { rows } = this.#destinations.roomOf(name, moment);
+      if (rows < 0) excess.set(name, -rows);
+    }
+    if (excess.size === 0) return;
+    this.#giveBack(({ destination }) => {
+      const left = excess.get(destination) ?? 0;
+      if (left > 0) excess.set(destination, left - 1);
+      return left > 0;
+    }, "destination_throttled");
+  }
+
+  #giveBack(isMeant: (row: ClaimedRow, route: Route) => boolean, reason: string): void {
+    const back = this.#ready.take(isMeant);
     if (back.length === 0) return;
-    this.#ready = this.#ready.filter((row) => !isMeant(row));
     this.#ports.log.debug("claim.given_back", { rows: back.length, reason });
     for (const row of back) this.#conclude(unclaimed(row));
   }
 
   // ---- carry -----------------------------------------------------------------------------------------------------
 
-  #openOutlet(limits: OutletLimits): void {
-    const at: OutletAtWork = {
-      limits,
-      readings: healthyOutlet,
-      verdict: governOutlet(healthyOutlet, { openMax: limits.openMax, share: limits.share, gaveWay: false }, 0),
-      window: 0,
-      open: 0,
-      outlet: this.#ports.openOutlet(limits.name, {
-        take: () => this.#take(at),
-        permitDots: (tokens) => this.#permitDots(tokens),
-        finished: (token, result) => this.#finished(token, result),
-      }),
+  #driverOf(at: OutletAtWork): OutletDriver {
+    return {
+      take: () => this.#take(at),
+      permitDots: (dots) => this.#permitDots(dots),
+      finished: (token, result) => this.#finished(token, result),
     };
-    this.#outlets.push(at);
   }
 
   #take(at: OutletAtWork): HandOver | undefined {
-    while (this.#isLeaseHeld() && this.#mayWork() && at.open < at.window) {
-      const row = this.#nextReady();
+    while (this.#isLeaseHeld() && this.#mayWork()) {
+      const row = this.#nextReady(at.limits.route);
       if (row === undefined) {
         void this.#claimIfLow();
+        return undefined;
+      }
+      if (!this.#outlets.mayTake(at)) {
+        this.#ready.putBack(row, at.limits.route);
         return undefined;
       }
       const handOver = this.#carry(row, at);
@@ -560,14 +554,10 @@ class LaneDispatcher implements Dispatcher {
     return undefined;
   }
 
-  #nextReady(): ClaimedRow | undefined {
-    const index = this.#ready.findIndex((row) => {
-      const destination = this.#destinations.get(row.destination)!;
-      return destination.open < this.#verdictOn(destination).window;
-    });
-    if (index < 0) return undefined;
-    const row = index === 0 ? this.#ready.shift() : this.#ready.splice(index, 1)[0];
-    if (this.#ready.length <= this.#lane.claimAheadMax / 4) void this.#claimIfLow();
+  #nextReady(route: Route): ClaimedRow | undefined {
+    const nowMs = this.#ports.clock.monotonicMs();
+    const row = this.#ready.next(route, (one) => this.#destinations.isOpenTo(one, nowMs));
+    if (this.#ready.count("main") <= this.#lane.claimAheadMax / 4) void this.#claimIfLow();
     return row;
   }
 
@@ -581,11 +571,19 @@ class LaneDispatcher implements Dispatcher {
     const composed = this.#composeOrHold(row, attempt);
     if (composed === undefined) return undefined;
     const token = `${row.message_id}.${attempt}`;
-    this.#open.set(token, { row, attempt, outlet: at, isDotPermitted: false });
-    at.open++;
-    this.#takenCount++;
-    this.#destinationOf(row).open++;
-    return { token, ...composed };
+    this.#open.set(token, {
+      row,
+      attempt,
+      outlet: at,
+      takenAtMs: this.#ports.clock.monotonicMs(),
+      isDotPermitted: false,
+    });
+    this.#outlets.took(at);
+    this.#destinations.opened(row);
+    const { content, envelope } = composed;
+    if (!at.limits.isVerp) return { token, envelope, content };
+    const sender = this.#ports.returnPath({ messageId: row.message_id, attempt });
+    return { token, envelope: { ...envelope, sender, wantsHeadersOnly: true }, content };
   }
 
   #expiresAtMs(row: ClaimedRow): number {
@@ -619,17 +617,21 @@ class LaneDispatcher implements Dispatcher {
     }
   }
 
-  #permitDots(tokens: readonly AttemptToken[]): boolean {
+  #permitDots(dots: readonly Dot[]): boolean {
     if (!this.#isLeaseHeld() || this.#isJournalBroken) return false;
-    const attempts = tokens.map((token) => this.#openAttempt(token));
     try {
-      this.#ports.journal.dots(attempts.map(({ row, attempt }) => ({ messageId: row.message_id, attempt })));
+      this.#ports.journal.dots(dots.map((dot) => this.#journalLine(dot)));
     } catch (error) {
       this.#breakJournal(error);
       return false;
     }
-    for (const open of attempts) open.isDotPermitted = true;
+    for (const { token } of dots) this.#openAttempt(token).isDotPermitted = true;
     return true;
+  }
+
+  #journalLine({ token, clientPort }: Dot): Parameters<Journal["dots"]>[0][number] {
+    const { row, attempt, outlet } = this.#openAttempt(token);
+    return { messageId: row.message_id, attempt, outlet: outlet.limits.name, clientPort };
   }
 
   #breakJournal(error: unknown): void {
@@ -650,10 +652,21 @@ class LaneDispatcher implements Dispatcher {
   #finished(token: AttemptToken, result: AttemptResult): void {
     const open = this.#openAttempt(token);
     this.#open.delete(token);
-    open.outlet.open--;
-    this.#destinationOf(open.row).open--;
     const outcome = judgeAttempt(result, { outletType: "smtp" });
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#destinations.closed(open.row, outcome.kind === "sent", nowMs);
+    this.#outlets.finished(open.outlet, result, outcome, nowMs - open.takenAtMs);
     this.#learn(open, outcome);
+    const settlement = this.#settlementOf(open, outcome, result);
+    this.#noteAnswer(open, settlement, outcome);
+    if (outcome.kind === "sent" && open.row.attempts === 0) {
+      this.#waiting.add(this.#databaseMs() - Math.max(open.row.accepted_ms, open.row.due_us / 1000));
+    }
+    this.#conclude(settlement);
+    if (this.#ready.size > 0) open.outlet.outlet.wake();
+  }
+
+  #settlementOf(open: OpenAttempt, outcome: Outcome, result: AttemptResult): Settlement {
     const settlement = fateOf(open, outcome, result, {
       outletName: open.outlet.limits.name,
       lane: this.#lane,
@@ -662,12 +675,23 @@ class LaneDispatcher implements Dispatcher {
       expiresAtMs: this.#expiresAtMs(open.row),
       random: () => this.#ports.random.unit(),
     });
-    this.#noteAnswer(open, settlement, outcome);
-    if (outcome.kind === "sent" && open.row.attempts === 0) {
-      this.#waiting.add(this.#databaseMs() - Math.max(open.row.accepted_ms, open.row.due_us / 1000));
+    if (this.#pace !== "bulk") return settlement;
+    const nowMs = this.#ports.clock.monotonicMs();
+    const judged = this.#refusals.judge(open.row, open.outlet.limits.name, result, outcome, nowMs);
+    return judged === "as_it_is" ? settlement : refused(settlement, judged);
+  }
+
+  async #pauseForRefusals(target: PauseTarget, reason: Reason): Promise<void> {
+    const isMeant = (row: ClaimedRow): boolean => target.kind === "destination" && row.destination === target.name;
+    this.#giveBack(isMeant, "policy_refusals");
+    this.#ports.log.error("refusals.stopped", { ...target, ...reason.evidence, reply: undefined });
+    while (!this.#isOver()) {
+      const isWritten = await this.#attemptDatabase("pause.write_failed", async () => {
+        await this.#ports.queue.pause(target, reason);
+        return true;
+      });
+      if (isWritten === true) return;
     }
-    this.#conclude(settlement);
-    if (this.#ready.length > 0) open.outlet.outlet.wake();
   }
 
   // A reply that is lost with the process makes the message unknown, no worse: so it waits for the next write.
@@ -697,27 +721,20 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #learn({ row, outlet }: OpenAttempt, outcome: Outcome): void {
-    const nowMs = this.#ports.clock.monotonicMs();
-    const destination = this.#destinationOf(row);
     if (outcome.kind === "untried") return;
     const isOutletToBlame = "scope" in outcome && outcome.scope === "outlet";
-    if (isOutletToBlame) outlet.readings = recordFailure(outlet.readings, nowMs, outcome.reason);
-    else if (outlet.readings !== healthyOutlet) outlet.readings = recordSuccess(outlet.readings);
     if (isOutletToBlame || outlet.verdict.window < outlet.limits.openMax * outlet.limits.share) this.#govern();
     if ("scope" in outcome && outcome.scope === "destination") {
-      destination.readings = recordFailure(destination.readings, nowMs, outcome.reason);
+      this.#destinations.failed(row.destination, this.#ports.clock.monotonicMs(), outcome.reason);
       this.#giveBack((ready) => ready.destination === row.destination, "destination_failing");
-    } else if (outcome.kind === "sent") destination.readings = healthyDestination;
+    } else if (outcome.kind === "sent") this.#destinations.answered(row.destination);
   }
 
   // ---- settle ----------------------------------------------------------------------------------------------------
 
   #conclude(settlement: Settlement): void {
     const { row } = settlement;
-    const destination = this.#destinationOf(row);
-    destination.claimed--;
-    if (destination.claimed === 0 && destination.readings === healthyDestination)
-      this.#destinations.delete(row.destination);
+    this.#destinations.concluded(row);
     this.#backlog.freed(row.destination);
     if (this.#phase === "lease_lost") this.#late.push(settlement);
     else this.#outcomes.push(settlement);
@@ -751,7 +768,9 @@ class LaneDispatcher implements Dispatcher {
   async #settleGroup(group: readonly Settlement[]): Promise<void> {
     let open = group;
     while (this.#phase !== "lease_lost") {
+      const beganAtMs = this.#ports.clock.monotonicMs();
       const answer = await this.#attemptDatabase("queue.settle_failed", () => this.#ports.queue.settle(open));
+      this.#commits.add(this.#ports.clock.monotonicMs() - beganAtMs);
       if (answer === "settled") {
         this.#isSettleInDoubt = false;
         return this.#forgetSettled(group);
@@ -791,24 +810,23 @@ class LaneDispatcher implements Dispatcher {
     this.#ended = undefined;
   }
 
-  #pulse(): unknown {
+  #pulse(): Pulse {
     const { p50Ms, p99Ms, perS } = this.#waiting.lately();
+    const { lastMs, usualMs } = this.#commits.turn();
     return {
       priority: this.#pace,
       in_flight: this.#open.size,
-      ready: this.#ready.length,
+      ready: this.#ready.size,
       destinations: this.#backlog.size,
       rate_per_s: perS,
       settled_total: this.#settledTotal,
       settled_ms_ago: Math.round(this.#ports.clock.monotonicMs() - this.#settledAtMs),
       waiting_p50_ms: p50Ms,
       waiting_p99_ms: p99Ms,
-      outlets: this.#outlets.map((at) => ({
-        name: at.limits.name,
-        window: at.window,
-        open: at.open,
-        reasons: at.verdict.reasons,
-      })),
+      commit_ms: lastMs,
+      commit_usual_ms: usualMs,
+      outlets: this.#outlets.pulse(),
+      throttled: this.#destinations.throttled(this.#ports.clock.monotonicMs()),
     };
   }
 

@@ -39,7 +39,8 @@ export function fateOf(
       return { row, attempt, becomes: { kind: "settled", state: "bounced" }, event };
     }
     case "unknown": {
-      const event = { kind: "unknown", ...told, reply: outcome.reason };
+      const clientPort = result.kind === "failed" ? result.clientPort : undefined;
+      const event = { kind: "unknown", ...told, reply: outcome.reason, clientPort };
       return { row, attempt, becomes: unknownFate(row, attempt, context.lane), event };
     }
     case "deferred": {
@@ -95,6 +96,28 @@ export function unclaimed(row: ClaimedRow): Settlement {
     becomes: { kind: "waiting", state, delayMs: KEEP_DUE, attempts, tries, rescues },
   };
 }
+
+/** As it was, a little later. */
+export function postponed(row: ClaimedRow, delayMs: number): Settlement {
+  const { state, attempts, tries, rescues } = row;
+  return { row, attempt: attempts + 1, becomes: { kind: "waiting", state, delayMs, attempts, tries, rescues } };
+}
+
+/**
+ * A bounce that may not be about the recipient: too many like it came, and a person decides (`held`); or too few came to
+ * tell, and it is tried once more (`waits`).
+ */
+export function refused(bounce: Settlement, judged: "held" | "waits"): Settlement {
+  const { row, attempt, event } = bounce;
+  const { tries, rescues } = row;
+  const state = judged === "held" ? "held" : "deferred";
+  const delayMs = judged === "held" ? null : REFUSAL_WAIT_MS;
+  const becomes = { kind: "waiting", state, delayMs, attempts: attempt, tries, rescues } as const;
+  return { row, attempt, becomes, ...(event === undefined ? {} : { event: { ...event, kind: state } }) };
+}
+
+/** Long enough for a campaign to bring the answers that tell, short enough not to matter to one message. */
+const REFUSAL_WAIT_MS = 60_000;
 
 export function expired(row: ClaimedRow): Settlement {
   const reply = "its time to live was over before it could be handed over";

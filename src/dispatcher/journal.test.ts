@@ -4,7 +4,8 @@ import os from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
-import { openJournal, readJournal, type AttemptName, type Journal, type JournalAnswer } from "./journal.ts";
+import type { AttemptName } from "../mail/return-token.ts";
+import { openJournal, readJournal, type Journal, type JournalAnswer } from "./journal.ts";
 
 const HEAD = { bootId: "8b5c-boot", leaseId: 17 as LeaseId, laneId: 2 as LaneId, pid: 4711, processStart: "99001" };
 const SENT: JournalAnswer = {
@@ -54,6 +55,18 @@ test("what is written is read back: head, dots, answers", (t) => {
   assert.equal(verdict(file, 3, 4), "dot");
   assert.equal(verdict(file, 3, 3), "no_line");
   assert.equal(verdict(file, 30, 4), "no_line");
+});
+
+test("a dot names what it goes out by", (t) => {
+  const file = written(t, (journal) => {
+    journal.dots([
+      { ...attemptOf(1), outlet: "news", clientPort: 40_123 },
+      { ...attemptOf(2), outlet: "news" },
+    ]);
+  });
+  const evidence = readJournal(file)!;
+  assert.deepEqual(evidence.verdictOn(1 as MessageId, 1), { kind: "dot", outlet: "news", clientPort: 40_123 });
+  assert.deepEqual(evidence.verdictOn(2 as MessageId, 1), { kind: "dot", outlet: "news" });
 });
 
 test("an answer waits for the next write, and is lost with the process until then", (t) => {

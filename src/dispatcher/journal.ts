@@ -6,11 +6,12 @@
 //   postlane-journal 1 <boot id> <lease id> <lane id> <pid> <process start>
 //   c <message id> <attempt>             a suspect is being merged: one that was claimed when a dispatcher died
 //   m <message id> <attempt>             it is merged, and did no harm
-//   d <message id> <attempt>             a final dot may be written from here on
+//   d <message id> <attempt> <outlet> <port>   a final dot may be written from here on, from this port (0: none)
 //   a <message id> <attempt> <answer>    the reply, judged: JSON
 
 import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
+import type { AttemptName } from "../mail/return-token.ts";
 
 export interface JournalHead {
   readonly bootId: string;
@@ -30,16 +31,18 @@ export interface JournalAnswer {
   readonly isOwnFault: boolean;
 }
 
-export interface AttemptName {
-  readonly messageId: MessageId;
-  readonly attempt: number;
+/** What a final dot goes out by: evidence for whoever asks the relay's log. */
+interface DotPlace {
+  readonly outlet?: string | undefined;
+  /** Our port of the connection. */
+  readonly clientPort?: number | undefined;
 }
 
 export interface Journal {
   /** Returns only when the line is written: should merging it kill the process, the journal names the culprit. */
   composing(attempt: AttemptName): void;
   /** Returns only when the lines are written. Throws when they cannot be: then no dot may follow. */
-  dots(attempts: readonly AttemptName[]): void;
+  dots(attempts: readonly (AttemptName & DotPlace)[]): void;
   /** Kept until the next `dots` or `flush`: a reply that is lost with the process makes its message unknown. */
   answer(attempt: AttemptName, answer: JournalAnswer): void;
   /** Returns only when all lines are written. What was being merged is merged. */
@@ -107,7 +110,9 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
     },
     dots(attempts) {
       endMerge();
-      for (const attempt of attempts) note(attempt, `d ${attempt.messageId} ${attempt.attempt}\n`);
+      for (const { messageId, attempt, outlet = "-", clientPort = 0 } of attempts) {
+        note({ messageId, attempt }, `d ${messageId} ${attempt} ${outlet} ${clientPort}\n`);
+      }
       write();
     },
     answer(attempt, answer) {
@@ -145,7 +150,7 @@ export type JournalVerdict =
   | { readonly kind: "no_line" }
   /** The suspect that was being merged when the process died. */
   | { readonly kind: "composing" }
-  | { readonly kind: "dot" }
+  | ({ readonly kind: "dot" } & DotPlace)
   | { readonly kind: "answered"; readonly answer: JournalAnswer };
 
 export interface JournalEvidence {
@@ -161,7 +166,7 @@ export function readJournal(file: string): JournalEvidence | undefined {
   const torn = lines.pop() ?? "";
   const head = readHead(lines.shift());
   if (head === undefined) return undefined;
-  const dots = new Set<string>();
+  const dots = new Map<string, DotPlace>();
   const answers = new Map<string, JournalAnswer>();
   // Merging writes nothing, so it is under way only as long as its line is the very last one.
   let composing: string | undefined;
@@ -173,7 +178,7 @@ export function readJournal(file: string): JournalEvidence | undefined {
     const answer = kind === "a" ? readAnswer(rest) : undefined;
     if (answer !== undefined) answers.set(key, answer);
     else if (kind === "c") composing = key;
-    else if (kind !== "m") dots.add(key);
+    else if (kind !== "m") dots.set(key, readPlace(rest));
   }
   if (torn !== "") composing = undefined;
   const tornAttempt = torn.replace(/^[cmda]? ?/, "");
@@ -184,7 +189,7 @@ export function readJournal(file: string): JournalEvidence | undefined {
       const answer = answers.get(key);
       if (answer !== undefined) return { kind: "answered", answer };
       const isTorn = torn !== "" && (key.startsWith(tornAttempt) || tornAttempt.startsWith(`${key} `));
-      if (dots.has(key) || isTorn) return { kind: "dot" };
+      if (dots.has(key) || isTorn) return { kind: "dot", ...dots.get(key) };
       return { kind: key === composing ? "composing" : "no_line" };
     },
     answered: [...answers].map(([key, answer]) => {
@@ -192,6 +197,13 @@ export function readJournal(file: string): JournalEvidence | undefined {
       return { messageId: messageId as MessageId, attempt: attempt!, answer };
     }),
   };
+}
+
+// An answer that cannot be read is a dot, too: of it only the attempt is certain.
+function readPlace(text: string | undefined): DotPlace {
+  const [, outlet, port] = /^(\S+) (\d+)$/.exec(text ?? "") ?? [];
+  if (outlet === undefined || outlet === "-") return {};
+  return port === "0" ? { outlet } : { outlet, clientPort: Number(port) };
 }
 
 // Another process on this data directory may have rescued by it meanwhile.

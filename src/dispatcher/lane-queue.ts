@@ -2,9 +2,12 @@
 // database-queue.ts beside this file is the real one.
 
 import type { CampaignId } from "../mail/ids.ts";
+import type { Reason } from "../mail/reasons.ts";
 import type { SettledState, WaitingState } from "../mail/state.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
 import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
+import type { HealthRow } from "./health-store.ts";
+import type { Surroundings } from "./verdict-store.ts";
 
 /** What becomes of a claimed message: the outcome, judged and ready to be written. */
 export interface Settlement {
@@ -17,6 +20,8 @@ export interface Settlement {
     readonly outlet?: string;
     readonly host?: string;
     readonly reply?: string;
+    /** Of an attempt without a reply: our port of its connection. */
+    readonly clientPort?: number | undefined;
     /** Monotonic instant of the reply, which settling may follow much later. */
     readonly happenedAtMs?: number;
   };
@@ -37,6 +42,11 @@ export interface WaitingFate {
   readonly rescues: number;
 }
 
+export interface PauseTarget {
+  readonly kind: "outlet" | "destination";
+  readonly name: string;
+}
+
 export interface LaneQueue {
   look(cursor: ArrivalCursor | undefined): Promise<{
     readonly cursor: ArrivalCursor;
@@ -51,6 +61,19 @@ export interface LaneQueue {
   orders(): Promise<LaneOrders>;
   /** False: the lease is over. */
   renew(pulse: unknown): Promise<boolean>;
+  /** Who and what else there is: readings, verdicts, other dispatchers, pauses. */
+  surroundings(outletNames: readonly string[]): Promise<Surroundings>;
+  /** Keeps the step that the governor took from a reading; false: another dispatcher was first. */
+  keepVerdict(given: { outlet: string; readingNumber: number; state: unknown }): Promise<boolean>;
+  /** What relays tell of these destinations. */
+  health(destinations: readonly string[]): Promise<readonly HealthRow[]>;
+  /** And what of it changed since the last look. */
+  healthChanges(cursor: ArrivalCursor | undefined): Promise<{
+    readonly cursor: ArrivalCursor;
+    readonly changed: readonly HealthRow[];
+  }>;
+  /** Stops it for this lane until a person resumes it. */
+  pause(target: PauseTarget, reason: Reason): Promise<void>;
   /** Loads what composing these rows needs and has not been loaded yet. */
   prepare(rows: readonly ClaimedRow[]): Promise<void>;
 }

@@ -6,7 +6,7 @@ import type { LaneSettings } from "../mail/lane.ts";
 import type { ClaimedUnderLease } from "../queue/lease-store.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import { deferredFate, heldWith, unclaimed, unknownFate } from "./fate.ts";
-import type { JournalAnswer, JournalEvidence } from "./journal.ts";
+import type { JournalAnswer, JournalEvidence, JournalVerdict } from "./journal.ts";
 import type { Settlement } from "./lane-queue.ts";
 
 export interface RescueDecisionContext {
@@ -25,7 +25,7 @@ export function rescueRow(
 ): Settlement {
   const row = claimed as unknown as ClaimedRow;
   const attempt = claimed.attempts + 1;
-  const verdict = evidence?.verdictOn(claimed.message_id, attempt) ?? { kind: "dot" };
+  const verdict = evidence?.verdictOn(claimed.message_id, attempt) ?? NO_EVIDENCE;
   switch (verdict.kind) {
     case "no_line":
       return unclaimed({ ...row, rescues: Math.max(1, claimed.rescues) });
@@ -38,10 +38,14 @@ export function rescueRow(
       return answeredRow(row, attempt, verdict.answer, context);
     case "dot": {
       const reply = "the dispatcher died after it had permitted the final dot, and no reply is known";
-      return { row, attempt, becomes: unknownFate(row, attempt, context.lane), event: { kind: "unknown", reply } };
+      const { outlet, clientPort } = verdict;
+      const event = { kind: "unknown", ...(outlet === undefined ? {} : { outlet }), reply, clientPort };
+      return { row, attempt, becomes: unknownFate(row, attempt, context.lane), event };
     }
   }
 }
+
+const NO_EVIDENCE: JournalVerdict = { kind: "dot" };
 
 /** From another boot, lines may be missing: what is shown answered is, and everything else may have been sent. */
 export function believedUnder(bootId: string, evidence: JournalEvidence | undefined): JournalEvidence | undefined {

@@ -9,6 +9,7 @@ import type { ClientBase, Pool } from "pg";
 import { appendEvents, appendLateEvents } from "../events/event-store.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
+import { queueIdIn } from "../mail/reply.ts";
 import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges } from "../queue/balance-store.ts";
@@ -127,7 +128,8 @@ async function settleLateAs(
   const rows = await (kind === "deferred" ? retryIfUnknown(client, meant) : settleIfUnknown(client, meant));
   const moved = new Set(rows.map((row) => row.message_id));
   const events = meant.map(({ messageId, attempt, answer: { outlet, host, reply } }) => {
-    return { messageId, attempt, kind, outlet, host, reply };
+    const queueId = kind === "sent" ? queueIdIn(reply) : undefined;
+    return { messageId, attempt, kind, outlet, host, reply, queueId };
   });
   await appendEvents(
     client,

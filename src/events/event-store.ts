@@ -13,16 +13,22 @@ export interface MessageEvent {
   readonly host?: string | undefined;
   /** The server's reply, or in words what happened instead. */
   readonly reply?: string | undefined;
+  /** The relay's own name of the message, from its reply to the final dot: ties its log and its notices to the attempt. */
+  readonly queueId?: string | undefined;
+  /** Our side of the connection: ties an attempt without a reply to the relay's session. */
+  readonly clientPort?: number | undefined;
   /** How long ago it happened, when that was not just now. */
   readonly agoMs?: number | undefined;
 }
 
 export const APPEND = statement<unknown>(
   "event_append",
-  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, at)
-   SELECT message_id, attempt, kind, outlet, host, reply, clock_timestamp() - ago_ms * interval '1 millisecond'
-   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
-     AS given (message_id, attempt, kind, outlet, host, reply, ago_ms)`,
+  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, at)
+   SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port,
+     clock_timestamp() - ago_ms * interval '1 millisecond'
+   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
+       $9::float8[])
+     AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, ago_ms)`,
 );
 
 export async function appendEvents(client: ClientBase, events: readonly MessageEvent[]): Promise<void> {
@@ -34,6 +40,8 @@ export async function appendEvents(client: ClientBase, events: readonly MessageE
     textArray(events.map((event) => event.outlet)),
     textArray(events.map((event) => event.host)),
     textArray(events.map((event) => event.reply)),
+    textArray(events.map((event) => event.queueId)),
+    numberArray(events.map((event) => event.clientPort ?? null)),
     numberArray(events.map((event) => Math.round(event.agoMs ?? 0))),
   ]);
 }
@@ -41,10 +49,10 @@ export async function appendEvents(client: ClientBase, events: readonly MessageE
 // What the story tells already is not told again: a journal that comes back holds replies that were settled long ago.
 export const APPEND_LATE = statement<unknown>(
   "event_append_late",
-  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply)
-   SELECT message_id, attempt, 'late_' || kind, outlet, host, reply
-   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[])
-     AS given (message_id, attempt, kind, outlet, host, reply)
+  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port)
+   SELECT message_id, attempt, 'late_' || kind, outlet, host, reply, queue_id, client_port
+   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[])
+     AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port)
    WHERE NOT EXISTS (
      SELECT FROM postlane.event AS told WHERE told.message_id = given.message_id AND told.attempt = given.attempt
        AND told.kind IN (given.kind, 'late_' || given.kind)
@@ -61,6 +69,8 @@ export async function appendLateEvents(client: ClientBase, events: readonly Mess
     textArray(events.map((event) => event.outlet)),
     textArray(events.map((event) => event.host)),
     textArray(events.map((event) => event.reply)),
+    textArray(events.map((event) => event.queueId)),
+    numberArray(events.map((event) => event.clientPort ?? null)),
   ]);
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { tellReason } from "../mail/reasons.ts";
 import {
   divideWindow,
   governDestination,
@@ -22,7 +23,9 @@ test("while nothing fails the window is the configured one, the pace is not limi
   assert.equal(verdict.window, 40);
   assert.equal(verdict.pace, Infinity);
   assert.equal(verdict.changesAtMs, undefined);
-  assert.deepEqual(verdict.reasons, [{ code: "window_fixed", limit: 40, evidence: "configured for 40 open at once" }]);
+  assert.deepEqual(verdict.reasons, [
+    { code: "window_fixed", limits: "window", limit: 40, evidence: { max_open: 40 } },
+  ]);
 });
 
 test("a failure closes the window, one probe opens at its time, a success opens it fully", () => {
@@ -31,7 +34,7 @@ test("a failure closes the window, one probe opens at its time, a success opens 
   assert.equal(closed.window, 0);
   assert.equal(closed.changesAtMs, 11_000);
   assert.deepEqual(codes(closed), ["outlet_failing", "window_fixed"]);
-  assert.equal(closed.reasons[0]?.evidence, "1 failure, the last: connection refused; next probe in 1 s");
+  assert.equal(tellReason(closed.reasons[0]!), "fails: 1 failure, the last: connection refused; next probe in 1 s");
 
   const probing = governOutlet(failed, SETTINGS, 11_000);
   assert.equal(probing.window, 1);
@@ -39,6 +42,16 @@ test("a failure closes the window, one probe opens at its time, a success opens 
 
   assert.equal(governOutlet(recordSuccess(failed), SETTINGS, 11_000).window, 40);
   assert.equal(recordSuccess(failed), healthyOutlet);
+});
+
+test("what kept the outlet from taking mail names the reason", () => {
+  const kinds = { unreachable: "relay_unreachable", credentials: "credentials_refused", tls: "tls_refused" } as const;
+  for (const [kind, code] of Object.entries(kinds)) {
+    const failed = recordFailure(healthyOutlet, 0, "no", kind as keyof typeof kinds);
+    assert.equal(codes(governOutlet(failed, SETTINGS, 10))[0], code);
+    const again = recordFailure(failed, 20, "no more", "other");
+    assert.equal(codes(governOutlet(again, SETTINGS, 30))[0], "outlet_failing", "the last kind of the wave counts");
+  }
 });
 
 test("an outlet's probes wait 1 s, doubling to 60 s; a destination's 15 s, doubling to 15 min", () => {
@@ -69,9 +82,11 @@ test("hand-overs that were open at the stop fail as one wave, and do not push th
 });
 
 test("a destination fails under its own name", () => {
-  const verdict = governDestination(recordFailure(healthyDestination, 0, "4.4.1"), SETTINGS, 14_999);
+  const named = { ...SETTINGS, name: "one.example" };
+  const verdict = governDestination(recordFailure(healthyDestination, 0, "4.4.1"), named, 14_999);
   assert.equal(verdict.window, 0);
   assert.equal(codes(verdict)[0], "destination_failing");
+  assert.equal(tellReason(verdict.reasons[0]!), "one.example fails: 1 failure, the last: 4.4.1; next probe in 1 s");
 });
 
 test("a lane's share and giving way cut the window, and leave one slot", () => {

@@ -96,7 +96,7 @@ class CaptureOutletAtWork implements Outlet {
     if (this.#isDraining) return;
     const taken = this.#takeMessages();
     if (taken.length === 0) return;
-    if (this.#driver.permitDots(taken.map(({ token }) => token))) {
+    if (this.#driver.permitDots(taken.map(({ token }) => ({ token })))) {
       for (const handOver of taken) this.#startWrite(handOver);
       return;
     }

@@ -8,6 +8,13 @@ import type { Content, Envelope } from "../mail/envelope.ts";
 /** Names one attempt for as long as it is open. Opaque here; the journal and the dispatcher give it its meaning. */
 export type AttemptToken = string;
 
+/** A final dot that is about to be written. */
+export interface Dot {
+  readonly token: AttemptToken;
+  /** Our port of its connection, where there is one. */
+  readonly clientPort?: number;
+}
+
 export interface HandOver {
   readonly token: AttemptToken;
   readonly envelope: Envelope;
@@ -22,7 +29,7 @@ export interface OutletDriver {
    * Asked before the first octet of content that ends in a final dot is written, for all that are ready in this turn.
    * True: each of them stands in the journal. False (lease over, journal not writable): none may be written.
    */
-  permitDots(tokens: readonly AttemptToken[]): boolean;
+  permitDots(dots: readonly Dot[]): boolean;
   /** Each taken message ends in exactly one result. */
   finished(token: AttemptToken, result: AttemptResult): void;
 }

@@ -57,6 +57,8 @@ export class SmtpConnection {
   readonly #ports: SocketPorts;
   readonly #clock: Clock;
   readonly #listener: ConnectionListener;
+  /** Ours, once it is connected. */
+  clientPort: number | undefined;
   /** The one that `connect` gave; TLS runs over it. */
   readonly #rawSocket: Duplex;
   #socket: Duplex;
@@ -79,7 +81,10 @@ export class SmtpConnection {
     this.#rawSocket = socket;
     this.#socket = socket;
     this.socketClosed = new Promise((resolve) => void socket.once("close", () => resolve()));
-    socket.once("connect", () => this.#run(smtp.connected(this.session)));
+    socket.once("connect", () => {
+      this.clientPort = portOf(socket);
+      this.#run(smtp.connected(this.session));
+    });
     sendWithoutDelay(socket);
     this.#listen(socket);
     this.#setTimer("connect");
@@ -152,12 +157,17 @@ export class SmtpConnection {
       case "want_permit":
         return this.#listener.wantsPermit(this);
       case "finished":
-        return this.#listener.finished(action.token, action.result);
+        return this.#listener.finished(action.token, this.#withPort(action.result));
       case "not_opened":
         return this.#listener.notOpened(this, action.failure, action.mayTryInClear);
       case "close":
         return this.#close(action.isServerFault);
     }
+  }
+
+  #withPort(result: AttemptResult): AttemptResult {
+    if (result.kind !== "failed" || !result.isPastDot || this.clientPort === undefined) return result;
+    return { ...result, clientPort: this.clientPort };
   }
 
   // Strings of ASCII as Latin-1: Node then copies octets and counts nothing.
@@ -241,6 +251,9 @@ function blocksOf(bytes: Buffer): Buffer[] {
 
 const codeOf = (error: Error): string =>
   "code" in error && typeof error.code === "string" ? error.code : "connection_lost";
+
+const portOf = (socket: Duplex): number | undefined =>
+  "localPort" in socket && typeof socket.localPort === "number" ? socket.localPort : undefined;
 
 // Nagle's algorithm would hold a small write back until the one before is acknowledged.
 function sendWithoutDelay(socket: Duplex): void {

@@ -15,6 +15,7 @@ test("keywords are read in any case, and unknown ones left alone", () => {
     "SMTPUTF8",
     "ENHANCEDSTATUSCODES",
     "STARTTLS",
+    "DSN",
     "AUTH plain LOGIN",
     "AUTH=XOLD",
     "XCLIENT NAME",
@@ -26,6 +27,7 @@ test("keywords are read in any case, and unknown ones left alone", () => {
     has8BitMime: true,
     hasSmtpUtf8: true,
     hasEnhancedCodes: true,
+    hasDsn: true,
     hasStartTls: true,
     authMechanisms: ["PLAIN", "LOGIN", "XOLD"],
   });

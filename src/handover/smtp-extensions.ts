@@ -10,6 +10,8 @@ export interface SmtpExtensions {
   readonly has8BitMime: boolean;
   readonly hasSmtpUtf8: boolean;
   readonly hasEnhancedCodes: boolean;
+  /** Delivery status notifications (RFC 3461). */
+  readonly hasDsn: boolean;
   readonly hasStartTls: boolean;
   /** In upper case. */
   readonly authMechanisms: readonly string[];
@@ -22,6 +24,7 @@ export const NO_EXTENSIONS: SmtpExtensions = {
   has8BitMime: false,
   hasSmtpUtf8: false,
   hasEnhancedCodes: false,
+  hasDsn: false,
   hasStartTls: false,
   authMechanisms: [],
 };
@@ -45,6 +48,7 @@ export function parseExtensions(lines: readonly string[]): SmtpExtensions {
     has8BitMime: offers.has("8BITMIME"),
     hasSmtpUtf8: offers.has("SMTPUTF8"),
     hasEnhancedCodes: offers.has("ENHANCEDSTATUSCODES"),
+    hasDsn: offers.has("DSN"),
     hasStartTls: offers.has("STARTTLS"),
     authMechanisms: offers.get("AUTH") ?? [],
   };

@@ -8,7 +8,7 @@ import type { AttemptFailed, AttemptReplied, AttemptResult } from "../mail/attem
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
-import type { AttemptToken, Outlet, OutletDriver } from "./outlet.ts";
+import type { AttemptToken, Dot, Outlet, OutletDriver } from "./outlet.ts";
 import { SmtpConnection, type ConnectionListener, type SocketPorts } from "./smtp-connection.ts";
 import {
   allowProbes,
@@ -211,8 +211,7 @@ class SmtpOutletAtWork implements SmtpOutlet, ConnectionListener {
     const waiting = this.#awaitingPermit;
     if (waiting.length === 0) return waiting;
     this.#awaitingPermit = [];
-    const tokens = waiting.map((connection) => connection.session.current!.token);
-    if (this.#driver.permitDots(tokens)) return waiting;
+    if (this.#driver.permitDots(waiting.map(dotOf))) return waiting;
     this.#hasDemand = false;
     for (const connection of waiting) connection.refuseDot("the final dot was not permitted");
     return [];
@@ -381,6 +380,11 @@ class SmtpOutletAtWork implements SmtpOutlet, ConnectionListener {
     for (const resolve of this.#whenDrained) resolve();
     this.#whenDrained = [];
   }
+}
+
+function dotOf({ session, clientPort }: SmtpConnection): Dot {
+  const { token } = session.current!;
+  return clientPort === undefined ? { token } : { token, clientPort };
 }
 
 const nameOf = ({ host }: HostState): string => `${host.host}:${host.port}`;

@@ -29,6 +29,15 @@ function refusalOf(given: HandOver, offers: SmtpExtensions = everything): string
   return `${prepared.result.reply.code} ${prepared.result.reply.enhanced}`;
 }
 
+test("a server that knows DSN is asked for headers only, where failures come home", () => {
+  const given = handOver();
+  const ours: HandOver = { ...given, envelope: { ...given.envelope, wantsHeadersOnly: true } };
+  const offers = parseExtensions(["host", "DSN"]);
+  assert.match(envelopeOf(ours, offers), /^MAIL FROM:<a@example\.org> RET=HDRS\r\n/);
+  assert.doesNotMatch(envelopeOf(ours), /RET=/);
+  assert.doesNotMatch(envelopeOf(given, offers), /RET=/);
+});
+
 test("parameters follow what the server offers and the message needs", () => {
   const utf8 = { text: "Subject: x\r\n\r\nzoë\r\n" };
   assert.equal(

@@ -117,7 +117,7 @@ function headerOf(text: string): string {
 
 function writeCommands(handOver: HandOver, sender: string, recipient: string, offers: SmtpExtensions): SmtpTransaction {
   const { content, token } = handOver;
-  const mail = `MAIL FROM:<${sender}>${mailParameters(sender, recipient, content, offers)}\r\n`;
+  const mail = `MAIL FROM:<${sender}>${mailParameters(handOver, sender, recipient, offers)}\r\n`;
   const rcpt = `RCPT TO:<${recipient}>\r\n`;
   return {
     token,
@@ -133,11 +133,17 @@ function writeCommands(handOver: HandOver, sender: string, recipient: string, of
   };
 }
 
-function mailParameters(sender: string, recipient: string, content: Content, offers: SmtpExtensions): string {
+function mailParameters(
+  { envelope, content }: HandOver,
+  sender: string,
+  recipient: string,
+  offers: SmtpExtensions,
+): string {
   const size = offers.hasSize ? ` SIZE=${content.bytes}` : "";
   const isUtf8 = needsSmtpUtf8(sender, recipient, content);
   const body = isUtf8 || !content.isAscii ? " BODY=8BITMIME" : "";
-  return size + body + (isUtf8 ? " SMTPUTF8" : "");
+  const returned = envelope.wantsHeadersOnly === true && offers.hasDsn ? " RET=HDRS" : "";
+  return size + body + (isUtf8 ? " SMTPUTF8" : "") + returned;
 }
 
 /** Content as it goes on the wire, with its final dot. */

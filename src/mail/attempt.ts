@@ -22,6 +22,8 @@ export interface AttemptFailed {
   readonly host: string;
   /** The final dot may have reached the server, and no reply to it is known (RFC 5321 §6.1). */
   readonly isPastDot: boolean;
+  /** Past the dot: our port of the connection, by which a relay's log names its sessions. */
+  readonly clientPort?: number;
 }
 
 /** The message cannot go by this server and was never offered: over SIZE (5.3.4), or needs SMTPUTF8 (5.6.7). */

@@ -5,6 +5,8 @@ export interface Envelope {
   readonly sender: string;
   /** The forward-path without angle brackets. */
   readonly recipient: string;
+  /** A failure notice need not bring the content back (RFC 3461 §4.3, `RET=HDRS`): set where we read it ourselves. */
+  readonly wantsHeadersOnly?: boolean;
 }
 
 /**

@@ -16,6 +16,14 @@ export interface Reply {
 /** Characters of a reply's text that are kept. Servers explain themselves at length; a few hundred characters say it. */
 export const REPLY_TEXT_MAX = 1000;
 
+/**
+ * What a relay calls the message that it took, from its reply to the final dot: Postfix says `queued as ID`, Exim
+ * `OK id=ID`. Undefined when it does not say.
+ */
+export function queueIdIn(replyText: string): string | undefined {
+  return /(?: queued as | OK id=)([0-9A-Za-z-]{5,40})(?: |$)/.exec(replyText)?.[1];
+}
+
 export function printReply(reply: Reply): string {
   return [String(reply.code), reply.enhanced, reply.text].filter(Boolean).join(" ");
 }

@@ -16,7 +16,7 @@ export const TRANSITIONS: Readonly<Record<State, readonly State[]>> = {
   deferred: ["queued", "deferred", "held", "unknown", "sent", "bounced", "expired", "canceled", "suppressed"],
   held: ["queued", "scheduled", "deferred", "expired", "canceled"],
   unknown: ["deferred", "unknown", "sent", "delivered", "bounced", "held", "expired", "canceled"],
-  sent: ["delivered", "bounced", "deferred"],
+  sent: ["delivered", "bounced", "deferred", "unknown", "expired", "held"],
   delivered: ["bounced"],
   bounced: [],
   expired: [],

@@ -1,6 +1,7 @@
 // The process of one dispatcher: connect, rescue what a dead one left in this data directory, take a lease, open the
 // journal and the outlets, and work until told to stop or the lease is lost. Here the dispatcher's parts are made.
 
+import { strict as assert } from "node:assert";
 import { mkdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -12,19 +13,22 @@ import { openJournal, type Journal } from "../dispatcher/journal.ts";
 import { settleLate } from "../dispatcher/rescue.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
+import { returnPathOf, type AttemptName } from "../mail/return-token.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog, type Log } from "../platform/log.ts";
+import { createMac } from "../platform/mac.ts";
 import { processStartOf, readBootId } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase, type Database } from "../postgres/database.ts";
+import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase } from "./give-way.ts";
 import { journalDirOf, rescueHere } from "./journals-here.ts";
 import { laneIdOf } from "./lanes.ts";
-import { limitsOf, outletOpener } from "./outlets.ts";
+import { limitsOf, maxRefusalsOf, outletOpener } from "./outlets.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 /** Niceness of a bulk dispatcher: when the CPU gets short, it is the one that waits. */
@@ -159,7 +163,14 @@ async function serveLane(
   const journal = openJournalOf(config, lane, laneId, leaseId);
   const composer = createComposer({ from: config.from, readContent: (id) => readContent(pool, id) });
   const dispatcher = createDispatcher(
-    { lane, leaseId, leaseMs: config.leaseMs, leaseAskedAtMs, outlets: limitsOf(config, lane) },
+    {
+      lane,
+      leaseId,
+      leaseMs: config.leaseMs,
+      leaseAskedAtMs,
+      outlets: limitsOf(config, lane),
+      maxRefusals: maxRefusalsOf(config, lane),
+    },
     {
       queue: createDatabaseQueue({
         pool,
@@ -172,6 +183,8 @@ async function serveLane(
       journal,
       openOutlet: outletOpener(config, log),
       compose: composer.compose,
+      returnPath: await returnPathMaker(config, pool),
+      onAlarm: (line) => tellSupervisor({ kind: "told", line: `ALARM: ${line}` }),
       clock: systemClock,
       random: systemRandom,
       log,
@@ -185,6 +198,13 @@ async function serveLane(
   const end = await dispatcher.run();
   await finish(pool, leaseId, journal, end, log);
   return end;
+}
+
+async function returnPathMaker(config: Config, pool: Pool): Promise<(name: AttemptName) => string> {
+  const domain = config.returnsDomain;
+  if (domain === undefined) return () => assert.fail("without returns.domain no outlet makes return paths");
+  const mac = createMac(await readReturnTokenKey(pool));
+  return (name) => returnPathOf(name, domain, mac);
 }
 
 function openJournalOf(config: Config, lane: LaneSettings, laneId: LaneId, leaseId: LeaseId): Journal {

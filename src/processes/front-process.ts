@@ -1,4 +1,4 @@
-// The front: for now upkeep alone; the doors come to it later.
+// The front: upkeep, and what comes home. More doors come to it later.
 
 import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -8,6 +8,7 @@ import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
+import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 const CONNECTIONS_MAX = 4;
@@ -18,8 +19,9 @@ export async function runFront(config: Config): Promise<number> {
   const { databaseUrl, dataDir } = config;
   const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
   const context = await rescueContextOf(database.pool, config, log);
+  const returns = await openReturns(config, context.laneSettingsOf, log);
   const upkeep = startUpkeep(
-    { noProgressAlarmMs: config.noProgressAlarmMs },
+    { noProgressAlarmMs: config.noProgressAlarmMs, ...returnSettingsOf(config) },
     {
       pool: database.pool,
       clock: systemClock,
@@ -28,17 +30,21 @@ export async function runFront(config: Config): Promise<number> {
         await rescueHere(config, database.pool, log);
         await rescueOverdue(context, config.rescueGraceMs);
       },
-      onAlarm({ lane, isRaised, detail }) {
-        if (isRaised) log.error("alarm.raised", { lane, detail });
-        else log.info("alarm.ended", { lane, detail });
-        tellSupervisor({ kind: "told", line: isRaised ? `ALARM: ${detail}` : `lane ${lane}: ${detail}` });
+      takeReturns: returns.take,
+      onAlarm({ isRaised, detail, ...about }) {
+        if (isRaised) log.error("alarm.raised", { ...about, detail });
+        else log.info("alarm.ended", { ...about, detail });
+        const subject = "lane" in about ? `lane ${about.lane}` : `outlet ${about.outlet}`;
+        tellSupervisor({ kind: "told", line: isRaised ? `ALARM: ${detail}` : `${subject}: ${detail}` });
       },
       onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
     },
   );
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
+  await returns.closeDoor();
   await upkeep.stop();
+  await returns.close();
   stopAlive();
   await database.close();
   return 0;

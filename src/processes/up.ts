@@ -34,6 +34,7 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
   const log = createLog(config.logLevel, { process: "up" }, logDescriptor);
   const stopped = new Promise<string>((resolve) => onStop(resolve));
   sayWhereMailGoes(config, print);
+  sayWhatComesHome(config, print);
   let database = await bringUpDatabase(config, log, print);
   const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
     const spec = { name, modulePath: mainPath, args, env: process.env, logDescriptor };
@@ -78,6 +79,14 @@ function sayWhereMailGoes(config: Config, print: (line: string) => void): void {
       `nothing leaves this machine by lane ${lanes.join(", ")}: outlet "${outlet.name}" keeps mail in ${outlet.dir}`,
     );
   }
+}
+
+/** Only of mail that leaves this machine. */
+function sayWhatComesHome(config: Config, print: (line: string) => void): void {
+  const used = new Set(Object.values(config.lanes).flatMap((lane) => lane.outlets));
+  const isSending = Object.values(config.outlets).some(({ name, type }) => type === "smtp" && used.has(name));
+  if (!isSending || config.returnsDomain !== undefined) return;
+  print("nothing comes home: failure notices go to the sender's address; set returns.domain to have them read");
 }
 
 async function bringUpDatabase(config: Config, log: Log, print: (line: string) => void): Promise<Database> {

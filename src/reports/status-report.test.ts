@@ -49,6 +49,19 @@ test("the pulses of a lane's dispatchers become one picture", () => {
   ]);
 });
 
+test("a reason of the catalogue is told in its sentence, and one of another version as it came", () => {
+  const reasons = [
+    { code: "window_fixed", limits: "window", limit: 7, evidence: { max_open: 7 } },
+    { code: "of_tomorrow", evidence: { figure: 1 } },
+  ];
+  const pulses = [pulseRow(1, { outlets: [{ name: "default", window: 7, open: 1, reasons }] })];
+  const [lane] = shapeStatus({ lanes, sheet: [], pulses, oldest: [] }).lanes;
+  assert.deepEqual(
+    lane!.outlets[0]!.reasons.map(({ evidence }) => evidence),
+    ["configured for 7 open at once", '{"figure":1}'],
+  );
+});
+
 test("a dispatcher that has not spoken yet counts, and one whose lease is over does not", () => {
   const pulses = [pulseRow(1, null), { ...pulseRow(2, { in_flight: 9 }), is_alive: false }];
   const [lane] = shapeStatus({ lanes, sheet: [], pulses, oldest: [] }).lanes;

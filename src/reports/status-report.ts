@@ -7,6 +7,7 @@
 
 import type { Pool } from "pg";
 import type { LaneId } from "../mail/ids.ts";
+import { REASON_CODES, tellReason, type Evidence } from "../mail/reasons.ts";
 import {
   SETTLED_STATES,
   STATES,
@@ -195,8 +196,19 @@ function readOutlet(given: unknown): OutletStatus {
     name: String(outlet.name),
     window: numberOr(outlet.window, 0),
     open: numberOr(outlet.open, 0),
-    reasons: reasons.map(({ code, evidence }) => ({ code: String(code), evidence: String(evidence) })),
+    reasons: reasons.map(({ code, evidence }) => ({ code: String(code), evidence: tellEvidence(code, evidence) })),
   };
+}
+
+/** A sentence; a dispatcher of another version may give the sentence itself, or a reason that is not known here. */
+function tellEvidence(code: unknown, evidence: unknown): string {
+  const known = REASON_CODES.find((each) => each === code);
+  if (typeof evidence !== "object" || evidence === null || known === undefined) return printEvidence(evidence);
+  return tellReason({ code: known, evidence: evidence as Evidence });
+}
+
+function printEvidence(evidence: unknown): string {
+  return typeof evidence === "string" ? evidence : (JSON.stringify(evidence) ?? "");
 }
 
 function numberOr<Other>(value: unknown, other: Other): number | Other {

@@ -1,10 +1,19 @@
 // Nothing stops in silence: a lane with backlog in which nothing was settled for `no_progress_alarm` raises an alarm,
-// once, and takes it back when it moves again. Pure.
+// once, and takes it back when it moves again. So does an outlet with hand-overs that its relay never confirmed, until
+// they are accounted for. Pure.
 
 import type { LaneProgress } from "./upkeep-store.ts";
 
-export interface Alarm {
+export type Alarm = LaneAlarm | OutletAlarm;
+
+interface LaneAlarm {
   readonly lane: string;
+  readonly isRaised: boolean;
+  readonly detail: string;
+}
+
+interface OutletAlarm {
+  readonly outlet: string;
   readonly isRaised: boolean;
   readonly detail: string;
 }
@@ -34,6 +43,35 @@ export function createAlarmWatch(noProgressMs: number): AlarmWatch {
       });
     },
   };
+}
+
+export interface UnaccountedWatch {
+  /** The alarms that begin, grow or end with this look. */
+  look(counts: readonly { readonly outlet: string; readonly n: number }[]): readonly Alarm[];
+}
+
+/** Told again when there are so many times more: a relay that is lost for good should not fill the log. */
+const GROWTH = 10;
+
+export function createUnaccountedWatch(): UnaccountedWatch {
+  const told = new Map<string, number>();
+  return {
+    look(counts) {
+      const ended = [...told.keys()].filter((outlet) => counts.every((count) => count.outlet !== outlet));
+      for (const outlet of ended) told.delete(outlet);
+      const news = counts.filter(({ outlet, n }) => n >= (told.get(outlet) ?? 0) * GROWTH && n > 0);
+      for (const { outlet, n } of news) told.set(outlet, n);
+      return [
+        ...ended.map((outlet) => ({ outlet, isRaised: false, detail: "every hand-over is accounted for" })),
+        ...news.map(({ outlet, n }) => ({ outlet, isRaised: true, detail: explainUnaccounted(outlet, n) })),
+      ];
+    },
+  };
+}
+
+function explainUnaccounted(outlet: string, n: number): string {
+  const messages = n === 1 ? "1 message" : `${n} messages`;
+  return `${messages} handed to outlet ${outlet} were never confirmed by its relay: see \`postlane unaccounted list\``;
 }
 
 function explainStop(lane: LaneProgress, noProgressMs: number): string {

@@ -1,19 +1,26 @@
 // What has to be done from time to time, whoever sends: fold the books, make tomorrow's partitions, sweep canceled
-// campaigns, close finished ones, rescue leases whose dispatcher is long gone, raise the alarm. Every round is safe to
-// run twice and by several processes.
+// campaigns, close finished ones, rescue leases whose dispatcher is long gone, judge what came back, look for hand-overs
+// that nobody confirmed, raise the alarm. Every round is safe to run twice and by several processes.
 
 import type { Pool } from "pg";
-import { finishCampaigns } from "../campaigns/campaign-store.ts";
+import { finishCampaigns, reopenWaitingCampaigns } from "../campaigns/campaign-store.ts";
 import { createPartitionsAhead } from "../events/event-store.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import { foldBalance } from "../queue/balance-store.ts";
-import { createAlarmWatch, type Alarm } from "./alarm.ts";
+import { pruneJudged } from "../returns/return-store.ts";
+import { countUnaccounted } from "../returns/unaccounted-store.ts";
+import { lookForUnaccounted } from "../returns/unaccounted.ts";
+import { createAlarmWatch, createUnaccountedWatch, type Alarm } from "./alarm.ts";
 import { sweepCanceled } from "./sweep.ts";
 import { readProgress } from "./upkeep-store.ts";
 
 export interface UpkeepSettings {
   readonly noProgressAlarmMs: number;
+  /** Outlets whose relay reports back on what it took. */
+  readonly confirmingOutlets: readonly string[];
+  /** How long judged notices are kept: as long as the other side may report back. */
+  readonly returnsKeptMs: number;
 }
 
 export interface UpkeepPorts {
@@ -21,6 +28,8 @@ export interface UpkeepPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly rescueOverdue: () => Promise<void>;
+  /** Takes and judges what came back and is due. */
+  readonly takeReturns: () => Promise<void>;
   readonly onAlarm: (alarm: Alarm) => void;
   readonly onFinished: (campaign: string) => void;
 }
@@ -29,6 +38,13 @@ const ROUND_MS = 1000;
 const PARTITIONS_MS = 3_600_000;
 const PARTITION_DAYS_AHEAD = 3;
 const RESCUE_MS = 5000;
+/** Between two looks for what came back: a probe of an index, and what a log says is known in a quarter of a second. */
+const RETURNS_MS = 200;
+const UNACCOUNTED_MS = 60_000;
+const REOPEN_MS = 60_000;
+const PRUNE_MS = 60_000;
+/** Of one transaction. */
+const PRUNE_ROWS_MAX = 5000;
 
 export interface Upkeep {
   stop(): Promise<void>;
@@ -37,6 +53,7 @@ export interface Upkeep {
 export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkeep {
   const { pool, clock, log } = ports;
   const watch = createAlarmWatch(settings.noProgressAlarmMs);
+  const unaccounted = createUnaccountedWatch();
   let isStopped = false;
   const every = async (ms: number, name: string, work: () => Promise<void>): Promise<void> => {
     while (!isStopped) {
@@ -70,6 +87,15 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
     }),
     every(PARTITIONS_MS, "partitions", () => createPartitionsAhead(pool, PARTITION_DAYS_AHEAD)),
     every(RESCUE_MS, "rescue", ports.rescueOverdue),
+    every(RETURNS_MS, "returns", ports.takeReturns),
+    every(REOPEN_MS, "reopen", () => reopenWaitingCampaigns(pool)),
+    every(UNACCOUNTED_MS, "unaccounted", async () => {
+      await lookForUnaccounted(pool, settings.confirmingOutlets);
+      for (const alarm of unaccounted.look(await countUnaccounted(pool))) ports.onAlarm(alarm);
+    }),
+    every(PRUNE_MS, "prune returns", async () => {
+      while ((await pruneJudged(pool, settings.returnsKeptMs, PRUNE_ROWS_MAX)) > 0);
+    }),
   ]);
   return {
     async stop() {

@@ -3,7 +3,7 @@
 // message ends once, the limit is never passed, no final dot goes without permission.
 
 import type { SocketPorts } from "../../src/handover/smtp-connection.ts";
-import type { HandOver, OutletDriver } from "../../src/handover/outlet.ts";
+import type { Dot, HandOver, OutletDriver } from "../../src/handover/outlet.ts";
 import { createSmtpOutlet, type SmtpOutlet } from "../../src/handover/smtp-outlet.ts";
 import type { SmtpOutletSettings } from "../../src/handover/smtp-settings.ts";
 import type { AttemptResult } from "../../src/mail/attempt.ts";
@@ -109,7 +109,8 @@ export function listDriver(queue: readonly HandOver[]): ListDriver {
       openCountMax = Math.max(openCountMax, open.size);
       return handOver;
     },
-    permitDots(tokens: readonly string[]) {
+    permitDots(dots: readonly Dot[]) {
+      const tokens = dots.map(({ token }) => token);
       if (tokens.some((token) => !open.has(token))) throw new Error(`permission for a message that is not open`);
       permitCalls.push(tokens);
       return driver.isPermitted;

@@ -16,6 +16,7 @@ import {
 } from "../../src/dispatcher/dispatcher.ts";
 import { openJournal, type Journal } from "../../src/dispatcher/journal.ts";
 import type { LaneQueue } from "../../src/dispatcher/lane-queue.ts";
+import type { OutletLimits } from "../../src/dispatcher/outlets-at-work.ts";
 import {
   rescueByJournals,
   rescueOverdue,
@@ -47,6 +48,12 @@ export interface LaneOptions {
   readonly lane?: Partial<LaneSettings>;
   readonly openMax?: number;
   readonly openPerDestinationMax?: number;
+  readonly limits?: Partial<Pick<OutletLimits, "isVerp" | "isToldOf" | "maxRatePerS" | "relay">>;
+  /** An outlet `retries`, for retries and what has not lately answered. */
+  readonly retryRelay?: { readonly port: number };
+  readonly maxRefusals?: number;
+  /** Gets what the dispatcher would say to a person. */
+  readonly alarms?: string[];
   readonly outlet?: Partial<SmtpOutletSettings>;
   readonly journalDir?: string;
   readonly bootId?: string;
@@ -129,14 +136,32 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
   const { prepare } = composer;
   const queue = createDatabaseQueue({ pool: sessions.pool, laneId, leaseId, leaseMs, clock: life.clock, prepare });
   const openMax = options.openMax ?? OPEN_MAX;
-  const limits = { openMax, openPerDestinationMax: options.openPerDestinationMax ?? openMax, share: 1 };
+  const limits = {
+    route: "main",
+    openMax,
+    openPerDestinationMax: options.openPerDestinationMax ?? openMax,
+    share: 1,
+    isVerp: false,
+    isToldOf: false,
+    ...options.limits,
+  } as const;
+  const outletLimits = lane.outlets.map((outlet) => ({ ...limits, name: outlet }));
   const dispatcher = createDispatcher(
-    { lane, leaseId, leaseMs, leaseAskedAtMs, outlets: lane.outlets.map((outlet) => ({ name: outlet, ...limits })) },
+    {
+      lane,
+      leaseId,
+      leaseMs,
+      leaseAskedAtMs,
+      outlets: options.retryRelay === undefined ? outletLimits : [...outletLimits, { ...limits, ...RETRIES }],
+      maxRefusals: options.maxRefusals ?? 0.05,
+    },
     {
       queue: life.queue(queue),
       journal,
       openOutlet,
       compose: options.compose?.(composer.compose) ?? composer.compose,
+      returnPath: ({ messageId, attempt }) => `b+${messageId}.${attempt}@returns.shop.example`,
+      onAlarm: (line) => void options.alarms?.push(line),
       clock: life.clock,
       random: systemRandom,
       log: options.log ?? silentLog,
@@ -191,6 +216,8 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
   };
 }
 
+const RETRIES: Pick<OutletLimits, "name" | "route"> = { name: "retries", route: "retry" };
+
 /** Empty while there is no file. */
 export function journalLines(file: string): readonly string[] {
   return existsSync(file) ? readFileSync(file, "latin1").split("\n").slice(1, -1) : [];
@@ -201,8 +228,12 @@ function laneSettings(changes: Partial<LaneSettings> = {}): LaneSettings {
   return { ...lanes[changes.name ?? "transactional"]!, outlets: ["relay"], ...changes };
 }
 
-function outletSettings(name: string, { relay, openMax = OPEN_MAX, outlet }: LaneOptions): SmtpOutletSettings {
-  const hosts = [{ host: relay.host ?? "127.0.0.1", port: relay.port, weight: 1 }];
+function outletSettings(
+  name: string,
+  { relay, retryRelay, openMax = OPEN_MAX, outlet }: LaneOptions,
+): SmtpOutletSettings {
+  const { host = "127.0.0.1", port } = name === RETRIES.name ? { port: retryRelay!.port } : relay;
+  const hosts = [{ host, port, weight: 1 }];
   return { name, hosts, heloName: "client.example", tls: "off", connectionsMax: openMax, ...outlet };
 }
 
@@ -329,6 +360,11 @@ function createLife(): Life {
       settle: mortal(queue.settle),
       orders: mortal(queue.orders),
       renew: mortal(queue.renew),
+      surroundings: mortal(queue.surroundings),
+      keepVerdict: mortal(queue.keepVerdict),
+      health: mortal(queue.health),
+      healthChanges: mortal(queue.healthChanges),
+      pause: mortal(queue.pause),
       prepare: mortal(queue.prepare),
     }),
     end() {

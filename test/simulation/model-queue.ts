@@ -8,9 +8,11 @@
 
 import { rescueRow, believedUnder } from "../../src/dispatcher/rescue-decision.ts";
 import type { JournalAnswer, JournalEvidence } from "../../src/dispatcher/journal.ts";
-import type { LaneQueue, Settlement } from "../../src/dispatcher/lane-queue.ts";
+import type { LaneQueue, PauseTarget, Settlement } from "../../src/dispatcher/lane-queue.ts";
+import type { Pause } from "../../src/dispatcher/verdict-store.ts";
 import type { CampaignId, LaneId, LeaseId, MessageId } from "../../src/mail/ids.ts";
 import type { LaneSettings } from "../../src/mail/lane.ts";
+import type { Reason } from "../../src/mail/reasons.ts";
 import { isSettled, mayBecome, type State, type WaitingState } from "../../src/mail/state.ts";
 import type { Random } from "../../src/platform/random.ts";
 import type { LaneOrders } from "../../src/queue/lane-store.ts";
@@ -92,6 +94,8 @@ export class ModelDatabase {
   /** `message attempt` of all that were ever recorded unknown. */
   readonly unknownAttempts = new Set<string>();
   isPaused = false;
+  /** What dispatchers have stopped for its refusals; nobody resumes it. */
+  pauses: Pause[] = [];
   #isChanged = false;
   /** What each living dispatcher believes to have claimed and has not yet given to a settle. */
   readonly #holdings = new Map<LeaseId, { readonly life: Life; readonly rows: Map<MessageId, ClaimedRow> }>();
@@ -191,8 +195,20 @@ export class ModelDatabase {
       },
       orders: () => this.#call(life, "orders", () => this.#orders(laneId)),
       renew: (pulse) => this.#call(life, "renew", () => this.#renew(leaseId, pulse)),
+      surroundings: () =>
+        this.#call(life, "surroundings", () => ({ outlets: [], users: [], pauses: [...this.pauses] })),
+      keepVerdict: () => this.#call(life, "keep_verdict", () => true),
+      health: () => this.#call(life, "health", () => []),
+      healthChanges: () => this.#call(life, "health", () => ({ cursor: { xmax: "0", open: [] }, changed: [] })),
+      pause: (target, reason) => this.#call(life, "pause", () => this.#pause(target, reason)),
       prepare: () => this.#call(life, "prepare", () => undefined),
     };
+  }
+
+  /** pause-store.ts: PAUSE. */
+  #pause(target: PauseTarget, reason: Reason): void {
+    const isThere = this.pauses.some(({ kind, name }) => kind === target.kind && name === target.name);
+    if (!isThere) this.pauses.push({ ...target, since: "now", reason });
   }
 
   /** rescue.ts: rescueLease. False: somebody else has rescued it. */

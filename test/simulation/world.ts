@@ -227,13 +227,19 @@ export class World {
         leaseId,
         leaseMs: bug === "dispatcher_without_deadline" ? 1000 * leaseMs : leaseMs,
         leaseAskedAtMs,
-        outlets: [{ name: "relay", openMax, openPerDestinationMax, share }],
+        outlets: [
+          { name: "relay", route: "main", openMax, openPerDestinationMax, share, isVerp: false, isToldOf: false },
+        ],
+        // The model's relay refuses at random: all of it may be policy.
+        maxRefusals: 1,
       },
       {
         queue: this.database.laneQueueOf(life, lane.id, leaseId),
         journal,
         openOutlet: (name, driver) => this.#openOutlet(seat, life, leaseId, name, driver),
         compose: (row) => this.#compose(seat, row),
+        returnPath: () => "",
+        onAlarm: () => {},
         clock: this.#time.clockOf(life),
         random: this.#random,
         log: boundLog(log, life, this.#time),

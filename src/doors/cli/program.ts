@@ -12,6 +12,7 @@ import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
+import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
 import type { CommonOptions } from "./output.ts";
 
@@ -38,6 +39,7 @@ export function createProgram(end: End): Command {
   addCampaign(program, end);
   addMessage(program, end);
   addUnknown(program, end);
+  addUnaccounted(program, end);
   addLane(program, end);
   addStatus(program, end);
   addCaptured(program, end);
@@ -86,7 +88,7 @@ function addProcesses(program: Command, end: End): void {
   leaf(
     program,
     "front",
-    "Run the front alone against a database that runs already: upkeep, rescue of dead dispatchers, the alarm. `postlane up` does this by itself; one for each database is enough.",
+    "Run the front alone against a database that runs already: upkeep, what comes back after hand-over, rescue of dead dispatchers, the alarm. `postlane up` does this by itself; one for each database is enough.",
     ["postlane front"],
   ).action(async (options: CommonOptions) => {
     const { runFrontCommand } = await import("./run-processes.ts");
@@ -278,6 +280,37 @@ function addUnknown(program: Command, end: End): void {
         end(await runUnknownDecision(verb, ids, options));
       });
   }
+}
+
+function addUnaccounted(program: Command, end: End): void {
+  const unaccounted = group(
+    program,
+    "unaccounted",
+    "Decide about messages that a relay took and never confirmed: they may have arrived or not.",
+  );
+  leaf(unaccounted, "list", "List the messages that their relay never confirmed in the time that it had.", [
+    "postlane unaccounted list",
+    "postlane unaccounted list --outlet news --limit 100",
+  ])
+    .option("--outlet <name>", "Only those of this outlet.")
+    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
+    .action(async (options: UnaccountedListOptions) => {
+      const { runUnaccountedList } = await import("./run-unaccounted.ts");
+      end(await runUnaccountedList(options));
+    });
+  leaf(
+    unaccounted,
+    "resend",
+    "Send unaccounted messages again, now, when their relay is lost for good. The risk is a second copy of each that had arrived; without --yes it only says how many there are.",
+    ["postlane unaccounted resend msg_4711 --yes", "postlane unaccounted resend --outlet news --yes"],
+  )
+    .argument("[id...]", "Ids of messages (msg_…).")
+    .option("--outlet <name>", "All those of this outlet.")
+    .option("--yes", "Accept that some may arrive a second time.")
+    .action(async (ids: string[], options: UnaccountedResendOptions) => {
+      const { runUnaccountedResend } = await import("./run-unaccounted.ts");
+      end(await runUnaccountedResend(ids, options));
+    });
 }
 
 function addLane(program: Command, end: End): void {

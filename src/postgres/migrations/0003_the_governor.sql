@@ -47,6 +47,11 @@ CREATE TABLE postlane.return (
   judged_at   timestamptz,
   -- What was made of it, in words.
   judgement   text
+) WITH (
+  -- As many rows come and go as the relays' logs have lines.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_vacuum_threshold = 5000,
+  autovacuum_vacuum_cost_delay = 1
 );
 CREATE UNIQUE INDEX return_source ON postlane.return (outlet, source_key) WHERE source_key IS NOT NULL;
 CREATE INDEX return_due ON postlane.return (judge_at) WHERE judged_at IS NULL;
@@ -96,6 +101,9 @@ CREATE TABLE postlane.accounted (
 -- attempt. The client's port ties an attempt without a reply to the relay's session.
 ALTER TABLE postlane.event ADD COLUMN queue_id text COLLATE "C", ADD COLUMN client_port integer;
 CREATE INDEX event_queue_id ON postlane.event (queue_id) WHERE queue_id IS NOT NULL;
+-- Events lie in the order of their time, so an index of a few pages a day finds a minute of them, and costs an append
+-- nothing: hand-overs that nobody confirmed are looked for by it.
+CREATE INDEX event_at ON postlane.event USING brin (at) WITH (autosummarize = on);
 
 -- Attempts that nobody can tell the end of: the agents look for evidence of them. With the relay's view of them only.
 CREATE VIEW postlane.open_question AS
