@@ -8,7 +8,7 @@ import type { RelayReading } from "../mail/reading.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
-import { keepNotices, keepParts } from "../returns/arrival-store.ts";
+import { keepFromAgent } from "../returns/return-store.ts";
 import { createMaildirEmptier } from "./empty-maildir.ts";
 import { findEvidence, type EvidencePorts, type EvidenceReturn } from "./find-evidence.ts";
 import type { FsyncProbe } from "./fsync-probe.ts";
@@ -35,7 +35,7 @@ export interface AgentSettings {
   readonly problems: readonly string[];
 }
 
-interface FollowedLog extends RelayLinesSettings {
+interface FollowedLog extends Omit<RelayLinesSettings, "outlet"> {
   readonly file: string;
   readonly queueDirectory: string;
   /** Where the agent before this one had come to. */
@@ -208,8 +208,9 @@ function createLogWork(settings: AgentSettings, followed: FollowedLog, ports: Ag
   const { pool, clock } = ports;
   const { outlet, identity } = settings;
   const memory = createRelayMemory(followed.tokenOf);
-  const lines = createRelayLines(followed, memory);
+  const lines = createRelayLines({ ...followed, outlet }, memory);
   const evidence = createEvidenceWork(outlet, pool, {
+    outlet,
     memory,
     queueDirectory: followed.queueDirectory,
     tokenOf: followed.tokenOf,
@@ -264,7 +265,7 @@ function createEvidenceWork(outlet: string, pool: Pool, ports: Omit<EvidencePort
     const open = page.filter((question) => !answered.has(keyOf(question)));
     const arrivals = await findEvidence(open, { ...ports, catchUp });
     if (arrivals.length === 0) return;
-    await inTransaction(pool, (client) => keepParts(client, outlet, arrivals));
+    await inTransaction(pool, (client) => keepFromAgent(client, arrivals));
     if (answered.size > ANSWERED_MAX) answered.clear();
     for (const { body } of arrivals) answered.add(keyOf(body as EvidenceReturn));
   };
@@ -278,11 +279,11 @@ function createMaildirWork(
   { pool }: AgentPorts,
   problems: Map<string, string>,
 ): Work {
-  const emptier = createMaildirEmptier(folder, reportingMta);
+  const emptier = createMaildirEmptier({ outlet, folder, reportingMta });
   return async () => {
     try {
       const { isMore, problem } = await emptier.emptySome(async (arrivals) => {
-        await inTransaction(pool, (client) => keepNotices(client, outlet, arrivals));
+        await inTransaction(pool, (client) => keepFromAgent(client, arrivals));
       });
       tell(problems, "maildir", problem);
       if (problem !== undefined) return MAILDIR_FAILED_MS;

@@ -4,7 +4,7 @@
 
 import { open, opendir, unlink } from "node:fs/promises";
 import path from "node:path";
-import type { NoticeArrival } from "../returns/arrival-store.ts";
+import type { AgentReturn } from "../returns/return-store.ts";
 
 /** Of a larger mail the beginning: the report stands before the copy of the message. */
 export const NOTICE_BYTES_MAX = 256 * 1024;
@@ -21,21 +21,29 @@ export interface MaildirEnd {
 
 export interface MaildirEmptier {
   /** One batch. What `keep` throws leaves everything as it was. */
-  emptySome(keep: (arrivals: readonly NoticeArrival[]) => Promise<void>): Promise<MaildirEnd>;
+  emptySome(keep: (arrivals: readonly AgentReturn[]) => Promise<void>): Promise<MaildirEnd>;
 }
 
-export function createMaildirEmptier(folder: string, reportingMta: string): MaildirEmptier {
+export interface MaildirSettings {
+  readonly outlet: string;
+  readonly folder: string;
+  /** The name by which the relay reports: `Reporting-MTA`. */
+  readonly reportingMta: string;
+}
+
+export function createMaildirEmptier({ outlet, folder, reportingMta }: MaildirSettings): MaildirEmptier {
   /** Kept in the database, but still there. */
   const leftOver = new Set<string>();
   return {
     async emptySome(keep) {
       const names = await listSome(folder, leftOver);
-      const arrivals: NoticeArrival[] = [];
+      const arrivals: AgentReturn[] = [];
       const read: string[] = [];
       for (const name of names) {
         const raw = await readBegin(path.join(folder, name));
         if (raw === undefined) continue;
-        arrivals.push({ key: keyOf(name), raw, body: { reporting_mta: reportingMta, ...envelopeOf(raw) } });
+        const body = { reporting_mta: reportingMta, ...envelopeOf(raw) };
+        arrivals.push({ outlet, source: "maildir", sourceKey: keyOf(name), body, raw });
         read.push(name);
       }
       if (arrivals.length > 0) await keep(arrivals);

@@ -5,12 +5,13 @@
 import { findInSpool } from "../mailers/postfix/spool.ts";
 import { senderOfQueueFile } from "../mailers/postfix/queue-file.ts";
 import { claimedName, type AttemptName } from "../mail/return-token.ts";
-import type { LogArrival } from "../returns/arrival-store.ts";
+import type { AgentReturn } from "../returns/return-store.ts";
 import { judgeEvidence, type EvidenceFacts, type EvidenceVerdict, type FileFacts } from "./judge-evidence.ts";
 import type { OpenQuestion } from "./question-store.ts";
 import type { RelayMemory } from "./relay-memory.ts";
 
 export interface EvidencePorts {
+  readonly outlet: string;
   readonly memory: RelayMemory;
   readonly queueDirectory: string;
   readonly tokenOf: (address: string) => string | undefined;
@@ -31,7 +32,7 @@ export interface EvidenceReturn {
 export async function findEvidence(
   questions: readonly OpenQuestion[],
   ports: EvidencePorts,
-): Promise<readonly LogArrival[]> {
+): Promise<readonly AgentReturn[]> {
   const looked: Looked[] = [];
   for (const question of questions) {
     const withoutFiles = gather(question, { files: { kind: "not looked for" }, isReadToEnd: false }, ports);
@@ -44,7 +45,7 @@ export async function findEvidence(
     const facts = gather(question, { files, isReadToEnd }, ports);
     // A session that has ended since then may have left a file since then.
     const verdict = judgeEvidence({ ...facts, isReadToEnd: isReadToEnd && countEnded(facts) === endedBefore });
-    return verdict.verdict === "undecided" ? [] : [arrivalOf(question, verdict)];
+    return verdict.verdict === "undecided" ? [] : [arrivalOf(ports.outlet, question, verdict)];
   });
 }
 
@@ -109,7 +110,11 @@ async function isFileOf(question: OpenQuestion, file: string, ports: EvidencePor
   return name?.messageId === question.message_id && name.attempt === question.attempt;
 }
 
-function arrivalOf(question: OpenQuestion, verdict: Exclude<EvidenceVerdict, { verdict: "undecided" }>): LogArrival {
+function arrivalOf(
+  outlet: string,
+  question: OpenQuestion,
+  verdict: Exclude<EvidenceVerdict, { verdict: "undecided" }>,
+): AgentReturn {
   const body: EvidenceReturn = {
     message_id: question.message_id,
     attempt: question.attempt,
@@ -117,5 +122,5 @@ function arrivalOf(question: OpenQuestion, verdict: Exclude<EvidenceVerdict, { v
     grounds: verdict.grounds,
     ...(verdict.verdict === "accepted" ? { queue_id: verdict.queueId } : {}),
   };
-  return { source: "evidence", body };
+  return { outlet, source: "evidence", body };
 }

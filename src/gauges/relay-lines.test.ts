@@ -21,7 +21,10 @@ const delivery = (status: string, time = "12:00:01", queueId = "AAAAAAA1", to = 
 
 function readerOf(settings: Partial<RelayLinesSettings> = {}) {
   const memory = createRelayMemory(tokenOf);
-  const lines = createRelayLines({ instance: "postfix", means: "delivered", tokenOf, ...settings }, memory);
+  const lines = createRelayLines(
+    { outlet: "news", instance: "postfix", means: "delivered", tokenOf, ...settings },
+    memory,
+  );
   return {
     memory,
     lines,
@@ -86,14 +89,16 @@ test("a message that stays deferred is told of once a minute, others at once", (
   assert.equal(readAll(delivery("sent", "12:02:02")).length, 1);
 });
 
-test("a lifetime that is over names no recipient", () => {
+test("a lifetime that is over is told with the recipient of the deferrals before it, or not at all", () => {
   const { readAll } = readerOf({ returnsDomain: DOMAIN, means: "relayed" });
-  const [expired] = readAll(
-    at("12:00:05", `qmgr[7]: AAAAAAA1: from=<${returnPath}>, status=expired, returned to sender`),
-  );
+  const over = at("12:00:05", `qmgr[7]: AAAAAAA1: from=<${returnPath}>, status=expired, returned to sender`);
+  assert.deepEqual(readAll(over), []);
+  const [deferred, expired] = readAll(delivery("deferred"), over);
+  assert.equal(deferred?.status, "deferred");
   assert.deepEqual(expired, {
     queue_id: "AAAAAAA1",
     return_path: returnPath,
+    recipient: "ann@shop.example",
     status: "expired",
     at: new Date(2026, 10, 26, 12, 0, 5).toISOString(),
     means: "relayed",

@@ -3,11 +3,12 @@
 // deferred is told of once a minute, so that a plug does not fill the database.
 
 import { parseLogLine, timeOfLogLine, type LogClient, type PostfixLogLine } from "../mailers/postfix/log-line.ts";
-import type { LogArrival } from "../returns/arrival-store.ts";
+import type { AgentReturn } from "../returns/return-store.ts";
 import { createRecentMap } from "./recent-map.ts";
 import type { RelayMemory } from "./relay-memory.ts";
 
 export interface RelayLinesSettings {
+  readonly outlet: string;
   /** `syslog_name`: several instances may share a log. */
   readonly instance: string;
   /** The recipients' own hosts take the mail, or another relay does. */
@@ -23,8 +24,7 @@ export interface LogReturn {
   readonly queue_id: string;
   /** As the queue manager had it, when that line was seen. */
   readonly return_path?: string;
-  /** Absent when the relay gave up on all that were left. */
-  readonly recipient?: string;
+  readonly recipient: string;
   readonly status: "sent" | "deferred" | "bounced" | "expired";
   readonly dsn?: string;
   readonly relay?: string;
@@ -35,7 +35,7 @@ export interface LogReturn {
 
 export interface RelayLines {
   /** `nowMs`: the clock on the wall, for lines without a year. */
-  read(line: string, nowMs: number): LogArrival | undefined;
+  read(line: string, nowMs: number): AgentReturn | undefined;
   /** Of the first line that had a time. */
   readonly firstAtMs: number | undefined;
 }
@@ -47,6 +47,8 @@ const BACKWARDS_MS_MAX = 60_000;
 
 export function createRelayLines(settings: RelayLinesSettings, memory: RelayMemory): RelayLines {
   const deferrals = createRecentMap<string, number>(DEFERRALS_MAX);
+  /** Of queue ids with a deferral: the line that gives them up names none. */
+  const recipients = createRecentMap<string, string>(DEFERRALS_MAX);
   let number = 0;
   let firstAtMs: number | undefined;
   let lastAtMs: number | undefined;
@@ -66,6 +68,7 @@ export function createRelayLines(settings: RelayLinesSettings, memory: RelayMemo
 
   const isToldAlready = (queueId: string, recipient: string, atMs: number): boolean => {
     const key = `${queueId} ${recipient}`;
+    recipients.set(queueId, recipient, number);
     if (atMs - (deferrals.get(key) ?? -Infinity) < DEFERRED_MS) return true;
     deferrals.set(key, atMs, number);
     return false;
@@ -81,7 +84,10 @@ export function createRelayLines(settings: RelayLinesSettings, memory: RelayMemo
       at: new Date(atMs).toISOString(),
       means: settings.means,
     };
-    if (line.kind === "expired") return { ...common, status: "expired" };
+    if (line.kind === "expired") {
+      const recipient = recipients.get(line.queueId);
+      return recipient === undefined ? undefined : { ...common, recipient, status: "expired" };
+    }
     const { status, recipient } = line;
     if (status === "undeliverable" || status === "deliverable" || isHome(recipient, settings)) return undefined;
     if (status === "deferred" && isToldAlready(line.queueId, recipient, atMs)) return undefined;
@@ -97,7 +103,7 @@ export function createRelayLines(settings: RelayLinesSettings, memory: RelayMemo
       if (line === undefined || atMs === undefined) return undefined;
       note(line, atMs, memory);
       const body = returnOf(line, atMs);
-      return body === undefined ? undefined : { source: "log", body };
+      return body === undefined ? undefined : { outlet: settings.outlet, source: "log", body };
     },
     get firstAtMs() {
       return firstAtMs;

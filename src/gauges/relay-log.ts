@@ -6,7 +6,7 @@ import type { Pool } from "pg";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
-import { keepParts, type LogArrival } from "../returns/arrival-store.ts";
+import { keepFromAgent, type AgentReturn } from "../returns/return-store.ts";
 import { startFollowing, type LogPlace, type LogStep } from "./follow-log.ts";
 import type { LogPosition } from "./log-position.ts";
 import { advanceLogIfNext, holderOf, readAgent, type AgentIdentity } from "./reading-store.ts";
@@ -49,7 +49,7 @@ export class AgentReplaced extends Error {
 
 interface OpenStep {
   readonly position: LogPosition;
-  readonly arrivals: readonly LogArrival[];
+  readonly arrivals: readonly AgentReturn[];
   readonly comes: RelayLogStep;
 }
 
@@ -125,14 +125,14 @@ interface Step {
   readonly outlet: string;
   readonly identity: AgentIdentity;
   readonly position: LogPosition;
-  readonly arrivals: readonly LogArrival[];
+  readonly arrivals: readonly AgentReturn[];
 }
 
 /** Also when the COMMIT of an earlier try was not confirmed: the position tells whether it happened. */
 async function commitStep(pool: Pool, { outlet, identity, position, arrivals }: Step): Promise<void> {
   const isNext = await inTransaction(pool, async (client) => {
     const advanced = await advanceLogIfNext(client, { outlet, identity, position });
-    if (advanced) await keepParts(client, outlet, arrivals);
+    if (advanced) await keepFromAgent(client, arrivals);
     return advanced;
   });
   if (isNext) return;
