@@ -24,7 +24,10 @@ export interface RelaySettings {
   readonly name?: string;
   /** The relay's working queue is kept at what it drains in this time. */
   readonly horizonMs: number;
-  /** Time in which a gap between queue and target is closed. Absent: a third of the horizon, at most `TAU_MS_MAX`. */
+  /**
+   * A gap between queue and target is closed in a third of the time that the target lasts, and in so much at most.
+   * Absent: `TAU_MS_MAX`.
+   */
   readonly tauMs?: number;
   readonly maxQueue: number;
   readonly maxPlug: number;
@@ -90,7 +93,7 @@ const GROWTH_TARGET_S = 2;
 /** A relay that runs empty is given up to so many times what it was seen to drain. */
 const GROWTH_MAX = 4;
 /** What a relay that seems to stand still is asked with. Also what is left to bulk when a plug is full. */
-export const PROBE_PER_S = 1;
+const PROBE_PER_S = 1;
 /** A relay may always have so many, however slow it is: else it could never show that it has become faster. */
 const TARGET_MIN = 10;
 /** Far over the target: no more until it has drained. Within it, the feedback alone does it. */
@@ -109,6 +112,8 @@ const MOVING_S = 30;
 const USUAL_S = 30;
 /** A relay that holds less than it drains in this time has run empty meanwhile: what it drained says little. */
 const BUSY_S = 0.25;
+/** The first measure of a drain wants more in the queue than one message that happens to be on its way. */
+const MEASURED_QUEUE_MIN = 5;
 /**
  * An estimate of the first few readings may have met a burst: a relay is not filled up by it to the last. A third less
  * still doubles and trebles the pace of a relay that runs empty with each reading.
@@ -213,9 +218,10 @@ function learnSample(before: KnownDrain, { queueMin, ...sample }: DrainSample & 
   if (isBusy && before.isMeasured && before.drain !== undefined) {
     return { drain: learnDrain(before.drain, sample), isMeasured: true };
   }
-  if (isBusy) return { drain: restartDrain(sample), isMeasured: true };
+  if (isBusy && queueMin >= MEASURED_QUEUE_MIN) return { drain: restartDrain(sample), isMeasured: true };
   // It ran empty: it could have done more, how much nobody knows. So only what is more than known is news.
-  return sample.drained / sample.s > known ? { drain: restartDrain(sample), isMeasured: false } : before;
+  if (sample.drained / sample.s <= known) return before;
+  return { drain: restartDrain(sample), isMeasured: before.isMeasured && known > 0 };
 }
 
 function countingError(queue: number): number {

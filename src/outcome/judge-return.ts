@@ -9,7 +9,7 @@
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Notice, RecipientReport } from "../mail/notice.ts";
 import { mayBecome, type State } from "../mail/state.ts";
-import { isPolicyStatus } from "./refusal-watch.ts";
+import { REFUSAL_WAIT_MS } from "./refusal-watch.ts";
 import { nextTryAt } from "./retry-schedule.ts";
 
 export type ReturnFact = LogFact | NoticeFact | EvidenceFact;
@@ -355,15 +355,15 @@ function printReport({ action, status, diagnostic }: RecipientReport): string {
 
 // ---- refusals that are not about the recipient ----------------------------------------------------------------------
 
-/** The reply, if our own relay reports a permanent refusal that names no recipient: of policy, or of the sender. */
+/** The reply, if our own relay reports a permanent refusal that names no recipient: of policy, of the sender, of the mail. */
 export function policyRefusalOf(fact: ReturnFact, recipient: string): string | undefined {
   switch (fact.source) {
     case "log":
-      return fact.status === "bounced" && isPolicyStatus(fact.dsn) ? fact.reply : undefined;
+      return fact.status === "bounced" && isPolicy(fact.dsn) ? fact.reply : undefined;
     case "notice": {
       if (!isWrittenBy(fact.relayName, fact.notice)) return undefined;
       const report = reportFor(fact.notice, recipient);
-      return report.action === "failed" && isPolicyStatus(report.status ?? "") ? printReport(report) : undefined;
+      return report.action === "failed" && isPolicy(report.status ?? "") ? printReport(report) : undefined;
     }
     case "evidence":
       return undefined;
@@ -376,12 +376,18 @@ export function isReportedAnswer(fact: ReturnFact, { word }: Judged): boolean {
   return isTrusted && (word === "delivered" || word === "relayed" || word === "bounced");
 }
 
-/** Its like are too many: it waits for a person, in place of bouncing. */
-export function heldInstead(judged: Judged, standing: Standing): Judged {
+/** It does not bounce: its like are too many, and a person decides; or too few came to tell, and it is tried once more. */
+export function refusedInstead(judged: Judged, standing: Standing, refused: "held" | "waits"): Judged {
+  const state = refused === "held" ? "held" : "deferred";
   if (judged.becomes?.state !== "bounced" || standing.state === undefined) return judged;
-  if (!mayBecome(standing.state, "held")) return judged;
-  const becomes: Becomes = { state: "held", delayMs: null, tries: standing.tries };
-  return { kind: "judged", word: "held", becomes, events: judged.events.map((event) => ({ ...event, kind: "held" })) };
+  if (!mayBecome(standing.state, state)) return judged;
+  const becomes: Becomes = { state, delayMs: refused === "held" ? null : REFUSAL_WAIT_MS, tries: standing.tries };
+  return { kind: "judged", word: state, becomes, events: judged.events.map((event) => ({ ...event, kind: state })) };
+}
+
+/** X.3.z the system, X.5.z the protocol, X.6.z the content, X.7.z policy; but X.3.4 is about one mail's size. */
+function isPolicy(dsn: string): boolean {
+  return /^5\.[3567]\./.test(dsn) && dsn !== "5.3.4";
 }
 
 // ---- what it says of the destination --------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import {
   createRefusalWatch,
   isBounceAlready,
   isPolicyRefusal,
-  isPolicyStatus,
   type NotedAnswer,
   type RefusalWatch,
 } from "./refusal-watch.ts";
@@ -76,11 +75,6 @@ test("what can't be told bounces at the third try", () => {
     [false, false, true],
   );
   assert.equal(isBounceAlready(true, 1), true);
-});
-
-test("a status says it, too", () => {
-  for (const status of ["5.7.1", "5.7.26", "5.1.8"]) assert.equal(isPolicyStatus(status), true, status);
-  for (const status of ["5.1.1", "4.7.1", "5.2.2", "", "5.7"]) assert.equal(isPolicyStatus(status), false, status);
 });
 
 test("a refusal of policy names no recipient", () => {

@@ -143,8 +143,3 @@ export const REFUSAL_WAIT_MS = 60_000;
 export function isPolicyRefusal(result: AttemptResult, outcome: Outcome): boolean {
   return result.kind === "replied" && outcome.kind === "bounced" && outcome.scope === "message";
 }
-
-/** The same by an enhanced status code alone (RFC 3463), as a log or a notice gives it: X.7.z, or about the sender. */
-export function isPolicyStatus(status: string): boolean {
-  return /^5\.(?:7\.\d{1,3}|1\.[78])$/.test(status);
-}

@@ -17,12 +17,13 @@ import { returnPathOf, type AttemptName } from "../mail/return-token.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog, type Log } from "../platform/log.ts";
+import { createMac } from "../platform/mac.ts";
 import { processStartOf, readBootId } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase, type Database } from "../postgres/database.ts";
+import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
-import { readReturnMac } from "../returns/return-mac.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase } from "./give-way.ts";
 import { journalDirOf, rescueHere } from "./journals-here.ts";
@@ -202,7 +203,7 @@ async function serveLane(
 async function returnPathMaker(config: Config, pool: Pool): Promise<(name: AttemptName) => string> {
   const domain = config.returnsDomain;
   if (domain === undefined) return () => assert.fail("without returns.domain no outlet makes return paths");
-  const mac = await readReturnMac(pool);
+  const mac = createMac(await readReturnTokenKey(pool));
   return (name) => returnPathOf(name, domain, mac);
 }
 

@@ -9,8 +9,10 @@ import type { Config } from "../platform/config.ts";
 import { silentLog, type Log } from "../platform/log.ts";
 import { readVersion } from "../platform/version.ts";
 import { createPool, type Database } from "../postgres/database.ts";
-import { answerQuestion, READ_MS_MAX, readQuestion } from "../reports/explain-question.ts";
-import { printInstant } from "../reports/explain-limit.ts";
+import { answerQuestion, READ_MS_MAX, readQuestion, type Known } from "../reports/explain-question.ts";
+import { printInstant, seconds } from "../reports/explain-limit.ts";
+import { findLimits } from "../reports/explain-limits.ts";
+import { createLimitNews, type LimitNews } from "../reports/explain-news.ts";
 import { watchEngine, type EngineWatch } from "../reports/explain-watch.ts";
 import { createExtrasReader, type ExtrasReader } from "../reports/metrics-extras.ts";
 import { metricsOf } from "../reports/metrics.ts";
@@ -32,7 +34,21 @@ export function tellOfEngine(config: Config, { clientConfig }: Database, log: Lo
   const limits = { query_timeout: READ_MS_MAX, connectionTimeoutMillis: READ_MS_MAX };
   const named = { ...clientConfig, ...limits, application_name: "postlane front watch" };
   const { pool, close } = createPool(named, silentLog, { connectionsMax: CONNECTIONS_MAX, closeMsMax: CLOSE_MS_MAX });
-  const watch = watchEngine({ pool, clock: systemClock, config, readCpuPressure });
+  const news = createLimitNews();
+  const watch = watchEngine({
+    pool,
+    clock: systemClock,
+    config,
+    readCpuPressure,
+    onLook(known) {
+      try {
+        logNews(news, known, config, log);
+      } catch (error) {
+        // What is only told must not end what is done.
+        log.error("engine.look_failed", { error: String(error) });
+      }
+    },
+  });
   const extras = createExtrasReader(pool);
   const lag = monitorEventLoopDelay({ resolution: LAG_MS });
   lag.enable();
@@ -61,6 +77,18 @@ export function tellOfEngine(config: Config, { clientConfig }: Database, log: Lo
       await close();
     },
   };
+}
+
+/** Without the words of the evidence: a reply may hold an address. `explain` has them while it lasts. */
+function logNews(news: LimitNews, { snapshot, around }: Known, config: Config, log: Log): void {
+  if (snapshot === undefined) return;
+  for (const { kind, limit, sinceMs } of news.look(findLimits({ snapshot, config, around }), around.nowMs)) {
+    const { reason, lanes, outlet, destination } = limit;
+    const figures = Object.fromEntries(Object.entries(reason.evidence).filter(([, fact]) => typeof fact === "number"));
+    const about = { code: reason.code, lanes, outlet, destination, ...figures };
+    if (kind === "began") log.warn("engine.limited", about);
+    else log.info("engine.freed", { ...about, lasted_s: seconds(around.nowMs - sinceMs) });
+  }
 }
 
 async function tellMetrics(

@@ -6,9 +6,9 @@ import type { Config } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
+import { tellOfEngine } from "./engine-telling.ts";
 import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
-import { tellOfEngine } from "./engine-telling.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
@@ -19,9 +19,9 @@ export async function runFront(config: Config): Promise<number> {
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
+  const telling = tellOfEngine(config, database, log);
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
-  const telling = tellOfEngine(config, database, log);
   const upkeep = startUpkeep(
     { noProgressAlarmMs: config.noProgressAlarmMs, ...returnSettingsOf(config) },
     {
@@ -48,8 +48,8 @@ export async function runFront(config: Config): Promise<number> {
   await returns.closeDoor();
   await upkeep.stop();
   await returns.close();
-  await telling.stop();
   stopAlive();
+  await telling.stop();
   await database.close();
   return 0;
 }

@@ -8,11 +8,12 @@ import { openReturnsDoor, type ReturnsDoor } from "../doors/returns/returns-door
 import { systemClock } from "../platform/clock.ts";
 import type { Config, OutletConfig, SmtpOutletConfig } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
+import { createMac } from "../platform/mac.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase } from "../postgres/database.ts";
+import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { checkReturnDomain } from "../returns/check-return-domain.ts";
-import { readReturnMac } from "../returns/return-mac.ts";
 import { keepReturn } from "../returns/return-store.ts";
 import { createReturnedRefusals } from "../returns/returned-refusals.ts";
 import { createReturnsLoop } from "../returns/returns-loop.ts";
@@ -38,7 +39,7 @@ export async function openReturns(
   const role = "front returns";
   const limits = { connectionsMax: CONNECTIONS_MAX, onConnect: planForTheQueue };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role, ...limits });
-  const mac = await readReturnMac(pool);
+  const mac = createMac(await readReturnTokenKey(pool));
   const verpOutlets = new Set(
     smtpOutlets(config)
       .filter(isVerp)

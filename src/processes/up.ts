@@ -1,6 +1,6 @@
-// `postlane up`: everything on one machine. Brings the database up and its schema up to date, starts the front and the
-// dispatchers of every lane, restarts what dies, drains on SIGTERM. Prints one line per thing that matters; the JSON
-// lines of all processes go to `<data_dir>/log/postlane.log`.
+// `postlane up`: everything on one machine. Brings the database up and its schema up to date, starts the front, the
+// dispatchers of every lane and the agents of relays on this machine, restarts what dies, drains on SIGTERM. Prints one
+// line per thing that matters; the JSON lines of all processes go to `<data_dir>/log/postlane.log`.
 
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import path from "node:path";
@@ -123,7 +123,12 @@ function childSpecs(config: Config, configFile: string | undefined): readonly Pl
       priority: `${lane.outlets.join(", ")}`,
     })),
   );
-  return [{ name: "front", args: ["front", ...named] }, ...dispatchers];
+  const agents = Object.values(config.outlets).flatMap((outlet) =>
+    outlet.type === "smtp" && outlet.gauge !== undefined && !outlet.gauge.isRemote
+      ? [{ name: `agent ${outlet.name}`, args: ["agent", "--outlet", outlet.name, ...named] }]
+      : [],
+  );
+  return [{ name: "front", args: ["front", ...named] }, ...dispatchers, ...agents];
 }
 
 /** An embedded server that was killed is started again; what its clients had open, they do again. */
@@ -155,9 +160,12 @@ function isAlive(pid: number): boolean {
   return processStartOf(pid) !== undefined;
 }
 
-// Dispatchers first: while they drain, upkeep goes on.
+// Dispatchers first: while they drain, readings and upkeep go on.
 async function stopAll(children: readonly Child[]): Promise<void> {
-  const [front, ...dispatchers] = children;
-  await Promise.all(dispatchers.map((child) => child.stop(STOP_MS_MAX)));
-  await front?.stop(STOP_MS_MAX);
+  const isDispatcher = ({ name }: Child): boolean => name.startsWith("dispatcher ");
+  const stop = async (some: readonly Child[]): Promise<void> => {
+    await Promise.all(some.map((child) => child.stop(STOP_MS_MAX)));
+  };
+  await stop(children.filter(isDispatcher));
+  await stop(children.filter((child) => !isDispatcher(child)));
 }

@@ -107,7 +107,7 @@ export function failureOf(error: unknown): string {
 }
 
 /** For all that is read for one question. */
-const FACTS_MS_MAX = 1200;
+const FACTS_MS_MAX = 1000;
 /** For the client's side of a read: a server that stands still heeds no statement timeout. */
 export const READ_MS_MAX = 2000;
 

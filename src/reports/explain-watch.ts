@@ -24,13 +24,15 @@ export interface EngineWatchPorts {
   readonly config: Pick<Config, "leaseMs">;
   /** What `/proc/pressure/cpu` says; undefined where there is none. */
   readonly readCpuPressure: () => string | undefined;
+  /** After each look, whether or not the database answered. */
+  readonly onLook: (known: Known) => void;
 }
 
 const ROUND_MS = 1000;
 /** A read takes a few milliseconds; one that is under way for longer than this is told as silence, before it fails. */
 const SILENT_MS = 1500;
 
-export function watchEngine({ pool, clock, config, readCpuPressure }: EngineWatchPorts): EngineWatch {
+export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: EngineWatchPorts): EngineWatch {
   const cpu = createCpuPressure();
   const seen: Record<string, number> = {};
   const alarms = new Map<string, number>();
@@ -66,29 +68,31 @@ export function watchEngine({ pool, clock, config, readCpuPressure }: EngineWatc
         resolve();
       };
     });
+  const known = (): Known => {
+    cpu.take(readCpuPressure(), clock.monotonicMs());
+    const nowMs = clock.wallMs();
+    const isLate = askedAtMs !== undefined && nowMs - askedAtMs > SILENT_MS;
+    const silence = failure ?? (isLate ? `nothing for ${SILENT_MS / 1000} s` : undefined);
+    const around: Surroundings = {
+      nowMs,
+      ...(silence === undefined ? {} : { databaseSilent: { sinceMs: answeredAtMs, error: silence } }),
+      dispatcherSeenAtMs: seen,
+      alarms: Array.from(alarms, ([lane, sinceMs]) => ({ lane, sinceMs })),
+      cpuWaiting: cpu.share(),
+    };
+    return { snapshot, around };
+  };
   const rounds = (async () => {
     while (!isStopped) {
       cpu.take(readCpuPressure(), clock.monotonicMs());
       await read();
+      onLook(known());
       await pause();
     }
   })();
 
   return {
-    known() {
-      cpu.take(readCpuPressure(), clock.monotonicMs());
-      const nowMs = clock.wallMs();
-      const isLate = askedAtMs !== undefined && nowMs - askedAtMs > SILENT_MS;
-      const silence = failure ?? (isLate ? `nothing for ${SILENT_MS / 1000} s` : undefined);
-      const around: Surroundings = {
-        nowMs,
-        ...(silence === undefined ? {} : { databaseSilent: { sinceMs: answeredAtMs, error: silence } }),
-        dispatcherSeenAtMs: seen,
-        alarms: Array.from(alarms, ([lane, sinceMs]) => ({ lane, sinceMs })),
-        cpuWaiting: cpu.share(),
-      };
-      return { snapshot, around };
-    },
+    known,
     hear({ lane, isRaised }) {
       if (lane === undefined) return;
       if (isRaised) alarms.set(lane, clock.wallMs());

@@ -4,7 +4,7 @@
 
 import type { LaneId } from "../mail/ids.ts";
 import { tellReason, type Reason } from "../mail/reasons.ts";
-import { createRefusalWatch, refusalReason, type RefusalWatch } from "../outcome/refusal-watch.ts";
+import { createRefusalWatch, isBounceAlready, refusalReason } from "../outcome/refusal-watch.ts";
 import { EVERY_LANE, type PauseRow, type PauseTarget } from "../queue/pause-store.ts";
 
 export interface ReportedAnswer {
@@ -13,6 +13,7 @@ export interface ReportedAnswer {
   readonly destination: string;
   /** The refusal of policy; absent: any other answer. */
   readonly refusal?: string | undefined;
+  readonly attempt: number;
   readonly nowMs: number;
 }
 
@@ -24,49 +25,59 @@ export interface NewStop {
 export interface ReturnedRefusals {
   /** What is in force, as the batch begins. What a person has resumed is counted anew. */
   heard(pauses: readonly PauseRow[]): void;
-  /** Counts it; true: it is a refusal, and its like have stopped bulk to its destination or through its outlet. */
-  isStopped(answer: ReportedAnswer): boolean;
+  /** Counts it. A refusal whose like have stopped bulk is held; one of which too few are known to tell waits. */
+  judge(answer: ReportedAnswer): "as_it_is" | "held" | "waits";
   /** The stops that came with the batch, once. */
   newStops(): readonly NewStop[];
 }
 
 export function createReturnedRefusals(maxRefusalsOf: (outlet: string) => number): ReturnedRefusals {
-  const watches = new Map<LaneId, RefusalWatch>();
-  /** In force, by their names. */
-  let stopped = new Map<string, PauseTarget>();
+  const watch = createRefusalWatch();
+  const stopped = new Map<string, PauseTarget>();
   let fresh: NewStop[] = [];
 
-  const watchOf = (laneId: LaneId): RefusalWatch => {
-    const watch = watches.get(laneId) ?? createRefusalWatch();
-    watches.set(laneId, watch);
-    return watch;
+  const stop = (target: PauseTarget, reason: Reason): void => {
+    if (stopped.has(keyOf(target))) return;
+    stopped.set(keyOf(target), target);
+    fresh.push({ target, reason });
   };
-  const isInForce = (kind: PauseTarget["kind"], name: string, laneId: LaneId): boolean =>
-    stopped.has(keyOf({ kind, name, laneId })) || stopped.has(keyOf({ kind, name, laneId: EVERY_LANE }));
+  const isStopped = ({ laneId, outlet, destination }: ReportedAnswer): boolean =>
+    [laneId, EVERY_LANE].some(
+      (lane) =>
+        stopped.has(keyOf({ kind: "destination", name: destination, laneId: lane })) ||
+        stopped.has(keyOf({ kind: "outlet", name: outlet, laneId: lane })),
+    );
 
   return {
     heard(pauses) {
-      const before = stopped;
-      stopped = new Map(
-        pauses.map(({ kind, name, lane_id: laneId }) => {
-          const target = { kind, name, laneId };
-          return [keyOf(target), target];
-        }),
-      );
-      for (const [key, target] of before) if (!stopped.has(key)) watches.get(target.laneId)?.forget(target);
-    },
-    isStopped({ laneId, outlet, destination, refusal, nowMs }) {
-      const shareMax = maxRefusalsOf(outlet);
-      const isRefusal = refusal !== undefined;
-      const { tripped } = watchOf(laneId).note({ outlet, destination, isRefusal, shareMax }, nowMs);
-      if (!isRefusal) return false;
-      for (const count of tripped) {
-        const target = { kind: count.kind, name: count.name, laneId };
-        if (stopped.has(keyOf(target))) continue;
-        stopped.set(keyOf(target), target);
-        fresh.push({ target, reason: refusalReason(count, shareMax, refusal) });
+      const now = new Set(pauses.map(({ kind, name, lane_id: laneId }) => keyOf({ kind, name, laneId })));
+      for (const [key, { kind, name, laneId }] of stopped) {
+        if (now.has(key)) continue;
+        stopped.delete(key);
+        watch.forget({ kind, name: ofLane(laneId, name) });
       }
-      return isInForce("destination", destination, laneId) || isInForce("outlet", outlet, laneId);
+      for (const { kind, name, lane_id: laneId } of pauses)
+        stopped.set(keyOf({ kind, name, laneId }), { kind, name, laneId });
+    },
+    judge(answer) {
+      const { laneId, outlet, destination, refusal, attempt, nowMs } = answer;
+      const shareMax = maxRefusalsOf(outlet);
+      const noted = watch.note(
+        {
+          outlet: ofLane(laneId, outlet),
+          destination: ofLane(laneId, destination),
+          isRefusal: refusal !== undefined,
+          shareMax,
+        },
+        nowMs,
+      );
+      if (refusal === undefined) return "as_it_is";
+      for (const { kind, answers, refusals } of noted.tripped) {
+        const name = kind === "outlet" ? outlet : destination;
+        stop({ kind, name, laneId }, refusalReason({ kind, name, answers, refusals }, shareMax, refusal));
+      }
+      if (isStopped(answer)) return "held";
+      return isBounceAlready(noted.isTelling, attempt) ? "as_it_is" : "waits";
     },
     newStops() {
       const stops = fresh;
@@ -78,6 +89,11 @@ export function createReturnedRefusals(maxRefusalsOf: (outlet: string) => number
 
 function keyOf({ kind, name, laneId }: PauseTarget): string {
   return `${laneId} ${kind} ${name}`;
+}
+
+/** Lanes are counted apart: what stops one may be its own fault. */
+function ofLane(laneId: LaneId, name: string): string {
+  return `${laneId} ${name}`;
 }
 
 export function tellStop({ reason }: NewStop): string {

@@ -11,10 +11,10 @@ import { domainOf } from "../mail/address.ts";
 import type { LaneId, MessageId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import {
-  heldInstead,
   isReportedAnswer,
   judgeReturn,
   policyRefusalOf,
+  refusedInstead,
   signOfReturn,
   type ReturnFact,
   type ReturnJudgement,
@@ -171,24 +171,25 @@ function takeReturn({ row, read, messageId, fact }: OneReturn, standings: Standi
   const { expiresAtMs } = standing;
   const judgement = judgeReturn(fact, standing.now, { lane, nowMs: row.now_ms, expiresAtMs, random: context.random });
   if (judgement.kind === "wait") return waitOrGiveUp(row, standing.now.isClaimed);
-  const isHeld = lane.priority === "bulk" && isRefusedTooOften(row, fact, judgement, standing, context.refusals);
-  const taken = isHeld ? heldInstead(judgement, standing.now) : judgement;
+  const refused =
+    lane.priority === "bulk" ? judgeRefusal(row, fact, judgement, standing, context.refusals) : "as_it_is";
+  const taken = refused === "as_it_is" ? judgement : refusedInstead(judgement, standing.now, refused);
   standing.take(fact, taken);
   return { kind: "done", word: taken.word, isOurs: true };
 }
 
 /** Counts the answer, if it is one that our relay reports. */
-function isRefusedTooOften(
+function judgeRefusal(
   row: DueReturn,
   fact: ReturnFact,
   judgement: Extract<ReturnJudgement, { kind: "judged" }>,
   { message: { lane_id: laneId, recipient } }: MessageStanding,
   refusals: ReturnedRefusals,
-): boolean {
-  const { outlet } = fact;
-  if (outlet === undefined || !isReportedAnswer(fact, judgement)) return false;
+): ReturnType<ReturnedRefusals["judge"]> {
+  const { outlet, attempt } = fact;
+  if (outlet === undefined || !isReportedAnswer(fact, judgement)) return "as_it_is";
   const refusal = policyRefusalOf(fact, recipient);
-  return refusals.isStopped({ laneId, outlet, destination: domainOf(recipient), refusal, nowMs: row.now_ms });
+  return refusals.judge({ laneId, outlet, destination: domainOf(recipient), refusal, attempt, nowMs: row.now_ms });
 }
 
 /** Only where it matters: refusals are rare. */

@@ -1,33 +1,22 @@
 // A server that stands still: SIGSTOP for PostgreSQL's parent and all its children, as a disk that hangs, or a virtual
-// machine that is paused, looks to its clients. Thawed at the end of the test at the latest.
+// machine that is paused, looks to its clients. It is thawed when `work` ends, however it ends: the rig's own hooks could
+// not close a database of a server that stands still.
 
 import { readFileSync, readdirSync } from "node:fs";
 import type { Pool } from "pg";
-import type { Scope } from "./scope.ts";
 
-export interface Freezer {
-  freeze(): void;
-  thaw(): void;
-}
-
-export async function freezerOf(t: Scope, pool: Pool): Promise<Freezer> {
+export async function whileFrozen(pool: Pool, work: () => Promise<void>): Promise<void> {
   const { rows } = await pool.query<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid");
   const postmaster = parentOf(rows[0]!.pid)!;
-  let frozen: readonly number[] = [];
-  const thaw = (): void => {
+  // The parent first, so that no new child escapes.
+  signal(postmaster, "SIGSTOP");
+  const frozen = [postmaster, ...childrenOf(postmaster)];
+  try {
+    for (const pid of frozen) signal(pid, "SIGSTOP");
+    await work();
+  } finally {
     for (const pid of frozen) signal(pid, "SIGCONT");
-    frozen = [];
-  };
-  t.after(thaw);
-  return {
-    freeze() {
-      // The parent first, so that no new child escapes.
-      signal(postmaster, "SIGSTOP");
-      frozen = [postmaster, ...childrenOf(postmaster)];
-      for (const pid of frozen) signal(pid, "SIGSTOP");
-    },
-    thaw,
-  };
+  }
 }
 
 function childrenOf(parent: number): readonly number[] {

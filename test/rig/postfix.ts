@@ -42,6 +42,8 @@ export interface Postfix {
   log(): string;
   /** Messages in its queue, counted by walking the directories: `postqueue` may miss or repeat entries. */
   queueCount(): number;
+  /** Stops it and starts it again, with what lies in its queue. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -67,7 +69,7 @@ export async function startPostfix(scope: Scope, options: PostfixOptions): Promi
   if (lack !== undefined) throw new Error(`a private Postfix needs ${lack}`);
   const folders = makeFolders();
   const port = await startOnFreePort(folders, options);
-  const postfix = describe(folders, port);
+  const postfix = describe(folders, port, options.env);
   scope.after(() => postfix.stop());
   return postfix;
 }
@@ -200,7 +202,7 @@ postlog unix-dgram n - n - 1 postlogd
 `;
 }
 
-function describe(folders: Folders, port: number): Postfix {
+function describe(folders: Folders, port: number, env: PostfixOptions["env"]): Postfix {
   const stopNow = (): void => {
     spawnSync(POSTFIX, ["-c", folders.config, "stop"], { stdio: "ignore", timeout: commandMsMax });
     rmSync(folders.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
@@ -216,6 +218,10 @@ function describe(folders: Folders, port: number): Postfix {
     logFile: folders.logFile,
     log: () => (existsSync(folders.logFile) ? readFileSync(folders.logFile, "utf8") : ""),
     queueCount: () => countQueue(folders.queue),
+    async restart() {
+      await command(folders, "stop");
+      await command(folders, "start", env);
+    },
     stop: () =>
       (stopping ??= command(folders, "stop").finally(() => {
         process.removeListener("exit", stopNow);

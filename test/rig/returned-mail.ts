@@ -7,9 +7,10 @@ import type { MessageId } from "../../src/mail/ids.ts";
 import type { LaneSettings } from "../../src/mail/lane.ts";
 import { returnPathOf, type Mac } from "../../src/mail/return-token.ts";
 import { silentLog } from "../../src/platform/log.ts";
+import { createMac } from "../../src/platform/mac.ts";
+import { readReturnTokenKey } from "../../src/postgres/secret-store.ts";
 import { inTransaction } from "../../src/postgres/transaction.ts";
 import { recordStateChanges } from "../../src/queue/balance-store.ts";
-import { readReturnMac } from "../../src/returns/return-mac.ts";
 import { keepFromAgent, keepReturn, type AgentReturn } from "../../src/returns/return-store.ts";
 import { createReturnedRefusals } from "../../src/returns/returned-refusals.ts";
 import { takeReturns, type ReturnContext } from "../../src/returns/take-returns.ts";
@@ -36,7 +37,7 @@ export const LANE: LaneSettings = {
 export async function judgeOf(pool: Pool, given: Partial<ReturnContext> = {}): Promise<ReturnContext> {
   return {
     pool,
-    mac: await readReturnMac(pool),
+    mac: createMac(await readReturnTokenKey(pool)),
     returnsDomain: RETURNS_DOMAIN,
     verpOutlets: new Set([OUTLET]),
     laneSettingsOf: () => LANE,

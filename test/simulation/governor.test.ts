@@ -38,7 +38,7 @@ for (const drain of [100, 1000]) {
 }
 
 /** While the drain moves all the time the estimate is behind it. */
-const RAMP_BAND = 0.6;
+const RAMP_BAND = 0.75;
 const RAMPS = [
   { from: 100, to: 1000, seconds: 600 },
   { from: 1000, to: 100, seconds: 600 },

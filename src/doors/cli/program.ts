@@ -9,7 +9,7 @@ import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
 import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
-import type { DispatcherOptions } from "./run-processes.ts";
+import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
 import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
@@ -49,6 +49,7 @@ export function createProgram(end: End): Command {
   addStatus(program, end);
   addExplain(program, end);
   addCaptured(program, end);
+  addDoctor(program, end);
   addPostfix(program, end);
   addGauge(program, end);
   return withExamples(program, [
@@ -62,7 +63,7 @@ function addProcesses(program: Command, end: End): void {
   leaf(
     program,
     "up",
-    "Run everything on this machine until it is told to stop: the database (embedded, unless DATABASE_URL names one), the front, and the dispatchers of every lane. What dies is started again. SIGTERM and Ctrl-C finish what is open first.",
+    "Run everything on this machine until it is told to stop: the database (embedded, unless DATABASE_URL names one), the front, the dispatchers of every lane, and the agents of relays on this machine. What dies is started again. SIGTERM and Ctrl-C finish what is open first.",
     ["postlane up", "postlane up --config /etc/postlane.yaml", "DATABASE_URL=postgresql://site@db/site postlane up"],
   ).action(async (options: CommonOptions) => {
     const { runUpCommand } = await import("./run-processes.ts");
@@ -78,6 +79,17 @@ function addProcesses(program: Command, end: End): void {
     .action(async (options: DispatcherOptions) => {
       const { runDispatcherCommand } = await import("./run-processes.ts");
       end(await runDispatcherCommand(options));
+    });
+  leaf(
+    program,
+    "agent",
+    "Run beside a relay: once a second it writes a reading of the relay's queue, its disk and its machine to the database, follows the relay's log, brings failure notices home, and looks for evidence of what became of unknown messages. `postlane up` does this by itself for relays on the same machine. One for each outlet; a second one refuses as long as the first is well. Its log goes to standard error as JSON lines.",
+    ["postlane agent --outlet news", "DATABASE_URL=postgresql://news_agent@db/site postlane agent --outlet news"],
+  )
+    .requiredOption("--outlet <name>", "The outlet whose relay it measures; it must have a `gauge`.")
+    .action(async (options: AgentOptions) => {
+      const { runAgentCommand } = await import("./run-processes.ts");
+      end(await runAgentCommand(options));
     });
   leaf(
     program,
@@ -496,6 +508,28 @@ function addCaptured(program: Command, end: End): void {
     .action(async (name: string, options: CapturedOptions) => {
       const { runCapturedShow } = await import("./run-captured.ts");
       end(await runCapturedShow(name, options));
+    });
+}
+
+function addDoctor(program: Command, end: End): void {
+  const doctor = group(program, "doctor", "Look for what would hurt, and say what to do about it.");
+  leaf(
+    doctor,
+    "disk",
+    "Measure how many fsyncs a second a disk makes and how long each takes, alone and with eight writers at once, and say whether the figures are slow, honest, or too good to be true. Writes 17 MB per disk at most, over and over into nine files of 4 KB that are removed again, and ends within 10 s. On a virtual machine the host may lie, and no test inside can tell.",
+    [
+      "postlane doctor disk",
+      "postlane doctor disk /var/spool/postfix",
+      "postlane doctor disk --json | jq .disks[].verdict",
+    ],
+  )
+    .argument(
+      "[path]",
+      "A folder on the disk; otherwise the data directory and the spool of each relay on this machine.",
+    )
+    .action(async (path: string | undefined, options: CommonOptions) => {
+      const { runDoctorDisk } = await import("./run-doctor.ts");
+      end(await runDoctorDisk(path, options));
     });
 }
 

@@ -9,7 +9,7 @@ import { readSnapshot } from "../../reports/engine-snapshot.ts";
 import type { Surroundings } from "../../reports/explain-limit.ts";
 import { answerQuestion, failureOf, READ_MS_MAX, readQuestion } from "../../reports/explain-question.ts";
 import type { ExplainedLimit, ExplainReport, Question } from "../../reports/explain.ts";
-import { findFront } from "../http/front-file.ts";
+import { findFront, type FrontFile } from "../http/front-file.ts";
 import { CommandFailure, EXIT_DONE, EXIT_FAILED, misused } from "./command-failure.ts";
 import { createOutput, type CommonOptions } from "./output.ts";
 import { countOf, harmless, printCount, printPerSecond, printSpan, printTime } from "./printing.ts";
@@ -23,7 +23,10 @@ export async function runExplain(
   const config = readConfig(options);
   const output = createOutput(options);
   const question = questionOf(kind, name, config);
-  const report = (await askFront(config, question)) ?? (await lookOurselves(config, question));
+  const front = findFront(config.dataDir);
+  const report =
+    (front === undefined ? undefined : await askFront(front, question)) ??
+    (await lookOurselves(config, question, front === undefined ? LOOK_MS_MAX : LOOK_AFTER_FRONT_MS_MAX));
   if (report === undefined) {
     throw new CommandFailure("message_not_found", `There is no ${name} in this database. Check the id.`);
   }
@@ -40,13 +43,11 @@ function questionOf(kind: string | undefined, name: string | undefined, config: 
 
 // ---- the front -------------------------------------------------------------------------------------------------------
 
-/** It answers from memory; what it looks up for one message takes 1.2 s at most. */
-const FRONT_MS_MAX = 2000;
+/** It answers from memory; what it looks up for one message takes a second at most. */
+const FRONT_MS_MAX = 1800;
 
-/** Undefined: there is no front here that answers. */
-async function askFront({ dataDir }: Config, question: Question): Promise<ExplainReport | undefined> {
-  const front = findFront(dataDir);
-  if (front === undefined) return undefined;
+/** Undefined: it does not answer. */
+async function askFront(front: FrontFile, question: Question): Promise<ExplainReport | undefined> {
   const query = question.kind === "engine" ? "" : `?${new URLSearchParams({ ...question }).toString()}`;
   try {
     const response = await fetch(`http://${front.http}/explain${query}`, {
@@ -68,14 +69,15 @@ interface FrontRefusal {
 
 // ---- without a front -------------------------------------------------------------------------------------------------
 
-/** Also after a front that did not answer in its time, the whole takes less than five seconds. */
 const LOOK_MS_MAX = 2500;
+/** The whole, with the start of this program, takes less than five seconds. */
+const LOOK_AFTER_FRONT_MS_MAX = 1500;
 
-async function lookOurselves(config: Config, question: Question): Promise<ExplainReport | undefined> {
+async function lookOurselves(config: Config, question: Question, msMax: number): Promise<ExplainReport | undefined> {
   const nowMs = systemClock.wallMs();
   const around: Surroundings = { nowMs, dispatcherSeenAtMs: {}, alarms: [], cpuWaiting: null };
   try {
-    return await withinTime(look(config, question, around));
+    return await withinTime(look(config, question, around), msMax);
   } catch (error) {
     if (isAnswerOfServer(error)) throw error;
     const databaseSilent = { sinceMs: nowMs, error: `${failureOf(error)}; no front answers either` };
@@ -102,10 +104,10 @@ function boundedPool({ clientConfig }: Database): ReturnType<typeof createPool> 
   return createPool({ ...clientConfig, ...limits }, silentLog, { connectionsMax: 2, closeMsMax: 100 });
 }
 
-async function withinTime<T>(work: Promise<T>): Promise<T> {
+async function withinTime<T>(work: Promise<T>, msMax: number): Promise<T> {
   let timer: { cancel(): void } | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = systemClock.after(LOOK_MS_MAX, () => reject(new Error("timeout")));
+    timer = systemClock.after(msMax, () => reject(new Error("timeout")));
   });
   try {
     return await Promise.race([work, late]);

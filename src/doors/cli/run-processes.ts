@@ -1,4 +1,4 @@
-// `up`, `dispatcher` and `front`: they run until they are told to stop, and end the process themselves, since timers and
+// `up`, `dispatcher`, `agent` and `front`: they run until they are told to stop, and end the process themselves, since timers and
 // the supervisor's channel would keep it.
 
 import path from "node:path";
@@ -8,6 +8,10 @@ import { readConfig } from "./read-config.ts";
 
 export interface DispatcherOptions extends CommonOptions {
   readonly lane: string;
+}
+
+export interface AgentOptions extends CommonOptions {
+  readonly outlet: string;
 }
 
 export async function runUpCommand(options: CommonOptions): Promise<never> {
@@ -38,6 +42,23 @@ export async function runDispatcherCommand(options: DispatcherOptions): Promise<
   const { runDispatcher } = await import("../../processes/dispatcher-process.ts");
   const exitCode = await runDispatcher(config, options.lane);
   createOutput(options).answer({ process: "dispatcher", lane: options.lane, exit_code: exitCode });
+  process.exit(exitCode);
+}
+
+export async function runAgentCommand(options: AgentOptions): Promise<never> {
+  const config = readConfig(options);
+  const outlet = config.outlets[options.outlet];
+  const measured = Object.values(config.outlets).filter((one) => one.type === "smtp" && one.gauge !== undefined);
+  if (outlet?.type !== "smtp" || outlet.gauge === undefined) {
+    throw new CommandFailure(
+      "outlet_without_gauge",
+      `There is no outlet "${options.outlet}" with a gauge. Outlets with one: ` +
+        `${measured.map(({ name }) => name).join(", ") || "none"}; a gauge is set in postlane.yaml.`,
+    );
+  }
+  const { runAgent } = await import("../../processes/agent-process.ts");
+  const exitCode = await runAgent(config, outlet, outlet.gauge);
+  createOutput(options).answer({ process: "agent", outlet: options.outlet, exit_code: exitCode });
   process.exit(exitCode);
 }
 

@@ -1,3 +1,5 @@
+// When alarms begin, grow and end.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createAlarmWatch, createUnaccountedWatch } from "./alarm.ts";
