@@ -19,17 +19,23 @@ import {
 const DESTINATIONS_HEAVY_SHARE = 0.1;
 
 export function destinationLimits({ snapshot }: Scene): readonly Limit[] {
-  const { failing, unproven, failingCount } = throttledOf(snapshot);
+  const { failing: all, unproven, failingCount } = throttledOf(snapshot);
+  // One that fails and that nothing waits for limits nothing.
+  const failing = all.filter(({ destination }) => snapshot.waitingFor[destination]?.waiting !== 0);
+  const count = failingCount - (all.length - failing.length);
   const waiting = failing.reduce((sum, { destination }) => sum + waitingFor(snapshot, destination), 0);
-  const isHeavy = waiting > 0 && waiting >= toSendOf(snapshot.lanes) * DESTINATIONS_HEAVY_SHARE;
-  const rank = isHeavy ? "part" : "small";
+  const rank = isHeavy(snapshot, waiting) ? "part" : "small";
   return [
-    ...(failingCount > 1 ? [severalFailing(snapshot, failing, failingCount, { rank, waiting })] : []),
-    ...(failingCount === 1 ? failing.map((one) => oneThrottled(snapshot, one, rank)) : []),
-    ...unproven
-      .slice(0, 1)
-      .map((one) => oneThrottled(snapshot, one, isUnprovenHeavy(snapshot, one) ? "part" : "small")),
+    ...(count > 1 ? [severalFailing(snapshot, failing, count, { rank, waiting })] : []),
+    ...(count === 1 ? failing.map((one) => oneThrottled(snapshot, one, rank)) : []),
+    ...unproven.slice(0, 1).map((one) => {
+      return oneThrottled(snapshot, one, isHeavy(snapshot, waitingFor(snapshot, one.destination)) ? "part" : "small");
+    }),
   ];
+}
+
+function isHeavy({ lanes }: EngineSnapshot, waiting: number): boolean {
+  return waiting > 0 && waiting >= toSendOf(lanes) * DESTINATIONS_HEAVY_SHARE;
 }
 
 interface Throttled {
@@ -95,10 +101,6 @@ export function oneThrottled(
   const waiting = snapshot.waitingFor[destination]?.waiting ?? null;
   const evidence = waiting === null ? reason.evidence : { waiting, ...reason.evidence };
   return limitOf(rank, { ...reason, evidence }, { destination, costs: costsOf(waiting) });
-}
-
-function isUnprovenHeavy(snapshot: EngineSnapshot, { destination }: Throttled): boolean {
-  return waitingFor(snapshot, destination) >= Math.max(1, toSendOf(snapshot.lanes) * DESTINATIONS_HEAVY_SHARE);
 }
 
 function waitingFor(snapshot: EngineSnapshot, destination: string): number {

@@ -51,7 +51,9 @@ function isLater({ due_at }: MessageStory, nowMs: number): boolean {
   return due_at !== null && Date.parse(due_at) > nowMs;
 }
 
-function concerns({ reason, lanes, destination }: Limit, story: MessageStory, own: string | undefined): boolean {
+function concerns(limit: Limit, story: MessageStory, own: string | undefined): boolean {
+  const { reason, lanes, destination, rank } = limit;
+  if (rank === RANK.note) return false;
   if (lanes.length > 0 && !lanes.includes(story.lane)) return false;
   if (destination !== undefined && destination !== own) return false;
   if (reason.code === "destinations_failing") return false;

@@ -542,6 +542,16 @@ test("what binds says what goes out, what could go out without it, and how many 
   assert.deepEqual(reportOf({ snapshot }).limits[0]!.costs, { waiting: 9000, allowed_per_s: 211.4, wanted_per_s: 900 });
 });
 
+test("a destination that fails and that nothing waits for limits nothing", () => {
+  const worst = [{ name: "old.example", failures: 9, probe_in_ms: 90_000, error: null }];
+  const waitingFor = { "old.example": { waiting: 0, isMore: false } };
+  const report = reportOf({ snapshot: snapshotOf({ destinations: { failing: 1, worst }, waitingFor }) });
+  assert.deepEqual(
+    report.limits.map(({ code }) => code),
+    ["nothing_limits"],
+  );
+});
+
 test("a remedy is the command as it can be typed", () => {
   const pausedCampaigns = [{ name: "it's march", lane: "bulk", waiting: 1 }];
   const lanes = [laneOf("transactional"), laneOf("bulk", { pausedAtMs: NOW_MS }, { queued: 1 })];
