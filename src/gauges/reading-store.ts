@@ -29,7 +29,8 @@ export interface AgentRow {
 
 export const READ_AGENT = statement<AgentRow>(
   "reading_agent",
-  `SELECT extract(epoch FROM clock_timestamp() - at)::float8 * 1000 AS silent_ms, agent ->> 'holder' AS holder, agent
+  `SELECT extract(epoch FROM clock_timestamp() - greatest(at, (agent ->> 'taken_at')::timestamptz))::float8 * 1000
+     AS silent_ms, agent ->> 'holder' AS holder, agent
    FROM postlane.reading WHERE outlet = $1`,
 );
 
@@ -38,13 +39,13 @@ export async function readAgent(on: Queryable, outlet: string): Promise<AgentRow
   return row;
 }
 
-// Compares with the holder that was seen, so that of two agents that both find the row free one gets it.
+// Compares with the holder that was seen, so that of two agents that both find the row free one gets it. The last
+// reading stays as old as it is: nothing was measured yet.
 export const TAKE = statement<unknown>(
   "reading_take",
   `INSERT INTO postlane.reading AS r (outlet, number, at, body, agent)
-   VALUES ($1, 1, clock_timestamp(), '{}', $2::jsonb)
-   ON CONFLICT (outlet) DO UPDATE
-     SET number = r.number + 1, at = clock_timestamp(), body = '{}', agent = r.agent || excluded.agent
+   VALUES ($1, 0, clock_timestamp(), '{}', $2::jsonb || jsonb_build_object('taken_at', clock_timestamp()))
+   ON CONFLICT (outlet) DO UPDATE SET agent = r.agent || excluded.agent
      WHERE r.agent ->> 'holder' IS NOT DISTINCT FROM $3`,
 );
 

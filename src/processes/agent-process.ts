@@ -186,13 +186,13 @@ function describePostfix(config: Config, outlet: SmtpOutletConfig, facts: Instan
 
 function followedOf(
   outlet: SmtpOutletConfig,
-  { queueDir, nameInLog, nextHop }: InstanceFacts,
+  { queueDir, nameInLog, relayhost }: InstanceFacts,
   domain: string | undefined,
 ): Omit<NonNullable<AgentSettings["followed"]>, "file"> {
   return {
     queueDirectory: queueDir,
     instance: nameInLog,
-    means: nextHop === undefined ? "delivered" : "relayed",
+    means: relayhost === undefined ? "delivered" : "relayed",
     tokenOf: (address) => (domain === undefined ? undefined : tokenOfReturnPath(address, domain)),
     ...(domain === undefined || outlet.returnPath === "keep" ? {} : { returnsDomain: domain }),
   };

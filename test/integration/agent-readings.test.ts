@@ -106,7 +106,7 @@ test("an agent elsewhere that is silent is replaced, and ends when it comes back
   first.child.kill("SIGSTOP");
   // As if it were on another machine, and silent for a while.
   await database.pool.query(
-    `UPDATE postlane.reading SET at = clock_timestamp() - interval '11 s', agent = agent || '{"host": "elsewhere"}'`,
+    `UPDATE postlane.reading SET at = clock_timestamp() - interval '11 s', agent = agent || '{"host": "elsewhere", "taken_at": "2026-01-01T00:00:00Z"}'`,
   );
   const second = await startAgent(t, database, postfix);
   const replaced = once(first.child, "close");

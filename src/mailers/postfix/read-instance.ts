@@ -23,8 +23,8 @@ export interface InstanceFacts {
   readonly maildir?: string;
   readonly returnsDomain?: string;
   readonly lifetimeMs: number;
-  /** Where everything goes on to; absent: to the recipients' own hosts. */
-  readonly nextHop?: string;
+  /** Everything goes on through this host; absent: to the recipients' own. */
+  readonly relayhost?: string;
   /** All that was asked for, by name. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -53,7 +53,6 @@ const ASKED = [
   "virtual_mailbox_maps",
   "virtual_uid_maps",
   "relayhost",
-  "default_transport",
 ] as const;
 type Asked = (typeof ASKED)[number];
 
@@ -82,7 +81,6 @@ function factsOf(configDir: string, settings: Readonly<Record<string, string>>, 
   const get = (name: Asked): string => settings[name] ?? "";
   const [returnsDomain] = get("virtual_mailbox_domains").split(/[\s,]+/);
   const maildir = maildirOf(get("virtual_mailbox_base"), get("virtual_mailbox_maps"));
-  const nextHop = get("relayhost") || nextHopOf(get("default_transport"));
   return {
     configDir,
     isOurs,
@@ -93,14 +91,9 @@ function factsOf(configDir: string, settings: Readonly<Record<string, string>>, 
     ...(maildir === undefined ? {} : { maildir }),
     ...(returnsDomain === undefined || returnsDomain === "" ? {} : { returnsDomain: returnsDomain.toLowerCase() }),
     lifetimeMs: parseTime(get("maximal_queue_lifetime"), "d") ?? LIFETIME_MS_DEFAULT,
-    ...(nextHop === "" ? {} : { nextHop }),
+    ...(get("relayhost") === "" ? {} : { relayhost: get("relayhost") }),
     settings,
   };
-}
-
-/** `smtp:[provider.example]` names a next hop, `smtp` does not. */
-function nextHopOf(transport: string): string {
-  return /^[^:]{0,100}:(.{1,255})$/.exec(transport)?.[1] ?? "";
 }
 
 const LIFETIME_MS_DEFAULT = 5 * 86_400_000;
