@@ -16,10 +16,11 @@ export interface LaneRig {
   readonly database: Database;
   readonly dataDir: string;
   readonly configFile: string;
-  startDispatcher(lane: string): Promise<DispatcherUnderTest>;
+  startDispatcher(lane: string): Promise<ProcessUnderTest>;
+  startAgent(outlet: string): Promise<ProcessUnderTest>;
 }
 
-export interface DispatcherUnderTest {
+export interface ProcessUnderTest {
   /** The most memory that it ever had, in MB of 10^6 bytes. */
   rssMbMax(): number;
   stop(): Promise<void>;
@@ -55,7 +56,8 @@ export async function startLaneRig(scope: Scope, options: RigOptions): Promise<L
     database,
     dataDir,
     configFile,
-    startDispatcher: (lane) => startDispatcher(scope, lane, configFile, dataDir),
+    startDispatcher: (lane) => startProcess(scope, ["dispatcher", "--lane", lane], configFile, dataDir),
+    startAgent: (outlet) => startProcess(scope, ["agent", "--outlet", outlet], configFile, dataDir),
   };
 }
 
@@ -74,19 +76,20 @@ function configText(dataDir: string, { relay, outlet = [], lanes = [] }: RigOpti
   ].join("\n");
 }
 
-async function startDispatcher(
+async function startProcess(
   scope: Scope,
-  lane: string,
+  command: readonly [verb: string, option: string, name: string],
   configFile: string,
   dataDir: string,
-): Promise<DispatcherUnderTest> {
-  const logDescriptor = openSync(path.join(dataDir, `dispatcher-${lane}.log`), "a");
-  const child = fork(MAIN, ["dispatcher", "--lane", lane, "--config", configFile], {
+): Promise<ProcessUnderTest> {
+  const logFile = path.join(dataDir, `${command[0]}-${command[2]}.log`);
+  const logDescriptor = openSync(logFile, "a");
+  const child = fork(MAIN, [...command, "--config", configFile], {
     execArgv: [...CHILD_FLAGS],
     stdio: ["ignore", logDescriptor, logDescriptor, "ipc"],
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  await readyOrDead(child, path.join(dataDir, `dispatcher-${lane}.log`));
+  await readyOrDead(child, logFile);
   const stop = async (): Promise<void> => {
     if (child.exitCode === null) child.kill("SIGTERM");
     await exited;
@@ -100,9 +103,7 @@ function readyOrDead(child: ChildProcess, logFile: string): Promise<void> {
     child.on("message", (message: { kind: string }) => {
       if (message.kind === "ready") resolve();
     });
-    child.once("exit", (code) =>
-      reject(new Error(`the dispatcher ended with ${code}: ${readFileSync(logFile, "utf8")}`)),
-    );
+    child.once("exit", (code) => reject(new Error(`a process ended with ${code}: ${readFileSync(logFile, "utf8")}`)));
   });
 }
 

@@ -32,6 +32,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "hand-over rate with few and with millions of rows queued",
     load: () => import("./backlog.ts"),
   },
+  governor: {
+    about: "the queue of a real Postfix, governed and ungoverned",
+    load: () => import("./governor.ts"),
+  },
   neighbour: {
     about: "commits of the site's own database on the same disk, beside bulk and beside Postfix",
     load: () => import("./neighbour.ts"),

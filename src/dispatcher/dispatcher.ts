@@ -770,7 +770,7 @@ class LaneDispatcher implements Dispatcher {
     while (this.#phase !== "lease_lost") {
       const beganAtMs = this.#ports.clock.monotonicMs();
       const answer = await this.#attemptDatabase("queue.settle_failed", () => this.#ports.queue.settle(open));
-      this.#commits.add(this.#ports.clock.monotonicMs() - beganAtMs);
+      this.#commits.add(this.#ports.clock.monotonicMs() - beganAtMs, open.length);
       if (answer === "settled") {
         this.#isSettleInDoubt = false;
         return this.#forgetSettled(group);
@@ -812,7 +812,7 @@ class LaneDispatcher implements Dispatcher {
 
   #pulse(): Pulse {
     const { p50Ms, p99Ms, perS } = this.#waiting.lately();
-    const { lastMs, usualMs } = this.#commits.turn();
+    const { lastMs, usualMs, groupMean } = this.#commits.turn();
     return {
       priority: this.#pace,
       in_flight: this.#open.size,
@@ -825,6 +825,7 @@ class LaneDispatcher implements Dispatcher {
       waiting_p99_ms: p99Ms,
       commit_ms: lastMs,
       commit_usual_ms: usualMs,
+      settle_group: groupMean,
       outlets: this.#outlets.pulse(),
       throttled: this.#destinations.throttled(this.#ports.clock.monotonicMs()),
     };

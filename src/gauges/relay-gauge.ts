@@ -11,7 +11,7 @@ import type { Random } from "../platform/random.ts";
 
 export type QueueReading = Pick<
   RelayReading,
-  "queue" | "deferred" | "oldest_age_s" | "shape" | "queue_source" | "problems"
+  "queue" | "deferred" | "oldest_age_s" | "shape" | "queue_source" | "queue_lifetime_s" | "problems"
 >;
 
 export type RelayGauge = () => Promise<QueueReading>;
@@ -20,7 +20,7 @@ export type RelayGauge = () => Promise<QueueReading>;
 const POSTQUEUE_REST_FACTOR = 4;
 
 export function createPostfixGauge(
-  given: { readonly configDir: string; readonly queueDir: string },
+  given: { readonly configDir: string; readonly queueDir: string; readonly lifetimeMs: number },
   ports: { readonly random: Random; readonly clock: Clock },
 ): RelayGauge {
   const { random, clock } = ports;
@@ -36,16 +36,17 @@ export function createPostfixGauge(
     const answer = await readPostqueue(given.configDir, { random, wallMs: clock.wallMs });
     if (answer.kind === "failed") throw new Error(`${why}, and postqueue failed: ${answer.problem}`);
     const problems = [why, ...(answer.isWhole ? [] : ["postqueue listed more than were counted"])];
-    const reading = { ...queueOf(answer), queue_source: "postqueue" as const, problems };
+    const reading = { ...queueOf(answer), ...lifetime, queue_source: "postqueue" as const, problems };
     const endedAtMs = clock.monotonicMs();
     last = { reading, againAtMs: endedAtMs + POSTQUEUE_REST_FACTOR * (endedAtMs - beganAtMs) };
     return reading;
   };
+  const lifetime = { queue_lifetime_s: Math.round(given.lifetimeMs / 1000) };
   return async () => {
     const read = await spool.read();
     switch (read.kind) {
       case "read":
-        return { ...queueOf(read), queue_source: "spool" };
+        return { ...queueOf(read), ...lifetime, queue_source: "spool" };
       case "denied":
         return await askPostqueue(`${read.path} may not be read: give the agent CAP_DAC_READ_SEARCH`);
       case "missing":

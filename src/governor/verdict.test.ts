@@ -38,7 +38,7 @@ test("a failure closes the window, one probe opens at its time, a success opens 
 
   const probing = governOutlet(failed, SETTINGS, 11_000);
   assert.equal(probing.window, 1);
-  assert.deepEqual(codes(probing), ["probing", "window_fixed"]);
+  assert.deepEqual(codes(probing), ["probing", "outlet_failing", "window_fixed"]);
 
   assert.equal(governOutlet(recordSuccess(failed), SETTINGS, 11_000).window, 40);
   assert.equal(recordSuccess(failed), healthyOutlet);
@@ -54,15 +54,23 @@ test("what kept the outlet from taking mail names the reason", () => {
   }
 });
 
-test("an outlet's probes wait 1 s, doubling to 60 s; a destination's 15 s, doubling to 15 min", () => {
-  assert.deepEqual(probeWaits(healthyOutlet, 8), [1, 2, 4, 8, 16, 32, 60, 60]);
+test("an outlet's probes wait 1 s, doubling to 8 s; a destination's 15 s, doubling to 15 min", () => {
+  assert.deepEqual(probeWaits(healthyOutlet, 6), [1, 2, 4, 8, 8, 8]);
   assert.deepEqual(probeWaits(healthyDestination, 8), [15, 30, 60, 120, 240, 480, 900, 900]);
+  // A wrong password given every few seconds may lock the account.
+  assert.deepEqual(probeWaits(healthyOutlet, 7, "credentials"), [2, 4, 8, 16, 32, 60, 60]);
 });
 
 /** Seconds from each failed probe to the next one. */
-function probeWaits(healthy: OutletReadings | DestinationReadings, probes: number): number[] {
+function probeWaits(
+  healthy: OutletReadings | DestinationReadings,
+  probes: number,
+  kind: "unreachable" | "credentials" = "unreachable",
+): number[] {
   const fail = (readings: OutletReadings | DestinationReadings, atMs: number) =>
-    readings.target === "outlet" ? recordFailure(readings, atMs, "silent") : recordFailure(readings, atMs, "silent");
+    readings.target === "outlet"
+      ? recordFailure(readings, atMs, "silent", kind)
+      : recordFailure(readings, atMs, "silent");
   const waits: number[] = [];
   let readings = fail(healthy, 0);
   for (let atMs = 0; waits.length < probes; readings = fail(readings, atMs)) {

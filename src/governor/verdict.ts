@@ -101,7 +101,8 @@ export function recordFailure<Target extends GovernedKind>(
 /** When one probe may start; undefined while nothing fails. */
 export function probeAtMs(readings: Readings<GovernedKind>): number | undefined {
   if (readings.failuresInARow === 0 || readings.lastFailureAtMs === undefined) return undefined;
-  const { firstMs, capMs } = PROBE_WAITS[readings.target];
+  const { firstMs, capMs } =
+    readings.lastFailureKind === "credentials" ? CREDENTIAL_WAITS : PROBE_WAITS[readings.target];
   return readings.lastFailureAtMs + Math.min(capMs, firstMs * 2 ** (readings.failuresInARow - 1));
 }
 
@@ -117,13 +118,20 @@ export function divideWindow(window: number, dispatchers: number, ordinal: numbe
 }
 
 /**
- * An outlet is mostly a relay next door that restarts within seconds: asking it once a minute costs nothing. A
- * destination is somebody else's server, which RFC 5321 §4.5.4.1 wants left alone for longer and longer.
+ * An outlet is mostly a relay next door that restarts within seconds: asking it every few seconds costs nothing, and mail
+ * goes on as soon after. A destination is somebody else's server, which RFC 5321 §4.5.4.1 wants left alone for longer and
+ * longer. And who is asked with a wrong password again and again may lock the account.
  */
-const PROBE_WAITS: Readonly<Record<GovernedKind, { readonly firstMs: number; readonly capMs: number }>> = {
-  outlet: { firstMs: 1_000, capMs: 60_000 },
+const PROBE_WAITS: Readonly<Record<GovernedKind, ProbeWait>> = {
+  outlet: { firstMs: 1_000, capMs: 8_000 },
   destination: { firstMs: 15_000, capMs: 900_000 },
 };
+const CREDENTIAL_WAITS: ProbeWait = { firstMs: 2_000, capMs: 60_000 };
+
+interface ProbeWait {
+  readonly firstMs: number;
+  readonly capMs: number;
+}
 
 /** Bulk leaves this part of its window to transactional mail while that waits. */
 const GAVE_WAY_FACTOR = 0.5;
@@ -132,7 +140,13 @@ function govern(readings: Readings<GovernedKind>, settings: GovernorSettings, no
   const steady = steadyReasons(settings);
   const probeAt = probeAtMs(readings);
   if (probeAt === undefined) return bind(steady);
-  if (nowMs >= probeAt) return bind([probingReason(readings, settings), ...steady]);
+  if (nowMs >= probeAt) {
+    const probing = probingReason(readings, settings);
+    // What the probe is about stands behind it.
+    const { code, evidence } = failingReason(readings, settings, 0);
+    const failing = windowReason(code, probing.limit, evidence);
+    return bind([probing, failing, ...steady]);
+  }
   return { ...bind([failingReason(readings, settings, probeAt - nowMs), ...steady]), changesAtMs: probeAt };
 }
 

@@ -8,6 +8,8 @@ export interface RelayReading {
   readonly deferred?: number;
   /** Age of the oldest message in any of its queues. */
   readonly oldest_age_s?: number;
+  /** How long it tries before it sends a message back. */
+  readonly queue_lifetime_s?: number;
   /** How the queue was counted. */
   readonly queue_source?: "spool" | "postqueue" | "command";
   /** By recipient domain, from a sample; largest first, at most `SHAPE_DESTINATIONS_MAX`. */

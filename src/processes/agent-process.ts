@@ -164,7 +164,7 @@ async function describeRelay(config: Config, outlet: SmtpOutletConfig, gauge: Ga
 }
 
 function describePostfix(config: Config, outlet: SmtpOutletConfig, facts: InstanceFacts): Relay {
-  const { configDir, queueDir, logFile, maildir, hostname, settings } = facts;
+  const { configDir, queueDir, logFile, maildir, hostname, lifetimeMs, settings } = facts;
   const domain = config.returnsDomain;
   const problems: string[] = [];
   if (logFile === undefined) {
@@ -177,7 +177,7 @@ function describePostfix(config: Config, outlet: SmtpOutletConfig, facts: Instan
   const bringsNotices = maildir !== undefined && domain !== undefined && facts.returnsDomain === domain;
   return {
     spool: queueDir,
-    measure: createPostfixGauge({ configDir, queueDir }, { random: systemRandom, clock: systemClock }),
+    measure: createPostfixGauge({ configDir, queueDir, lifetimeMs }, { random: systemRandom, clock: systemClock }),
     problems,
     ...(bringsNotices ? { maildir: { folder: maildir, reportingMta: hostname } } : {}),
     ...(logFile === undefined ? {} : { followed: { ...followedOf(outlet, facts, domain), file: logFile } }),
