@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
@@ -199,6 +199,19 @@ test("who may not read the spool is told so", async (t) => {
     { kind: "denied", path: path.join(queueDir, "incoming") },
     { kind: "denied", path: path.join(queueDir, "active") },
   ]);
+});
+
+test("a Maildir belongs to whom Postlane runs as, and so does each notice", async (t) => {
+  if (!needsPostfix(t)) return;
+  const sink = await startScriptedSink(t, { answer: refuseBad });
+  const relayTo = { host: "127.0.0.1", port: sink.port };
+  const { get } = await startPostfixInstances(t, { instances: INSTANCE, user: "nobody", relayTo });
+  const bulk = get("bulk");
+  await handOver(bulk, "bad@one.test");
+  await until("the notice", () => bulk.notices().length === 1);
+  const [file] = readdirSync(path.join(bulk.maildir, "new"));
+  const { uid, mode } = statSync(path.join(bulk.maildir, "new", file!));
+  assert.deepEqual([uid, mode & 0o777], [bulk.returnsUser.uid, 0o600]);
 });
 
 test("an instance's facts are those of its configuration", async (t) => {

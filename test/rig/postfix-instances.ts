@@ -1,6 +1,7 @@
 // Real Postfix instances as `postlane postfix init` makes them, in a temporary root: planned and applied by the product
 // itself, then led away from the world. Without DNS, each recipient domain goes where its route says, everything else to
-// `relayTo`, and where there is neither, it bounces: no mail leaves the machine. All is stopped and removed at the end.
+// `relayTo`, and where there is neither, it is refused at RCPT: no mail leaves the machine. All is stopped and removed
+// at the end.
 // Assumes root and Debian's postfix package (`needsPostfix`). Never touches the machine's own instance.
 
 import { execFile, spawnSync } from "node:child_process";
@@ -40,7 +41,7 @@ export interface PostfixInstancesOptions {
   readonly returnsDomain?: string;
   /** Where mail to a recipient domain goes. Each loopback address (127.0.1.7) is a destination of its own. */
   readonly routes?: Readonly<Record<string, RigAddress>>;
-  /** Where everything else goes; absent: it bounces with 5.4.4. */
+  /** Where everything else goes; absent: it is refused with 550 5.4.4 at RCPT. */
   readonly relayTo?: RigAddress;
   /** Settings of every instance on top of the product's, such as a shorter `maximal_queue_lifetime`. */
   readonly mainCf?: Readonly<Record<string, string>>;

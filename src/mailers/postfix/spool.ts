@@ -30,7 +30,7 @@ export interface SpoolCounts {
   readonly shape: readonly ShapeRow[];
 }
 
-/** The folder, for a person to mend its rights or the path. */
+/** With the folder, for a person to mend its rights or the path. Missing, too: an instance that was never started. */
 export type SpoolFault = { readonly kind: "denied" | "missing"; readonly path: string };
 
 export type SpoolReading = ({ readonly kind: "read" } & SpoolCounts) | SpoolFault;
@@ -131,7 +131,16 @@ async function walkFolder(folder: string, visit: (folder: string, name: string) 
     else if (isQueueFileName(name)) visit(folder, name);
   }
   if (depth >= HASH_DEPTH_MAX) return;
-  for (const name of below) await walkFolder(path.join(folder, name), visit, depth + 1);
+  for (const name of below) await orNothing(walkFolder(path.join(folder, name), visit, depth + 1));
+}
+
+/** Postfix removes hashed folders that are empty when it starts. */
+async function orNothing(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
 }
 
 /** Cheaper than `isQueueId`, for a million of them; what Postfix writes beside its queue files has a dot. */
