@@ -78,7 +78,8 @@ export function makeInstallation(scope: Scope, name: string, inFolder: string = 
 /** Nothing of the caller's settings: a DATABASE_URL of somebody's shell must not become the crash run's database. */
 function environment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([key]) => key !== "DATABASE_URL" && !key.startsWith("POSTLANE_"));
-  return Object.fromEntries(kept);
+  // Several installations run at once, and none may take the port of a real one.
+  return { ...Object.fromEntries(kept), POSTLANE_LISTEN__HTTP: "127.0.0.1:0" };
 }
 
 async function startSupervisor(scope: Scope, configFile: string, env: NodeJS.ProcessEnv): Promise<Supervisor> {

@@ -5,6 +5,7 @@ import type { AttemptResult } from "../mail/attempt.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import { printReply, REPLY_TEXT_MAX } from "../mail/reply.ts";
+import { REFUSAL_WAIT_MS } from "../outcome/refusal-watch.ts";
 import { nextTryAt } from "../outcome/retry-schedule.ts";
 import { KEEP_DUE, type ClaimedRow } from "../queue/queue-store.ts";
 import type { SettledFate, Settlement, WaitingFate } from "./lane-queue.ts";
@@ -115,9 +116,6 @@ export function refused(bounce: Settlement, judged: "held" | "waits"): Settlemen
   const becomes = { kind: "waiting", state, delayMs, attempts: attempt, tries, rescues } as const;
   return { row, attempt, becomes, ...(event === undefined ? {} : { event: { ...event, kind: state } }) };
 }
-
-/** Long enough for a campaign to bring the answers that tell, short enough not to matter to one message. */
-const REFUSAL_WAIT_MS = 60_000;
 
 export function expired(row: ClaimedRow): Settlement {
   const reply = "its time to live was over before it could be handed over";

@@ -6,7 +6,7 @@ import type { AttemptResult } from "../mail/attempt.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import { tellReason, type Reason } from "../mail/reasons.ts";
 import { printReply } from "../mail/reply.ts";
-import { createRefusalWatch, isPolicyRefusal, ANSWERS_MIN, type RefusalCount } from "../outcome/refusal-watch.ts";
+import { createRefusalWatch, isBounceAlready, isPolicyRefusal, refusalReason } from "../outcome/refusal-watch.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { PauseTarget } from "./lane-queue.ts";
 import type { Pause } from "./verdict-store.ts";
@@ -15,7 +15,7 @@ export interface Refusals {
   /** What becomes of an answer: as it is judged; held, since its like are too many; or once more, since they are too few to tell. */
   judge(
     row: ClaimedRow,
-    outletName: string,
+    outlet: string,
     result: AttemptResult,
     outcome: Outcome,
     nowMs: number,
@@ -27,28 +27,18 @@ export interface Refusals {
   };
 }
 
-/** As long as the watch looks back. */
-const COUNTED_MS = 600_000;
-const COUNTED_MAX = 10_000;
-
-/** A message that was refused so often is bounced, even if there were never enough answers to tell. */
-const TRIES_MAX = 3;
-
 export function createRefusals(
-  maxShare: number,
+  shareMax: number,
   ports: {
     readonly pause: (target: PauseTarget, reason: Reason) => Promise<void>;
     readonly onAlarm: (line: string) => void;
   },
 ): Refusals {
-  const byDestination = createRefusalWatch(maxShare);
-  const byOutlet = createRefusalWatch(maxShare);
-  const countedAtMs = new Map<string, number>();
+  const watch = createRefusalWatch();
   /** In force here, by `kind name`; those that stand in no row yet are `isOwn`. */
   let inForce = new Map<string, { readonly target: PauseTarget; readonly reason: Reason; readonly isOwn: boolean }>();
 
-  const stop = (target: PauseTarget, count: RefusalCount, reply: string): void => {
-    const reason = reasonOf(target, count, maxShare, reply);
+  const stop = (target: PauseTarget, reason: Reason): void => {
     const key = keyOf(target);
     inForce.set(key, { target, reason, isOwn: true });
     ports.onAlarm(`bulk stops: ${tellReason(reason)}`);
@@ -56,31 +46,21 @@ export function createRefusals(
       if (inForce.has(key)) inForce.set(key, { target, reason, isOwn: false });
     });
   };
-  /** One destination counts once against the outlet: else a large one that refuses would stop all the others. */
-  const isNewAgainst = (outletName: string, destination: string, nowMs: number): boolean => {
-    const key = `${outletName} ${destination}`;
-    if (nowMs - (countedAtMs.get(key) ?? -Infinity) < COUNTED_MS) return false;
-    if (countedAtMs.size >= COUNTED_MAX) countedAtMs.clear();
-    countedAtMs.set(key, nowMs);
-    return true;
-  };
   const isStopped = (kind: PauseTarget["kind"], name: string): boolean => inForce.has(keyOf({ kind, name }));
 
   return {
-    judge(row, outletName, result, outcome, nowMs) {
+    judge(row, outlet, result, outcome, nowMs) {
       if (result.kind !== "replied" || outcome.kind === "untried" || outcome.kind === "unknown") return "as_it_is";
       const { destination } = row;
       const isRefusal = isPolicyRefusal(result, outcome);
-      const here = byDestination.note(destination, isRefusal, nowMs);
-      const there = byOutlet.note(outletName, isRefusal && isNewAgainst(outletName, destination, nowMs), nowMs);
+      const { tripped, isTelling } = watch.note({ outlet, destination, isRefusal, shareMax }, nowMs);
       if (!isRefusal) return "as_it_is";
-      const reply = printReply(result.reply);
-      if (there.isTripped && !isStopped("outlet", outletName)) stop({ kind: "outlet", name: outletName }, there, reply);
-      if (here.isTripped && !isStopped("destination", destination)) {
-        stop({ kind: "destination", name: destination }, here, reply);
+      for (const { kind, name, ...count } of tripped) {
+        if (isStopped(kind, name)) continue;
+        stop({ kind, name }, refusalReason({ kind, name, ...count }, shareMax, printReply(result.reply)));
       }
-      if (isStopped("destination", destination) || isStopped("outlet", outletName)) return "held";
-      return here.answers < ANSWERS_MIN && row.attempts + 1 < TRIES_MAX ? "waits" : "as_it_is";
+      if (isStopped("destination", destination) || isStopped("outlet", outlet)) return "held";
+      return isBounceAlready(isTelling, row.attempts + 1) ? "as_it_is" : "waits";
     },
     heard(pauses) {
       const before = inForce;
@@ -93,7 +73,7 @@ export function createRefusals(
         });
       }
       const gone = [...before.values()].filter(({ target }) => !inForce.has(keyOf(target))).map(({ target }) => target);
-      for (const { kind, name } of gone) (kind === "outlet" ? byOutlet : byDestination).forget(name);
+      for (const target of gone) watch.forget(target);
       const destinations = [...inForce.values()].filter(({ target }) => target.kind === "destination");
       return {
         stopped: new Map(destinations.map(({ target, reason }) => [target.name, reason])),
@@ -109,15 +89,4 @@ function keyOf({ kind, name }: PauseTarget): string {
 
 function pausedByPerson(destination: string, since: string): Reason {
   return { code: "destination_paused", limits: "stop", limit: 0, evidence: { destination, since } };
-}
-
-function reasonOf(
-  { kind, name }: PauseTarget,
-  { answers, refusals }: RefusalCount,
-  share: number,
-  reply: string,
-): Reason {
-  const max_percent = Math.round(share * 1000) / 10;
-  const evidence = { scope: kind, name, refusals, answers, max_percent, reply };
-  return { code: "policy_refusals", limits: "stop", limit: 0, evidence };
 }

@@ -66,6 +66,20 @@ export function knownForS({ recent, older }: DrainState): number {
   return recent.reduce(addSample, older).s;
 }
 
+/** The fast estimate, of the newest readings; undefined while so few deliveries tell nothing at the rate that is usual. */
+export function fastPerS(state: DrainState, usualPerS: number): number | undefined {
+  const newest = state.recent.slice(-FAST_READINGS).reduce(addSample, ZERO);
+  if (newest.s < FAST_S_MIN) return undefined;
+  const seen = newest.s * usualPerS >= FAST_EXPECTED_MIN ? newest : state.recent.reduce(addSample, state.older);
+  return seen.s * usualPerS >= FAST_EXPECTED_MIN ? rateOf(seen) : undefined;
+}
+
+/** Long enough that the errors of counting are small in it, short enough to say within seconds that nothing moves. */
+const FAST_READINGS = 4;
+const FAST_S_MIN = 3;
+/** Where so many were expected by now, none at all is no chance (Poisson: one in 160,000). */
+const FAST_EXPECTED_MIN = 12;
+
 /** The newest reading alone, if it is so low that it is hardly noise; a first hint of a stall, not yet a change. */
 export function suspectedPerS(state: DrainState): number | undefined {
   const newest = state.recent.at(-1);
@@ -105,17 +119,21 @@ function fade(sum: DrainSum): DrainSum {
 }
 
 function forgetBeforeChange(state: DrainState): DrainState {
-  let newer = ZERO;
-  let best = { deviations: CHANGE_DEVIATIONS, from: 0 };
-  for (let from = state.recent.length - 1; from >= 0; from--) {
-    newer = addSample(newer, state.recent[from]!);
-    const rest = state.recent.slice(0, from).reduce(addSample, state.older);
-    const deviations = rest.s === 0 ? 0 : deviationsApart(newer, rest);
-    if (deviations > best.deviations) best = { deviations, from };
-  }
-  return best.from === 0 && best.deviations === CHANGE_DEVIATIONS
-    ? state
-    : { recent: state.recent.slice(best.from), older: ZERO };
+  const suffixes = state.recent.map((_, from) => ({
+    newer: state.recent.slice(from).reduce(addSample, ZERO),
+    rest: state.recent.slice(0, from).reduce(addSample, state.older),
+    from,
+  }));
+  const changed = suffixes.filter(({ newer, rest }) => rest.s > 0 && deviationsApart(newer, rest) > CHANGE_DEVIATIONS);
+  if (changed.length === 0) return state;
+  // The change came in the middle of a reading, which tells of both times: what differs most is the purest of the new.
+  const known = rateOf(changed[0]!.rest);
+  const purest = suffixes
+    .slice(changed[0]!.from)
+    .reduce((one, other) =>
+      Math.abs(rateOf(other.newer) - known) > Math.abs(rateOf(one.newer) - known) ? other : one,
+    );
+  return { recent: state.recent.slice(purest.from), older: ZERO };
 }
 
 /** How many standard deviations two stretches are apart; 0 if it is too little to matter. */

@@ -41,7 +41,8 @@ export function paceOutlet(settings: PaceSettings): OutletPace {
   const whole = paceOfAll(settings);
   const isUrgent = settings.priority === "transactional";
   const share = shareOf(whole, settings);
-  const pace = isUrgent ? Math.max(share.pace, whole.urgentPace / urgentUsers(settings)) : share.pace;
+  const isHeldBack = isUrgent && whole.pace < whole.urgentPace;
+  const pace = isHeldBack ? whole.urgentPace / urgentUsers(settings) : share.pace;
   const reasons = isUrgent ? whole.reasons.filter(({ code }) => code !== "plug_full") : whole.reasons;
   return { pace, reasons: placeShared(share.reasons, reasons, whole.pace), ...changeOf(settings.relay) };
 }

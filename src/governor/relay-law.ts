@@ -8,6 +8,7 @@
 import type { Evidence, Reason, ReasonCode } from "../mail/reasons.ts";
 import {
   drainPerS,
+  fastPerS,
   knownForS,
   learnDrain,
   restartDrain,
@@ -23,7 +24,10 @@ export interface RelaySettings {
   readonly name?: string;
   /** The relay's working queue is kept at what it drains in this time. */
   readonly horizonMs: number;
-  /** Time in which a gap between queue and target is closed. Absent: a third of the horizon, at most `TAU_MS_MAX`. */
+  /**
+   * A gap between queue and target is closed in a third of the time that the target lasts, and in so much at most.
+   * Absent: `TAU_MS_MAX`.
+   */
   readonly tauMs?: number;
   readonly maxQueue: number;
   readonly maxPlug: number;
@@ -49,9 +53,8 @@ export interface RelayState {
   readonly drain?: DrainState;
   /** The drain was seen at work; else the relay only ever ran empty, and can drain that much at least. */
   readonly isMeasured: boolean;
-  /** The target of the relay as it last was when it drained; a stall leaves it. */
+  /** What the relay drains in its horizon; of a relay that stands still, what it usually did. */
   readonly target: number;
-  /** The drain as it was then. */
   readonly usualDrainPerS: number;
   /** Since when nothing was drained; absent while it drains. */
   readonly stalledSinceMs?: number;
@@ -69,10 +72,7 @@ export interface RelayVerdict {
   readonly pace: number;
   /** Of these, what bulk may have at most: a full plug slows bulk alone. */
   readonly bulkPace: number;
-  /**
-   * What transactional mail may have however long the queue is: somebody waits for it, and a relay is not filled by it.
-   * Above `pace` only while that is next to nothing.
-   */
+  /** What transactional mail may have even if the pace is less: somebody waits for it, and a relay is not filled by it. */
   readonly urgentPace: number;
   readonly target: number;
   /** The tightest first; never empty. */
@@ -93,7 +93,7 @@ const GROWTH_TARGET_S = 2;
 /** A relay that runs empty is given up to so many times what it was seen to drain. */
 const GROWTH_MAX = 4;
 /** What a relay that seems to stand still is asked with. Also what is left to bulk when a plug is full. */
-export const PROBE_PER_S = 1;
+const PROBE_PER_S = 1;
 /** A relay may always have so many, however slow it is: else it could never show that it has become faster. */
 const TARGET_MIN = 10;
 /** Far over the target: no more until it has drained. Within it, the feedback alone does it. */
@@ -106,8 +106,14 @@ const QUEUE_REASON_SHARE = 1.1;
 /** Below this part of its usual drain a relay stands still; above the other it moves again. */
 const STALLED_SHARE = 0.03;
 const MOVING_SHARE = 0.1;
+/** Or if for so long it has moved a little. */
+const MOVING_S = 30;
+/** A drain that has been seen for so long is the usual one. */
+const USUAL_S = 30;
 /** A relay that holds less than it drains in this time has run empty meanwhile: what it drained says little. */
 const BUSY_S = 0.25;
+/** The first measure of a drain wants more in the queue than one message that happens to be on its way. */
+const MEASURED_QUEUE_MIN = 5;
 /**
  * An estimate of the first few readings may have met a burst: a relay is not filled up by it to the last. A third less
  * still doubles and trebles the pace of a relay that runs empty with each reading.
@@ -157,7 +163,7 @@ export function governRelay(state: RelayState | undefined, settings: RelaySettin
   return {
     pace,
     bulkPace: reasons[0]?.limit ?? 0,
-    urgentPace: state === undefined ? pace : Math.max(pace, urgentPace(state, settings)),
+    urgentPace: state === undefined ? 0 : urgentPace(state, settings),
     target: state === undefined ? TARGET_MIN : targetOf(state, settings),
     reasons,
   };
@@ -170,9 +176,14 @@ export function staleAtMs(state: RelayState): number {
 
 // ---- learning --------------------------------------------------------------------------------------------------------
 
+/** More bytes than a disk has, more messages than a relay holds. */
+const FIGURE_MAX = 1e15;
+
 /** Gauges read what others write: a figure that can't be one counts as not measured. */
 function soundFigures(given: RelayFigures): RelayFigures {
-  const sound = Object.entries(given).filter(([, figure]) => Number.isFinite(figure) && (figure as number) >= 0);
+  const sound = Object.entries(given).filter(
+    ([, figure]) => (figure as number) >= 0 && (figure as number) <= FIGURE_MAX,
+  );
   return { atMs: given.atMs, handedSince: 0, ...Object.fromEntries(sound) };
 }
 
@@ -207,9 +218,10 @@ function learnSample(before: KnownDrain, { queueMin, ...sample }: DrainSample & 
   if (isBusy && before.isMeasured && before.drain !== undefined) {
     return { drain: learnDrain(before.drain, sample), isMeasured: true };
   }
-  if (isBusy) return { drain: restartDrain(sample), isMeasured: true };
+  if (isBusy && queueMin >= MEASURED_QUEUE_MIN) return { drain: restartDrain(sample), isMeasured: true };
   // It ran empty: it could have done more, how much nobody knows. So only what is more than known is news.
-  return sample.drained / sample.s > known ? { drain: restartDrain(sample), isMeasured: false } : before;
+  if (sample.drained / sample.s <= known) return before;
+  return { drain: restartDrain(sample), isMeasured: before.isMeasured && known > 0 };
 }
 
 function countingError(queue: number): number {
@@ -228,9 +240,10 @@ function judge(
 ): RelayState {
   const queue = figures.queue!;
   const limits = judgeLimits(before?.limits ?? noLimits, figures, settings.maxPlug);
-  const isStalled = drain !== undefined && isStandingStill(before, queue, drainPerS(drain));
-  const usual = isStalled || drain === undefined ? (before?.usualDrainPerS ?? 0) : drainPerS(drain);
-  const target = isStalled ? before!.target : Math.max(TARGET_MIN, (usual * settings.horizonMs) / 1000);
+  const isStalled = drain !== undefined && isStandingStill(before, queue, drain);
+  const usual = isStalled ? before!.usualDrainPerS : usualAfter(before, drain);
+  const perS = isStalled || drain === undefined ? usual : drainPerS(drain);
+  const target = Math.max(TARGET_MIN, (perS * settings.horizonMs) / 1000);
   const next: RelayState = {
     atMs: figures.atMs,
     queue,
@@ -246,17 +259,38 @@ function judge(
       fsyncMs: figures.fsync_ms,
       fsyncUsualMs: figures.fsync_usual_ms,
       diskFreeShare: freeShare(figures),
-      stalledSinceMs: isStalled ? (before?.stalledSinceMs ?? before?.atMs) : undefined,
+      stalledSinceMs: isStalled ? (before?.stalledSinceMs ?? stalledSince(figures.atMs, drain)) : undefined,
     }),
   };
   const bound = targetOf(next, settings);
   return { ...next, isOver: queue > (before?.isOver === true ? bound : bound * OVER_SHARE) };
 }
 
-function isStandingStill(before: RelayState | undefined, queue: number, drain: number): boolean {
+function isStandingStill(before: RelayState | undefined, queue: number, drain: DrainState): boolean {
   if (before === undefined || queue === 0) return false;
-  const share = before.stalledSinceMs === undefined ? STALLED_SHARE : MOVING_SHARE;
-  return drain <= share * before.usualDrainPerS;
+  const usual = before.usualDrainPerS;
+  if (before.stalledSinceMs !== undefined) return !isMovingAgain(drain, usual);
+  const fast = fastPerS(drain, usual);
+  return fast !== undefined && fast <= STALLED_SHARE * usual;
+}
+
+/** Of the readings that made it sure. */
+function stalledSince(atMs: number, drain: DrainState): number {
+  return atMs - Math.min(STALL_SEEN_S, knownForS(drain)) * 1000;
+}
+const STALL_SEEN_S = 4;
+
+/** By the slow estimate, which noise does not move: an hour has 3,600 readings in which the fast one could be wrong. */
+function isMovingAgain(drain: DrainState, usual: number): boolean {
+  const share = knownForS(drain) >= MOVING_S ? 2 * STALLED_SHARE : MOVING_SHARE;
+  return drainPerS(drain) > share * usual;
+}
+
+/** What was seen for long enough, or more than that: an estimate on its way down to a stall must not become the usual. */
+function usualAfter(before: RelayState | undefined, drain: DrainState | undefined): number {
+  const usual = before?.usualDrainPerS ?? 0;
+  if (drain === undefined) return usual;
+  return knownForS(drain) >= USUAL_S ? drainPerS(drain) : Math.max(usual, drainPerS(drain));
 }
 
 function freeShare({ disk_free_bytes, disk_total_bytes }: RelayFigures): number | undefined {
@@ -285,12 +319,18 @@ function limitsOf(state: RelayState, settings: RelaySettings, nowMs: number): Re
 /** The law with a given target; with nothing known, a start that cannot fill the relay. */
 function lawPace(state: RelayState, target: number, settings: RelaySettings): number {
   if (state.drain === undefined) return state.queue < START_PER_S ? START_PER_S : PROBE_PER_S;
-  if (state.stalledSinceMs !== undefined) return state.queue < target ? PROBE_PER_S : 0;
+  if (state.stalledSinceMs !== undefined) return stalledPace(state, state.stalledSinceMs, target, settings);
   if (state.isOver) return 0;
   const known = drainPerS(state.drain);
   const drain = suspectedPerS(state.drain) ?? known;
   const pace = drain + (gapOf(state, state.drain, target) * 1000) / tauOf(target, known, settings);
   return Math.max(pace, startPace(state, known, target), state.queue < target ? PROBE_PER_S : 0);
+}
+
+/** What it holds shows whether it moves again; only after a horizon without any movement something else is tried. */
+function stalledPace(state: RelayState, sinceMs: number, target: number, { horizonMs }: RelaySettings): number {
+  const isWaitedFor = state.queue >= TARGET_MIN && state.atMs - sinceMs < horizonMs;
+  return isWaitedFor || state.queue >= target ? 0 : PROBE_PER_S;
 }
 
 /** To find out what a relay can do that has all done: growing from one reading to the next as its target allows. */

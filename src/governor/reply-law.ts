@@ -43,9 +43,9 @@ const SLOW_MS_MIN = 50;
 /** Seconds in which the usual follows while all is well, and while it is slow: what lasts for long becomes usual. */
 const USUAL_S = 30;
 const USUAL_SLOW_S = 900;
-/** The window halves in two slow seconds, and is back from there in ten good ones. */
+/** The window halves in two slow seconds, and is back from there in five good ones. */
 const SLOW_CUT = 0.7;
-const GROWTH = 1.08;
+const GROWTH = 1.15;
 /** The window by the factors alone; `replyWindow` leaves one slot of any window. */
 const FACTOR_MIN = 1 / 1024;
 /** Over so many seconds 4yz and 421 are counted; above this share, and so many, the window is cut. */

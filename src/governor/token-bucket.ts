@@ -53,8 +53,8 @@ class TokenBucket implements Bucket {
     this.#tokens = Math.min(this.#tokensMax(), this.#tokens + (this.#pace * passedMs) / 1000);
   }
 
-  /** One at least, or a slow pace would never start anything; what is left over a pace of zero is one start, too. */
+  /** One, or a slow pace would never start anything, and the burst; so whoever looks late loses nothing of the next one. */
   #tokensMax(): number {
-    return this.#pace === Infinity ? 1 : Math.max(1, (this.#pace * BURST_MS) / 1000);
+    return this.#pace === Infinity ? 1 : 1 + (this.#pace * BURST_MS) / 1000;
   }
 }

@@ -19,6 +19,8 @@ export interface Pulse {
   /** Of settling: the mean of the last second, and the median of the last hour. */
   readonly commit_ms: number | null;
   readonly commit_usual_ms: number | null;
+  /** Messages that one settling transaction carried, the mean of the last second. */
+  readonly settle_group?: number | null;
   readonly outlets: readonly OutletPulse[];
   /** Destinations of which mail waits because they fail or have not proven themselves. */
   readonly throttled: {

@@ -280,7 +280,7 @@ export const REASONS = {
     meaning: "The message waits for its next try.",
     evidence: ["due", "tries"],
     optional: ["reply"],
-    remedy: "nothing; `postlane message release` tries it now",
+    remedy: "nothing: its time comes by itself",
     tell: ({ due, tries, reply }) =>
       `next tried at ${due} after ${tries} tries${reply === undefined ? "" : `, the last answer: ${reply}`}`,
   },

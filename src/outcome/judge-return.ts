@@ -9,6 +9,7 @@
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Notice, RecipientReport } from "../mail/notice.ts";
 import { mayBecome, type State } from "../mail/state.ts";
+import { REFUSAL_WAIT_MS } from "./refusal-watch.ts";
 import { nextTryAt } from "./retry-schedule.ts";
 
 export type ReturnFact = LogFact | NoticeFact | EvidenceFact;
@@ -375,12 +376,13 @@ export function isReportedAnswer(fact: ReturnFact, { word }: Judged): boolean {
   return isTrusted && (word === "delivered" || word === "relayed" || word === "bounced");
 }
 
-/** Its like are too many: it waits for a person, in place of bouncing. */
-export function heldInstead(judged: Judged, standing: Standing): Judged {
+/** It does not bounce: its like are too many, and a person decides; or too few came to tell, and it is tried once more. */
+export function refusedInstead(judged: Judged, standing: Standing, refused: "held" | "waits"): Judged {
+  const state = refused === "held" ? "held" : "deferred";
   if (judged.becomes?.state !== "bounced" || standing.state === undefined) return judged;
-  if (!mayBecome(standing.state, "held")) return judged;
-  const becomes: Becomes = { state: "held", delayMs: null, tries: standing.tries };
-  return { kind: "judged", word: "held", becomes, events: judged.events.map((event) => ({ ...event, kind: "held" })) };
+  if (!mayBecome(standing.state, state)) return judged;
+  const becomes: Becomes = { state, delayMs: refused === "held" ? null : REFUSAL_WAIT_MS, tries: standing.tries };
+  return { kind: "judged", word: state, becomes, events: judged.events.map((event) => ({ ...event, kind: state })) };
 }
 
 /** X.3.z the system, X.5.z the protocol, X.6.z the content, X.7.z policy; but X.3.4 is about one mail's size. */

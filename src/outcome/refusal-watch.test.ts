@@ -1,42 +1,80 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRefusalWatch, isPolicyRefusal } from "./refusal-watch.ts";
 import { judgeAttempt } from "./judge-reply.ts";
+import {
+  createRefusalWatch,
+  isBounceAlready,
+  isPolicyRefusal,
+  type NotedAnswer,
+  type RefusalWatch,
+} from "./refusal-watch.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { Phase } from "../mail/reply.ts";
 
 const MINUTE_MS = 60_000;
 
+const answers = (
+  watch: RefusalWatch,
+  count: number,
+  isRefusal: boolean,
+  nowMs: number,
+  destination = "one.example",
+) => {
+  let noted: NotedAnswer = { tripped: [], isTelling: false };
+  for (let nth = 0; nth < count; nth++) {
+    noted = watch.note({ outlet: "news", destination, isRefusal, shareMax: 0.05 }, nowMs);
+  }
+  return noted;
+};
+
 test("it trips when more than the share are refusals, and not before 20 answers", () => {
-  const watch = createRefusalWatch(0.05);
-  for (let answer = 1; answer < 20; answer++) assert.equal(watch.note("mail.example", true, answer).isTripped, false);
-  const tripped = watch.note("mail.example", true, 20);
-  assert.deepEqual(tripped, { answers: 20, refusals: 20, isTripped: true });
+  const watch = createRefusalWatch();
+  assert.deepEqual(answers(watch, 19, true, 0), { tripped: [], isTelling: false });
+  assert.deepEqual(answers(watch, 1, true, 0), {
+    tripped: [{ kind: "destination", name: "one.example", answers: 20, refusals: 20 }],
+    isTelling: true,
+  });
 });
 
 test("up to the share, refusals are what they say; one more trips", () => {
-  const watch = createRefusalWatch(0.05);
-  for (let answer = 0; answer < 95; answer++) watch.note("mail.example", false, answer);
-  for (let refusal = 1; refusal <= 5; refusal++) {
-    assert.equal(watch.note("mail.example", true, 100).isTripped, false, `refusal ${refusal} of ${95 + refusal}`);
-  }
-  assert.equal(watch.note("mail.example", true, 100).isTripped, true);
+  const watch = createRefusalWatch();
+  answers(watch, 95, false, 0);
+  assert.deepEqual(answers(watch, 5, true, 0), { tripped: [], isTelling: true });
+  assert.equal(answers(watch, 1, true, 0).tripped.length, 1);
+});
+
+test("refusals of many destinations trip the outlet, those of one only itself", () => {
+  const watch = createRefusalWatch();
+  answers(watch, 30, false, 0, "good.example");
+  assert.equal(answers(watch, 1, true, 0, "a.example").tripped.length, 0);
+  assert.deepEqual(
+    answers(watch, 1, true, 0, "b.example").tripped.map(({ kind, name }) => `${kind} ${name}`),
+    ["outlet news"],
+  );
 });
 
 test("names are counted apart, and a person's decision begins anew", () => {
-  const watch = createRefusalWatch(0.05);
-  for (let answer = 0; answer < 30; answer++) watch.note("one.example", true, answer);
-  assert.equal(watch.note("two.example", true, 30).isTripped, false);
-  watch.forget("one.example");
-  assert.equal(watch.note("one.example", true, 31).isTripped, false);
+  const watch = createRefusalWatch();
+  answers(watch, 30, true, 0);
+  assert.equal(answers(watch, 1, true, 0, "two.example").isTelling, false);
+  watch.forget({ kind: "destination", name: "one.example" });
+  assert.equal(answers(watch, 1, true, 0).isTelling, false);
 });
 
 test("after ten minutes an answer counts no more", () => {
-  const watch = createRefusalWatch(0.05);
-  for (let answer = 0; answer < 30; answer++) watch.note("one.example", true, MINUTE_MS);
-  assert.equal(watch.note("one.example", true, 6 * MINUTE_MS).answers, 31);
-  assert.equal(watch.note("one.example", false, 12 * MINUTE_MS).answers, 2);
-  assert.equal(watch.note("one.example", false, 40 * MINUTE_MS).answers, 1);
+  const watch = createRefusalWatch();
+  answers(watch, 30, true, MINUTE_MS);
+  assert.equal(answers(watch, 1, true, 6 * MINUTE_MS).tripped[0]?.answers, 31);
+  assert.equal(answers(watch, 1, true, 12 * MINUTE_MS).isTelling, false);
+  assert.equal(answers(watch, 1, true, 40 * MINUTE_MS).isTelling, false);
+});
+
+test("what can't be told bounces at the third try", () => {
+  assert.deepEqual(
+    [1, 2, 3].map((attempt) => isBounceAlready(false, attempt)),
+    [false, false, true],
+  );
+  assert.equal(isBounceAlready(true, 1), true);
 });
 
 test("a refusal of policy names no recipient", () => {

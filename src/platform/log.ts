@@ -11,11 +11,16 @@ export interface Log {
 
 const STANDARD_ERROR = 2;
 
-/** `level`: debug, info, warn, error or silent. `bound` fields stand in every line. */
+/**
+ * `level`: debug, info, warn, error or silent. `bound` fields stand in every line. A line is written before the call
+ * returns, so that a crash loses none; `isWaitedFor: false` is for a process that must answer while the log's disk stands
+ * still.
+ */
 export function createLog(
   level: string,
   bound: Readonly<Record<string, unknown>>,
   descriptor: number = STANDARD_ERROR,
+  { isWaitedFor = true }: { readonly isWaitedFor?: boolean } = {},
 ): Log {
   const logger = pino(
     {
@@ -25,7 +30,7 @@ export function createLog(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ fd: descriptor, sync: true }),
+    pino.destination({ fd: descriptor, sync: isWaitedFor }),
   );
   return {
     debug: (event, fields) => logger.debug(fields ?? {}, event),

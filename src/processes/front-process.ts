@@ -1,4 +1,4 @@
-// The front: upkeep, and what comes home. More doors come to it later.
+// The front: upkeep, what comes home, and over HTTP what it has in mind of the engine: metrics, health, explain.
 
 import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -6,6 +6,7 @@ import type { Config } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
+import { tellOfEngine } from "./engine-telling.ts";
 import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
@@ -14,10 +15,11 @@ import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 const CONNECTIONS_MAX = 4;
 
 export async function runFront(config: Config): Promise<number> {
-  const log = createLog(config.logLevel, { process: "front" });
+  const log = createLog(config.logLevel, { process: "front" }, undefined, { isWaitedFor: false });
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
+  const telling = tellOfEngine(config, database, log);
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const upkeep = startUpkeep(
@@ -32,6 +34,7 @@ export async function runFront(config: Config): Promise<number> {
       },
       takeReturns: returns.take,
       onAlarm({ isRaised, detail, ...about }) {
+        if ("lane" in about) telling.watch.hear({ lane: about.lane, isRaised });
         if (isRaised) log.error("alarm.raised", { ...about, detail });
         else log.info("alarm.ended", { ...about, detail });
         const subject = "lane" in about ? `lane ${about.lane}` : `outlet ${about.outlet}`;
@@ -46,6 +49,7 @@ export async function runFront(config: Config): Promise<number> {
   await upkeep.stop();
   await returns.close();
   stopAlive();
+  await telling.stop();
   await database.close();
   return 0;
 }

@@ -9,7 +9,14 @@ import { mayBecome, type State, type WaitingState } from "../mail/state.ts";
 import type { Clock } from "../platform/clock.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges, type StateChange } from "./balance-store.ts";
-import { holdMessage, lockMessage, releaseMessage, removeFromQueue, type ControlledRow } from "./control-store.ts";
+import {
+  holdMessage,
+  lockMessage,
+  releaseMessage,
+  releaseMessages,
+  removeFromQueue,
+  type ControlledRow,
+} from "./control-store.ts";
 import { retryIfUnknown, settleIfUnknown, type UnknownRow } from "./unknown-store.ts";
 
 export type ControlAnswer =
@@ -47,9 +54,27 @@ export async function releaseIfHeld(ports: ControlPorts, id: MessageId): Promise
   return await onceUnclaimed(ports, id, async (client, row) => {
     if (row.state !== "held") return { kind: "refused", state: row.state };
     const state = await releaseMessage(client, id);
-    return await recorded(client, row, state, { kind: "released", reply: "released by a person" });
+    return await recorded(client, row, state, { kind: "released", reply: RELEASED });
   });
 }
+
+/** All at once, in one transaction. Answers how many were (still) held. */
+export async function releaseHeld(pool: Pool, ids: readonly MessageId[]): Promise<number> {
+  return await inTransaction(pool, async (client) => {
+    const rows = await releaseMessages(client, ids);
+    await appendEvents(
+      client,
+      rows.map((row) => ({ messageId: row.message_id, attempt: row.attempts, kind: "released", reply: RELEASED })),
+    );
+    await recordStateChanges(
+      client,
+      rows.map((row) => stateChange(row, "held", row.state)),
+    );
+    return rows.length;
+  });
+}
+
+const RELEASED = "released by a person";
 
 export async function cancelIfUnclaimed(ports: ControlPorts, id: MessageId): Promise<ControlAnswer> {
   return await onceUnclaimed(ports, id, async (client, row) => {

@@ -4,7 +4,7 @@
 import type { ClientBase } from "pg";
 import type { CampaignId, LaneId, MessageId } from "../mail/ids.ts";
 import type { WaitingState } from "../mail/state.ts";
-import { rowsOf, statement } from "../postgres/statement.ts";
+import { numberArray, rowsOf, statement } from "../postgres/statement.ts";
 
 export interface ControlledRow {
   readonly message_id: MessageId;
@@ -47,6 +47,27 @@ export const RELEASE = statement<{ readonly state: WaitingState }>(
 export async function releaseMessage(client: ClientBase, messageId: MessageId): Promise<WaitingState> {
   const [row] = await rowsOf(client, RELEASE, [messageId]);
   return row!.state;
+}
+
+export interface ReleasedRow {
+  readonly message_id: MessageId;
+  readonly lane_id: LaneId;
+  readonly campaign_id: CampaignId;
+  readonly accepted_on: string;
+  readonly attempts: number;
+  readonly state: WaitingState;
+}
+
+export const RELEASE_MANY = statement<ReleasedRow>(
+  "control_release_many",
+  `UPDATE postlane.queue SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END,
+     due_at = clock_timestamp(), tx = pg_current_xact_id(), rescues = 0
+   WHERE message_id = ANY ($1::bigint[]) AND state = 'held' AND lease_id IS NULL
+   RETURNING message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state`,
+);
+/** The same for those that are (still) held. */
+export async function releaseMessages(client: ClientBase, ids: readonly MessageId[]): Promise<readonly ReleasedRow[]> {
+  return await rowsOf(client, RELEASE_MANY, [numberArray(ids)]);
 }
 
 export const REMOVE = statement<unknown>("control_remove", `DELETE FROM postlane.queue WHERE message_id = $1`);

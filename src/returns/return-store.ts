@@ -70,10 +70,13 @@ export async function forget(client: ClientBase, ids: readonly number[]): Promis
   if (ids.length > 0) await countOf(client, FORGET, [numberArray(ids)]);
 }
 
+// What another process has judged meanwhile stays as it is. Not by a condition, which would let the planner walk the index
+// of all that waits.
 export const MARK = statement<unknown>(
   "return_mark",
-  `UPDATE postlane.return AS r SET judged_at = clock_timestamp(), judgement = given.judgement,
-     raw = CASE WHEN given.is_kept THEN r.raw END
+  `UPDATE postlane.return AS r SET judged_at = coalesce(r.judged_at, clock_timestamp()),
+     judgement = coalesce(r.judgement, given.judgement),
+     raw = CASE WHEN given.is_kept OR r.judged_at IS NOT NULL THEN r.raw END
    FROM unnest($1::bigint[], $2::text[], $3::boolean[]) AS given (id, judgement, is_kept)
    WHERE r.id = ANY ($1::bigint[]) AND r.id = given.id`,
 );

@@ -4,7 +4,7 @@
 
 import type { LaneId } from "../mail/ids.ts";
 import { tellReason, type Reason } from "../mail/reasons.ts";
-import { createRefusalWatch, type RefusalCount, type RefusalWatch } from "../outcome/refusal-watch.ts";
+import { createRefusalWatch, isBounceAlready, refusalReason } from "../outcome/refusal-watch.ts";
 import { EVERY_LANE, type PauseRow, type PauseTarget } from "../queue/pause-store.ts";
 
 export interface ReportedAnswer {
@@ -13,6 +13,7 @@ export interface ReportedAnswer {
   readonly destination: string;
   /** The refusal of policy; absent: any other answer. */
   readonly refusal?: string | undefined;
+  readonly attempt: number;
   readonly nowMs: number;
 }
 
@@ -24,64 +25,59 @@ export interface NewStop {
 export interface ReturnedRefusals {
   /** What is in force, as the batch begins. What a person has resumed is counted anew. */
   heard(pauses: readonly PauseRow[]): void;
-  /** Counts it; true: it is a refusal, and its like have stopped bulk to its destination or through its outlet. */
-  isStopped(answer: ReportedAnswer): boolean;
+  /** Counts it. A refusal whose like have stopped bulk is held; one of which too few are known to tell waits. */
+  judge(answer: ReportedAnswer): "as_it_is" | "held" | "waits";
   /** The stops that came with the batch, once. */
   newStops(): readonly NewStop[];
 }
 
-/** As long as the watch looks back; a destination counts once in it against its outlet. */
-const COUNTED_MS = 600_000;
-const COUNTED_MAX = 10_000;
-
 export function createReturnedRefusals(maxRefusalsOf: (outlet: string) => number): ReturnedRefusals {
-  const watches = new Map<string, RefusalWatch>();
-  const countedAtMs = new Map<string, number>();
-  const stopped = new Set<string>();
+  const watch = createRefusalWatch();
+  const stopped = new Map<string, PauseTarget>();
   let fresh: NewStop[] = [];
 
-  const watchOf = (outlet: string): RefusalWatch => {
-    const watch = watches.get(outlet) ?? createRefusalWatch(maxRefusalsOf(outlet));
-    watches.set(outlet, watch);
-    return watch;
-  };
-  const isNewAgainst = ({ outlet, destination, nowMs }: ReportedAnswer): boolean => {
-    const key = `${outlet} ${destination}`;
-    if (nowMs - (countedAtMs.get(key) ?? -Infinity) < COUNTED_MS) return false;
-    if (countedAtMs.size >= COUNTED_MAX) countedAtMs.clear();
-    countedAtMs.set(key, nowMs);
-    return true;
-  };
-  const stop = (target: PauseTarget, answer: ReportedAnswer, count: RefusalCount): void => {
+  const stop = (target: PauseTarget, reason: Reason): void => {
     if (stopped.has(keyOf(target))) return;
-    stopped.add(keyOf(target));
-    fresh.push({ target, reason: reasonOf(target, count, maxRefusalsOf(answer.outlet), answer.refusal!) });
+    stopped.set(keyOf(target), target);
+    fresh.push({ target, reason });
   };
+  const isStopped = ({ laneId, outlet, destination }: ReportedAnswer): boolean =>
+    [laneId, EVERY_LANE].some(
+      (lane) =>
+        stopped.has(keyOf({ kind: "destination", name: destination, laneId: lane })) ||
+        stopped.has(keyOf({ kind: "outlet", name: outlet, laneId: lane })),
+    );
 
   return {
     heard(pauses) {
-      const now = new Set(pauses.map(({ kind, name, lane_id }) => keyOf({ kind, name, laneId: lane_id })));
-      for (const key of stopped) {
+      const now = new Set(pauses.map(({ kind, name, lane_id: laneId }) => keyOf({ kind, name, laneId })));
+      for (const [key, { kind, name, laneId }] of stopped) {
         if (now.has(key)) continue;
         stopped.delete(key);
-        for (const watch of watches.values()) watch.forget(key);
+        watch.forget({ kind, name: ofLane(laneId, name) });
       }
-      for (const key of now) stopped.add(key);
+      for (const { kind, name, lane_id: laneId } of pauses)
+        stopped.set(keyOf({ kind, name, laneId }), { kind, name, laneId });
     },
-    isStopped(answer) {
-      const { laneId, outlet, destination, refusal, nowMs } = answer;
-      const here = { kind: "destination", name: destination, laneId } as const;
-      const there = { kind: "outlet", name: outlet, laneId } as const;
-      const isRefusal = refusal !== undefined;
-      const watch = watchOf(outlet);
-      const byDestination = watch.note(keyOf(here), isRefusal, nowMs);
-      const byOutlet = watch.note(keyOf(there), isRefusal && isNewAgainst(answer), nowMs);
-      if (!isRefusal) return false;
-      if (byOutlet.isTripped) stop(there, answer, byOutlet);
-      if (byDestination.isTripped) stop(here, answer, byDestination);
-      return [here, there].some(
-        (target) => stopped.has(keyOf(target)) || stopped.has(keyOf({ ...target, laneId: EVERY_LANE })),
+    judge(answer) {
+      const { laneId, outlet, destination, refusal, attempt, nowMs } = answer;
+      const shareMax = maxRefusalsOf(outlet);
+      const noted = watch.note(
+        {
+          outlet: ofLane(laneId, outlet),
+          destination: ofLane(laneId, destination),
+          isRefusal: refusal !== undefined,
+          shareMax,
+        },
+        nowMs,
       );
+      if (refusal === undefined) return "as_it_is";
+      for (const { kind, answers, refusals } of noted.tripped) {
+        const name = kind === "outlet" ? outlet : destination;
+        stop({ kind, name, laneId }, refusalReason({ kind, name, answers, refusals }, shareMax, refusal));
+      }
+      if (isStopped(answer)) return "held";
+      return isBounceAlready(noted.isTelling, attempt) ? "as_it_is" : "waits";
     },
     newStops() {
       const stops = fresh;
@@ -95,19 +91,9 @@ function keyOf({ kind, name, laneId }: PauseTarget): string {
   return `${laneId} ${kind} ${name}`;
 }
 
-function reasonOf(
-  { kind, name }: PauseTarget,
-  { answers, refusals }: RefusalCount,
-  share: number,
-  reply: string,
-): Reason {
-  const max_percent = Math.round(share * 1000) / 10;
-  return {
-    code: "policy_refusals",
-    limits: "stop",
-    limit: 0,
-    evidence: { scope: kind, name, refusals, answers, max_percent, reply },
-  };
+/** Lanes are counted apart: what stops one may be its own fault. */
+function ofLane(laneId: LaneId, name: string): string {
+  return `${laneId} ${name}`;
 }
 
 export function tellStop({ reason }: NewStop): string {

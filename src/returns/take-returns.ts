@@ -7,26 +7,22 @@
 
 import { strict as assert } from "node:assert";
 import pg, { type ClientBase, type Pool } from "pg";
-import { reopenCampaigns } from "../campaigns/campaign-store.ts";
-import { appendEvents, type MessageEvent } from "../events/event-store.ts";
 import { domainOf } from "../mail/address.ts";
-import { NO_CAMPAIGN, type LaneId, type MessageId } from "../mail/ids.ts";
+import type { LaneId, MessageId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import {
-  heldInstead,
   isReportedAnswer,
   judgeReturn,
   policyRefusalOf,
+  refusedInstead,
   signOfReturn,
   type ReturnFact,
   type ReturnJudgement,
 } from "../outcome/judge-return.ts";
 import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
-import { recordStateChanges } from "../queue/balance-store.ts";
 import { listPauses, pauseTarget } from "../queue/pause-store.ts";
-import { requeueReturned } from "../queue/returned-store.ts";
-import { settleIfUnknown } from "../queue/unknown-store.ts";
+import { applyToMessages } from "./apply-returns.ts";
 import { NewsOfDestinations } from "./destination-news.ts";
 import { tellDestinations, type DestinationNews } from "./destination-store.ts";
 import { readStandings, type MessageStanding } from "./message-standing.ts";
@@ -34,7 +30,6 @@ import { readReturn, type ReadContext, type ReadReturn } from "./read-return.ts"
 import { forget, markJudged, pickDue, postpone, readRaw, type DueReturn } from "./return-store.ts";
 import { tellStop, type ReturnedRefusals } from "./returned-refusals.ts";
 import { findByQueueId } from "./standing-store.ts";
-import { accountFor, CONFIRMING_KINDS } from "./unaccounted-store.ts";
 
 export interface ReturnContext extends ReadContext {
   readonly pool: Pool;
@@ -57,13 +52,16 @@ export const BATCH_ROWS_MAX = 500;
 /** Mails among them: each may have 256 KB. */
 const BATCH_MAILS_MAX = 50;
 
+/** `onPicked` hears which rows it is about, also when it fails. */
 export async function takeReturns(
   context: ReturnContext,
   cursorUs: number,
   rowsMax: number = BATCH_ROWS_MAX,
+  onPicked: (rows: readonly DueReturn[]) => void = () => {},
 ): Promise<TakenBatch> {
   const { batch, stops } = await inTransaction(context.pool, async (client) => {
     const rows = firstMails(await pickDue(client, cursorUs, rowsMax));
+    onPicked(rows);
     const returns = await readReturns(client, rows, context);
     const standings = await readStandings(client, messagesOf(returns), context.laneSettingsOf);
     await hearPauses(client, returns, standings, context.refusals);
@@ -81,16 +79,14 @@ export async function takeReturns(
 
 /** Takes the first row that is due, alone; one that cannot be taken is set aside with the error. */
 export async function takeOneOrSetAside(context: ReturnContext): Promise<void> {
+  let picked: DueReturn | undefined;
   try {
-    await takeReturns(context, 0, 1);
+    await takeReturns(context, 0, 1, ([row]) => (picked = row));
   } catch (error) {
-    if (!isRowsFault(error)) throw error;
-    await inTransaction(context.pool, async (client) => {
-      const [row] = await pickDue(client, 0, 1);
-      if (row === undefined) return;
-      await markJudged(client, [{ id: row.id, judgement: FAILED, isKept: true }]);
-      context.log.error("returns.failed", { id: row.id, source: row.source, error: String(error) });
-    });
+    if (!isRowsFault(error) || picked === undefined) throw error;
+    const { id, source } = picked;
+    await inTransaction(context.pool, (client) => markJudged(client, [{ id, judgement: FAILED, isKept: true }]));
+    context.log.error("returns.failed", { id, source, error: String(error) });
   }
 }
 
@@ -175,24 +171,25 @@ function takeReturn({ row, read, messageId, fact }: OneReturn, standings: Standi
   const { expiresAtMs } = standing;
   const judgement = judgeReturn(fact, standing.now, { lane, nowMs: row.now_ms, expiresAtMs, random: context.random });
   if (judgement.kind === "wait") return waitOrGiveUp(row, standing.now.isClaimed);
-  const isHeld = lane.priority === "bulk" && isRefusedTooOften(row, fact, judgement, standing, context.refusals);
-  const taken = isHeld ? heldInstead(judgement, standing.now) : judgement;
+  const refused =
+    lane.priority === "bulk" ? judgeRefusal(row, fact, judgement, standing, context.refusals) : "as_it_is";
+  const taken = refused === "as_it_is" ? judgement : refusedInstead(judgement, standing.now, refused);
   standing.take(fact, taken);
   return { kind: "done", word: taken.word, isOurs: true };
 }
 
 /** Counts the answer, if it is one that our relay reports. */
-function isRefusedTooOften(
+function judgeRefusal(
   row: DueReturn,
   fact: ReturnFact,
   judgement: Extract<ReturnJudgement, { kind: "judged" }>,
   { message: { lane_id: laneId, recipient } }: MessageStanding,
   refusals: ReturnedRefusals,
-): boolean {
-  const { outlet } = fact;
-  if (outlet === undefined || !isReportedAnswer(fact, judgement)) return false;
+): ReturnType<ReturnedRefusals["judge"]> {
+  const { outlet, attempt } = fact;
+  if (outlet === undefined || !isReportedAnswer(fact, judgement)) return "as_it_is";
   const refusal = policyRefusalOf(fact, recipient);
-  return refusals.isStopped({ laneId, outlet, destination: domainOf(recipient), refusal, nowMs: row.now_ms });
+  return refusals.judge({ laneId, outlet, destination: domainOf(recipient), refusal, attempt, nowMs: row.now_ms });
 }
 
 /** Only where it matters: refusals are rare. */
@@ -220,58 +217,6 @@ function waitOrGiveUp(row: DueReturn, isBeingHandedOver: boolean): Taken {
 }
 
 // ---- what follows ---------------------------------------------------------------------------------------------------
-
-async function applyToMessages(client: ClientBase, standings: readonly MessageStanding[]): Promise<void> {
-  const moved = standings.filter(({ before, now, home }) => before !== now.state || home !== undefined);
-  await takeOutUnknown(client, moved);
-  await bringHome(client, moved);
-  await appendEvents(
-    client,
-    standings.flatMap(({ events }) => events),
-  );
-  await recordStateChanges(
-    client,
-    moved.map(({ message, before, now }) => ({
-      laneId: message.lane_id,
-      campaignId: message.campaign_id,
-      acceptedOn: message.accepted_on,
-      from: before!,
-      to: now.state!,
-    })),
-  );
-  await accountFor(
-    client,
-    standings.filter(({ events }) => events.some(isConfirmation)).map(({ message }) => message.id),
-  );
-}
-
-/** Their rows are locked, so they are still there. */
-async function takeOutUnknown(client: ClientBase, moved: readonly MessageStanding[]): Promise<void> {
-  const unknown = moved.filter(({ before }) => before === "unknown");
-  if (unknown.length === 0) return;
-  const settled = await settleIfUnknown(
-    client,
-    unknown.map(({ message, now }) => ({ messageId: message.id, attempt: now.attempt })),
-  );
-  assert(settled.length === unknown.length, "a row that was locked has gone");
-}
-
-async function bringHome(client: ClientBase, moved: readonly MessageStanding[]): Promise<void> {
-  const rows = moved.flatMap(({ message, before, now, home }) =>
-    home === undefined
-      ? []
-      : { messageId: message.id, fromState: before!, ...home, attempts: now.attempt, tries: now.tries },
-  );
-  if (rows.length === 0) return;
-  await requeueReturned(client, rows);
-  const campaigns = new Set(moved.filter(({ home }) => home !== undefined).map(({ message }) => message.campaign_id));
-  campaigns.delete(NO_CAMPAIGN);
-  await reopenCampaigns(client, [...campaigns]);
-}
-
-function isConfirmation({ kind }: MessageEvent): boolean {
-  return CONFIRMING_KINDS.some((confirming) => kind === confirming || kind === `late_${confirming}`);
-}
 
 function newsOf(judged: readonly JudgedReturn[], standings: Standings): readonly DestinationNews[] {
   const news = new NewsOfDestinations();

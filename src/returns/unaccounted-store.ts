@@ -14,6 +14,7 @@ export const CONFIRMING_KINDS = [
   "deferred",
   "unknown",
   "expired",
+  "held",
   "canceled",
 ] as const;
 const CONFIRMING = CONFIRMING_KINDS.map((kind) => `'${kind}'`).join(", ");

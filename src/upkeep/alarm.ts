@@ -25,6 +25,7 @@ export interface AlarmWatch {
 
 export function createAlarmWatch(noProgressMs: number): AlarmWatch {
   const stuckSinceMs = new Map<string, number>();
+  const idleAtMs = new Map<string, number>();
   const raised = new Set<string>();
   return {
     look(lanes, nowMs) {
@@ -32,10 +33,16 @@ export function createAlarmWatch(noProgressMs: number): AlarmWatch {
         const isMoving = lane.queued === 0 || lane.is_paused || (lane.settled_ms_ago ?? Infinity) < noProgressMs;
         if (isMoving) {
           stuckSinceMs.delete(lane.lane);
+          if (lane.queued === 0 || lane.is_paused) idleAtMs.set(lane.lane, nowMs);
           if (!raised.delete(lane.lane)) return [];
           return [{ lane: lane.lane, isRaised: false, detail: "messages are settled again, or none wait" }];
         }
-        const sinceMs = stuckSinceMs.get(lane.lane) ?? nowMs - Math.min(lane.settled_ms_ago ?? 0, noProgressMs);
+        // What came just now into a lane that had nothing to do has not waited since the last settle.
+        const quietSinceMs = Math.max(
+          nowMs - Math.min(lane.settled_ms_ago ?? 0, noProgressMs),
+          idleAtMs.get(lane.lane) ?? -Infinity,
+        );
+        const sinceMs = stuckSinceMs.get(lane.lane) ?? quietSinceMs;
         stuckSinceMs.set(lane.lane, sinceMs);
         if (nowMs - sinceMs < noProgressMs || raised.has(lane.lane)) return [];
         raised.add(lane.lane);

@@ -42,6 +42,7 @@ function spawnCommand(
       PATH: process.env["PATH"],
       HOME: process.env["HOME"],
       POSTLANE_DATA_DIR: place.dataDir,
+      POSTLANE_LISTEN__HTTP: "127.0.0.1:0",
       ...(place.databaseUrl === undefined ? {} : { DATABASE_URL: place.databaseUrl }),
       ...env,
     },

@@ -33,7 +33,7 @@ test("too many refusals of one destination stop bulk to it: the rest is held, un
   const context = await judgeOf(pool, { laneSettingsOf: () => BULK, onAlarm });
   await refuse(context, 25, (n) => `user${n}@big.example`);
   // The twentieth answer tells.
-  assert.deepEqual(await statesOf(pool), { bounced: 19, held: 6 });
+  assert.deepEqual(await statesOf(pool), { deferred: 19, held: 6 });
   const [pause, ...others] = await listPauses(pool);
   assert.deepEqual([pause?.kind, pause?.name, pause?.reason?.code], ["destination", "big.example", "policy_refusals"]);
   assert.deepEqual(others, []);
@@ -44,10 +44,10 @@ test("too many refusals of one destination stop bulk to it: the rest is held, un
   await byMaildir(pool, ours, noticeFor(ours, { status: "5.7.1" }));
   await byDoor(pool, foreign.returnPath, noticeFor(foreign, { status: "5.7.1", reportingMta: "mx.big.example" }));
   await takeAll(context);
-  assert.deepEqual(await statesOf(pool), { bounced: 20, held: 7 });
+  assert.deepEqual(await statesOf(pool), { bounced: 1, deferred: 19, held: 7 });
   await resumeTarget(pool, { kind: "destination", name: "big.example", laneId: pause!.lane_id });
   await refuse(context, 1, () => "again@big.example");
-  assert.deepEqual(await statesOf(pool), { bounced: 21, held: 7 });
+  assert.deepEqual(await statesOf(pool), { bounced: 1, deferred: 20, held: 7 });
   await watchBooks(pool).stop();
 });
 
@@ -59,7 +59,7 @@ test("many destinations that refuse stop the outlet, one that refuses often does
     (await listPauses(pool)).map(({ kind, name }) => [kind, name]),
     [["outlet", "relay"]],
   );
-  assert.deepEqual(await statesOf(pool), { bounced: 19, held: 6 });
+  assert.deepEqual(await statesOf(pool), { deferred: 19, held: 6 });
 });
 
 test("few among many, refusals of a recipient, and transactional mail stop nothing", async (t) => {

@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Pool } from "pg";
+import { reopenWaitingCampaigns } from "../../src/campaigns/campaign-store.ts";
+import { sweepCanceled } from "../../src/upkeep/sweep.ts";
 import { takeReturns, type ReturnContext } from "../../src/returns/take-returns.ts";
 import { createCampaign, addRecipient, queueRow, storyOf, watchBooks, booksOf } from "../rig/lane-mail.ts";
 import { testDatabase } from "../rig/postgres.ts";
@@ -241,6 +243,28 @@ test("a message of a finished campaign that comes home sets the campaign running
   const { rows } = await pool.query("SELECT status FROM postlane.campaign WHERE id = $1", [campaignId]);
   assert.equal(rows[0].status, "running");
   assert.deepEqual(await booksOf(pool, campaignId), { deferred: 1 });
+  await booksAddUp(rig);
+});
+
+test("a campaign that was called finished in that very moment is found, and a canceled one is swept once more", async (t) => {
+  const rig = await rigFor(t);
+  const { pool } = rig;
+  const ids = [await createCampaign(pool, { name: "finished" }), await createCampaign(pool, { name: "canceled" })];
+  for (const id of ids) await addRecipient(pool, id, "ann@example.com");
+  const empty = await createCampaign(pool, { name: "empty" });
+  await pool.query("UPDATE postlane.campaign SET status = 'finished' WHERE id = ANY ($1)", [[ids[0], empty]]);
+  await pool.query("UPDATE postlane.campaign SET status = 'canceled', swept_at = now() WHERE id = $1", [ids[1]]);
+  await reopenWaitingCampaigns(pool);
+  const { rows } = await pool.query("SELECT name, status, swept_at FROM postlane.campaign ORDER BY id");
+  assert.deepEqual(
+    rows.map(({ name, status, swept_at }) => [name, status, swept_at]),
+    [
+      ["finished", "running", null],
+      ["canceled", "canceled", null],
+      ["empty", "finished", null],
+    ],
+  );
+  assert.equal(await sweepCanceled(pool), 1);
   await booksAddUp(rig);
 });
 

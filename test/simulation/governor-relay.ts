@@ -15,11 +15,18 @@ export interface ModelRelay {
   /** What it could have drained, had it always had mail. */
   readonly capacity: number;
   take(messages: number): void;
-  /** Works for so long at so many per second; a part of what it works on is deferred. */
-  work(ms: number, drainPerS: number, deferShare?: number): void;
+  /** Works for so long at so many per second. */
+  work(ms: number, drainPerS: number, how?: HowItWorks): void;
   /** Deferred messages come up for their next try. */
   retryDeferred(messages: number): void;
   read(nowMs: number): RelayFigures;
+}
+
+export interface HowItWorks {
+  /** Part of what it works on that is deferred. */
+  readonly deferShare?: number;
+  /** Each delivery takes the same time, instead of coming at random. */
+  readonly isRegular?: boolean;
 }
 
 const COUNT_ERROR_SHARE = 0.002;
@@ -30,6 +37,7 @@ const HANDED_ERROR_SHARE = 0.035;
 
 export function createModelRelay(random: Random): ModelRelay {
   let [queue, deferred, handed, drained, capacity] = [0, 0, 0, 0, 0];
+  let worked = 0;
   let told = { handed: 0, atMs: 0, trueHanded: 0 };
   return {
     get queue() {
@@ -51,8 +59,10 @@ export function createModelRelay(random: Random): ModelRelay {
       queue += messages;
       handed += messages;
     },
-    work(ms, drainPerS, deferShare = 0) {
-      const could = poisson(random, (drainPerS * ms) / 1000);
+    work(ms, drainPerS, { deferShare = 0, isRegular = false } = {}) {
+      const mean = (drainPerS * ms) / 1000;
+      const could = isRegular ? Math.floor((worked % 1) + mean) : poisson(random, mean);
+      worked += mean;
       const did = Math.min(queue, could);
       const putOff = deferShare === 0 ? 0 : Math.min(did, poisson(random, did * deferShare));
       capacity += could;

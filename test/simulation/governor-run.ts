@@ -9,7 +9,7 @@ import type { PaceUser } from "../../src/governor/share-pace.ts";
 import { createBucket, type Bucket } from "../../src/governor/token-bucket.ts";
 import { governOutlet, healthyOutlet, type Verdict } from "../../src/governor/verdict.ts";
 import { seededRandom, type Random } from "../../src/platform/random.ts";
-import { createModelRelay } from "./governor-relay.ts";
+import { createModelRelay, type HowItWorks } from "./governor-relay.ts";
 
 export interface RunPlan {
   readonly seed: number;
@@ -19,7 +19,7 @@ export interface RunPlan {
   readonly drainAt: (s: number) => number;
   readonly hasReadings?: (s: number) => boolean;
   readonly figuresAt?: (s: number) => Partial<RelayFigures>;
-  readonly deferShare?: number;
+  readonly how?: HowItWorks;
   readonly users?: readonly UserPlan[];
   /** A canary puts a broken one in its place. */
   readonly learn?: typeof learnReading;
@@ -71,6 +71,8 @@ interface UserAtWork {
 const STEP_MS = 10;
 const ORDERS_MS = 200;
 const PULSE_MS = 1000;
+/** No dispatcher is faster than 100,000/s; a broken law would be without end. */
+const HANDED_PER_STEP_MAX = 1000;
 /** From the count until a dispatcher could have it. */
 const READING_LATE_MS = { min: 50, span: 250 };
 /** Never what limits here. */
@@ -105,7 +107,7 @@ export function runGovernor(plan: RunPlan): RunReport {
       for (const user of users) govern(user, { settings: plan.settings, state, databaseMs: nowMs }, pulses);
     }
     for (const user of users) relay.take(handOver(user, nowMs));
-    relay.work(STEP_MS, plan.drainAt(s), plan.deferShare);
+    relay.work(STEP_MS, plan.drainAt(s), plan.how);
     if (nowMs % 1000 === 0) samples.push(sampleOf(s, relay, users, state));
   }
   return { seed: plan.seed, samples, drainedOverCapacity: relay.drained / relay.capacity };
@@ -141,7 +143,7 @@ function govern(
 function handOver(user: UserAtWork, nowMs: number): number {
   user.backlog += (user.plan.supplyAt(nowMs / 1000) * STEP_MS) / 1000;
   let handed = 0;
-  while (user.backlog >= 1 && user.bucket.take(nowMs)) {
+  while (handed < HANDED_PER_STEP_MAX && user.backlog >= 1 && user.bucket.take(nowMs)) {
     handed += 1;
     user.backlog -= 1;
   }

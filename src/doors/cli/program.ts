@@ -1,19 +1,21 @@
 // Every command with its options and an example, and nothing of what it does: that is loaded when it runs. `--help` and
 // docs/reference/cli.md are made from these definitions, and a test keeps the page in step.
 
-import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
-import type { HoldOptions } from "./run-message.ts";
+import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
+import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
+import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
+import { readVersion } from "../../platform/version.ts";
 import type { CommonOptions } from "./output.ts";
 
 /** Rows of a list that nobody asked more of. */
@@ -41,7 +43,11 @@ export function createProgram(end: End): Command {
   addUnknown(program, end);
   addUnaccounted(program, end);
   addLane(program, end);
+  addOutlet(program, end);
+  addDestination(program, end);
+  addQueue(program, end);
   addStatus(program, end);
+  addExplain(program, end);
   addCaptured(program, end);
   addDoctor(program, end);
   addPostfix(program, end);
@@ -231,9 +237,17 @@ function addMessage(program: Command, end: End): void {
       const { runMessageHold } = await import("./run-message.ts");
       end(await runMessageHold(ids, options));
     });
-  leaf(message, "release", "Let held messages go: they are due at once.", ["postlane message release msg_4711"])
-    .argument("<id...>", "Ids of messages (msg_…).")
-    .action(async (ids: string[], options: CommonOptions) => {
+  leaf(
+    message,
+    "release",
+    "Let held messages go: they are due at once. Either single ones, or all that a rule has held because a destination or an outlet refused by policy; what a person has held stays.",
+    ["postlane message release msg_4711", "postlane message release --destination example.com --lane bulk"],
+  )
+    .argument("[id...]", "Ids of messages (msg_…).")
+    .option("--destination <domain>", "All that a rule has held for this recipient domain.")
+    .option("--outlet <name>", "All that a rule has held after refusals that came by this outlet.")
+    .option("--lane <name>", "With one of these two: only of this lane.")
+    .action(async (ids: string[], options: ReleaseOptions) => {
       const { runMessageRelease } = await import("./run-message.ts");
       end(await runMessageRelease(ids, options));
     });
@@ -340,6 +354,100 @@ function addLane(program: Command, end: End): void {
     });
 }
 
+function addOutlet(program: Command, end: End): void {
+  const outlet = group(program, "outlet", "Look at the ways out, pause and resume them.");
+  leaf(
+    outlet,
+    "list",
+    "List the outlets: which lanes use each, how many hand-overs it may have open, and what stops or limits it.",
+    ["postlane outlet list"],
+  ).action(async (options: CommonOptions) => {
+    const { runOutletList } = await import("./run-outlet.ts");
+    end(await runOutletList(options));
+  });
+  leaf(
+    outlet,
+    "pause",
+    "Stop handing over by an outlet, within a second. Its mail waits, or goes by the lane's other outlets; what is on the wire is finished.",
+    ["postlane outlet pause relay", "postlane outlet pause relay --lane bulk"],
+  )
+    .argument("<outlet>", "Its name.")
+    .option("--lane <name>", "Only for this lane's mail.")
+    .action(async (name: string, options: PauseOptions) => {
+      const { runOutletPause } = await import("./run-outlet.ts");
+      end(await runOutletPause(name, options));
+    });
+  leaf(
+    outlet,
+    "resume",
+    "Go on with an outlet that a person or a rule has paused. Says how many messages a rule has held meanwhile, and how to release them.",
+    ["postlane outlet resume relay"],
+  )
+    .argument("<outlet>", "Its name.")
+    .option("--lane <name>", "Only for this lane's mail; otherwise whatever was paused.")
+    .action(async (name: string, options: PauseOptions) => {
+      const { runOutletResume } = await import("./run-outlet.ts");
+      end(await runOutletResume(name, options));
+    });
+}
+
+function addDestination(program: Command, end: End): void {
+  const destination = group(
+    program,
+    "destination",
+    "Look at recipient domains that are stopped, pause and resume them.",
+  );
+  leaf(
+    destination,
+    "list",
+    "List the destinations that a person or a rule has stopped, and those whose mail waits because they fail or have not proven themselves, each with the reason and with what waits.",
+    ["postlane destination list", "postlane destination list --json"],
+  ).action(async (options: CommonOptions) => {
+    const { runDestinationList } = await import("./run-destination.ts");
+    end(await runDestinationList(options));
+  });
+  leaf(
+    destination,
+    "pause",
+    "Stop handing over mail to a recipient domain, within a second. Its messages wait and keep their place.",
+    ["postlane destination pause example.com", "postlane destination pause example.com --lane bulk"],
+  )
+    .argument("<domain>", "What stands behind the @.")
+    .option("--lane <name>", "Only for this lane's mail.")
+    .action(async (domain: string, options: PauseOptions) => {
+      const { runDestinationPause } = await import("./run-destination.ts");
+      end(await runDestinationPause(domain, options));
+    });
+  leaf(
+    destination,
+    "resume",
+    "Go on with a destination that a person or a rule has paused. Says how many messages a rule has held meanwhile, and how to release them.",
+    ["postlane destination resume example.com"],
+  )
+    .argument("<domain>", "What stands behind the @.")
+    .option("--lane <name>", "Only for this lane's mail; otherwise whatever was paused.")
+    .action(async (domain: string, options: PauseOptions) => {
+      const { runDestinationResume } = await import("./run-destination.ts");
+      end(await runDestinationResume(domain, options));
+    });
+}
+
+function addQueue(program: Command, end: End): void {
+  const queue = group(program, "queue", "Look at what waits.");
+  leaf(
+    queue,
+    "shape",
+    "Show where mail is stuck: what waits here by destination and age, and what waits in each relay that is measured. Bounded in rows and in time; says where it looked at a part only.",
+    ["postlane queue shape", "postlane queue shape --lane bulk --limit 50"],
+  )
+    .option("--lane <name>", "Only what waits in this lane.")
+    .option("--limit <rows>", "How many destinations.", wholeNumber, ROWS_DEFAULT)
+    .action(async (options: QueueShapeOptions) => {
+      const { runQueueShape } = await import("./run-queue.ts");
+      end(await runQueueShape(options));
+    });
+}
+
 function addStatus(program: Command, end: End): void {
   leaf(
     program,
@@ -352,6 +460,26 @@ function addStatus(program: Command, end: End): void {
     .action(async (options: StatusOptions) => {
       const { runStatus } = await import("./run-status.ts");
       end(await runStatus(options));
+    });
+}
+
+function addExplain(program: Command, end: End): void {
+  leaf(
+    program,
+    "explain",
+    "Name what limits now, in order: each reason with its evidence, what it costs, and what would lift it; or that nothing limits, and when the backlog is gone. Of a message: why it is not out yet and when it is next tried. Writes nothing, and answers within five seconds also while the disk or the database stands still, from what the front of this machine last saw.",
+    [
+      "postlane explain",
+      "postlane explain lane bulk",
+      "postlane explain destination example.com",
+      "postlane explain message msg_4711 --json",
+    ],
+  )
+    .argument("[kind]", "lane, outlet, destination or message; otherwise everything.")
+    .argument("[name]", "Its name, or the id of a message (msg_…).")
+    .action(async (kind: string | undefined, name: string | undefined, options: CommonOptions) => {
+      const { runExplain } = await import("./run-explain.ts");
+      end(await runExplain(kind, name, options));
     });
 }
 
@@ -500,10 +628,4 @@ function collect(value: string, earlier: readonly string[] | undefined): readonl
 function wholeNumber(value: string): number {
   if (!/^[1-9]\d{0,6}$/.test(value)) throw new InvalidArgumentError("Expected a whole number from 1 to 9999999.");
   return Number(value);
-}
-
-/** Of the package that this file lies in, at dist/src/doors/cli. */
-function readVersion(): string {
-  const manifest = readFileSync(new URL("../../../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { readonly version: string }).version;
 }

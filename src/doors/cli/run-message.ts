@@ -8,6 +8,7 @@ import { systemClock } from "../../platform/clock.ts";
 import {
   cancelIfUnclaimed,
   holdIfUnclaimed,
+  releaseHeld,
   releaseIfHeld,
   type ControlAnswer,
   type ControlPorts,
@@ -15,8 +16,12 @@ import {
 import { tellStoriesOf, tellStory, type MessageStory, type StoryEvent } from "../../reports/message-story.ts";
 import { CommandFailure, EXIT_DONE, EXIT_FAILED, misused } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
-import { harmless, printSpan, printTime } from "./printing.ts";
+import { eachHeldByRule } from "./held-by-rule.ts";
+import { laneIdOf } from "./pausing.ts";
+import { countOf, harmless, printSpan, printTime } from "./printing.ts";
+import { createProgress } from "./progress.ts";
 import { readConfig } from "./read-config.ts";
+import { readDomain } from "./run-destination.ts";
 import { withDatabase } from "./with-database.ts";
 
 export interface HoldOptions extends CommonOptions {
@@ -45,8 +50,37 @@ export async function runMessageHold(ids: readonly string[], options: HoldOption
   return await control(ids, options, "held", (ports, id) => holdIfUnclaimed(ports, id, options.reason));
 }
 
-export async function runMessageRelease(ids: readonly string[], options: CommonOptions): Promise<number> {
-  return await control(ids, options, "released", releaseIfHeld);
+export interface ReleaseOptions extends CommonOptions {
+  readonly destination?: string;
+  readonly outlet?: string;
+  readonly lane?: string;
+}
+
+export async function runMessageRelease(ids: readonly string[], options: ReleaseOptions): Promise<number> {
+  const isByRule = options.destination !== undefined || options.outlet !== undefined;
+  if (isByRule === ids.length > 0) {
+    throw misused("Name messages by their ids, or what a rule has held by --destination or --outlet: one of the two.");
+  }
+  return isByRule ? await releaseHeldByRule(options) : await control(ids, options, "released", releaseIfHeld);
+}
+
+/** Page by page: what is released stays so when it is interrupted, and the same command goes on with the rest. */
+async function releaseHeldByRule(options: ReleaseOptions): Promise<number> {
+  const output = createOutput(options);
+  const destination = options.destination === undefined ? undefined : readDomain(options.destination);
+  let released = 0;
+  const progress = createProgress("released", "message", output);
+  await withDatabase(readConfig(options), async (pool) => {
+    const laneId = options.lane === undefined ? undefined : await laneIdOf(pool, options.lane);
+    await eachHeldByRule(pool, { laneId, destination, outlet: options.outlet }, async (ids) => {
+      released += await releaseHeld(pool, ids);
+      progress.update(released, undefined);
+    });
+  });
+  progress.end();
+  output.answer({ released });
+  output.print(`${countOf(released, "message")} released`);
+  return EXIT_DONE;
 }
 
 export async function runMessageCancel(ids: readonly string[], options: CommonOptions): Promise<number> {

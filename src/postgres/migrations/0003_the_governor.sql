@@ -70,6 +70,8 @@ CREATE TABLE postlane.destination (
   tx          xid8 NOT NULL DEFAULT pg_current_xact_id()
 ) WITH (fillfactor = 70);
 CREATE INDEX destination_tx ON postlane.destination (tx);
+-- What fails, the worst first: reports look once a second, and most destinations are well.
+CREATE INDEX destination_failing ON postlane.destination (failures) WHERE failures > 0;
 
 -- What a person, or a rule that needs one, has stopped: an outlet or a destination, for one lane or for all.
 CREATE TABLE postlane.pause (
