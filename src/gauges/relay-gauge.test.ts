@@ -13,14 +13,14 @@ const NOBODY = 65_534;
 
 test("an empty spool is counted", async (t) => {
   const queueDir = makeSpool(t);
-  const reading = await createPostfixGauge({ configDir: "/no/such", queueDir }, ports)();
-  assert.deepEqual(reading, { queue: 0, deferred: 0, shape: [], queue_source: "spool" });
+  const reading = await createPostfixGauge({ lifetimeMs: 300_000, configDir: "/no/such", queueDir }, ports)();
+  assert.deepEqual(reading, { queue: 0, deferred: 0, shape: [], queue_source: "spool", queue_lifetime_s: 300 });
 });
 
 test("a spool that may not be read: postqueue is asked, and what is missing is said", async (t) => {
   if (process.geteuid?.() !== 0) return t.skip("needs root, to be somebody else for a moment");
   const queueDir = makeSpool(t);
-  const measure = createPostfixGauge({ configDir: "/no/such", queueDir }, ports);
+  const measure = createPostfixGauge({ lifetimeMs: 300_000, configDir: "/no/such", queueDir }, ports);
   process.seteuid!(NOBODY);
   try {
     await assert.rejects(measure(), /may not be read: give the agent CAP_DAC_READ_SEARCH, and postqueue failed/);
@@ -30,7 +30,7 @@ test("a spool that may not be read: postqueue is asked, and what is missing is s
 });
 
 test("a spool that is not there is a problem", async () => {
-  const measure = createPostfixGauge({ configDir: "/no/such", queueDir: "/no/such/spool" }, ports);
+  const measure = createPostfixGauge({ lifetimeMs: 300_000, configDir: "/no/such", queueDir: "/no/such/spool" }, ports);
   await assert.rejects(measure(), /\/no\/such\/spool.* is not there/);
 });
 
