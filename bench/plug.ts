@@ -18,7 +18,7 @@ import { SINGLE, startPlugHosts, type PlugHosts } from "./plug-hosts.ts";
 import { quantile, round } from "./quantile.ts";
 
 const FULL = { live: 50_000, dead: 50_000, destinations: 500 };
-const QUICK = { live: 1_200, dead: 1_200, destinations: 30 };
+const QUICK = { live: 700, dead: 700, destinations: 20 };
 type Sizes = typeof FULL;
 const SINGLE_EVERY_MS = 100;
 const LOOK_MS = 200;
