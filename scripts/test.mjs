@@ -1,22 +1,26 @@
-// Runs the compiled tests with node:test. `npm test -- NAME…` runs the files whose path contains one of the names.
+// Runs the compiled tests with node:test. `npm test -- NAME…` runs the files whose path contains one of the names, and
+// none that contains one behind a minus: `npm test -- -jams`.
 // POSTLANE_TEST_REQUIRE_ALL=1 turns every skip for a missing Debian package into a failure (set by .ci/run).
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "..");
-const wanted = process.argv.slice(2);
+const names = process.argv.slice(2);
+const wanted = names.filter((name) => !name.startsWith("-"));
+const unwanted = names.filter((name) => name.startsWith("-")).map((name) => name.slice(1));
 const files = ["dist/src", "dist/test"]
   .flatMap((folder) => readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(folder, file)))
   .filter((file) => file.endsWith(".test.js"))
   .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(name)))
+  .filter((file) => !unwanted.some((name) => file.includes(name)))
   .toSorted((a, b) => a.localeCompare(b));
 if (files.length === 0) {
-  console.error(`no test file matches ${wanted.join(" ")}`);
+  console.error(`no test file matches ${names.join(" ")}`);
   process.exit(1);
 }
-// Two files at a time: each integration file owns a server or a database of its own.
-const run = spawnSync(process.execPath, ["--test", "--test-concurrency=2", "--test-timeout=240000", ...files], {
+// Three files at a time: each integration file owns a server or a database of its own, and most of them wait.
+const run = spawnSync(process.execPath, ["--test", "--test-concurrency=3", "--test-timeout=240000", ...files], {
   cwd: root,
   stdio: "inherit",
 });
