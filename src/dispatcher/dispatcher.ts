@@ -24,7 +24,6 @@ import type { LaneOrders } from "../queue/lane-store.ts";
 import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
 import { createBacklog, type Room } from "./backlog.ts";
 import { createClaimBook } from "./claim-book.ts";
-import { createCommitTimes } from "./commit-times.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
 import { fateOf, expired, heldWith, postponed, refused, unclaimed } from "./fate.ts";
@@ -33,6 +32,7 @@ import type { LaneQueue, PauseTarget, Settlement } from "./lane-queue.ts";
 import { createOutletsAtWork, type OutletAtWork, type OutletLimits, type OutletsAtWork } from "./outlets-at-work.ts";
 import { createReadyRows } from "./ready-rows.ts";
 import { createRefusals, type Refusals } from "./refusals.ts";
+import { createSettler, SETTLE_ROWS_MAX, type Settler } from "./settler.ts";
 import type { Surroundings } from "./verdict-store.ts";
 import { createWaitingTimes } from "./waiting-times.ts";
 
@@ -86,11 +86,6 @@ const JOIN_MS = 3 * ORDERS_MS;
 const PULSE_MS = 1000;
 /** Rows of one claim. Larger claims cost a transactional message more when it comes behind one. */
 const CLAIM_ROWS_MAX = { transactional: 100, bulk: 500 } as const;
-/** Outcomes in one settle. A bound for memory and for how long one transaction takes, seldom reached. */
-const SETTLE_ROWS_MAX = 2000;
-/** Bulk settles so many at once without waiting for more, and what there is after this long. */
-const SETTLE_ROWS_WANTED = 500;
-const SETTLE_GATHER_MS = 20;
 /**
  * Ready rows last about this long: a newcomer stands behind them, and after a reboot they are unknown. Less would starve
  * the relay when a claim takes a quarter of a second.
@@ -101,8 +96,6 @@ const DATABASE_RETRY_MS = 250;
 const RETRY_ROOM_MS = 250;
 /** A retry for which the retry outlets have no room comes again after once to twice this long. */
 const POSTPONED_MS = 30_000;
-/** How often it is looked whether a claim under way was answered, after a settle that failed. */
-const CLAIM_WAIT_MS = 10;
 /** How long a dispatcher without a lease waits for replies to final dots that it wrote while it had it. */
 const LATE_REPLY_MS_MAX = 10_000;
 /** Part of the lease that is not used, against what clocks and schedulers do between asking and acting. */
@@ -143,13 +136,11 @@ class LaneDispatcher implements Dispatcher {
   readonly #destinations: Destinations;
   readonly #refusals: Refusals;
   readonly #ready = createReadyRows();
-  readonly #commits = createCommitTimes();
+  readonly #settler: Settler;
   readonly #open = new Map<AttemptToken, OpenAttempt>();
   readonly #claims = createClaimBook();
   readonly #discovery: Discovery;
 
-  #outcomes: Settlement[] = [];
-  #late: Settlement[] = [];
   #running: ReadonlySet<CampaignId> = new Set();
   #orders: LaneOrders | undefined;
   #ordersAtMs = 0;
@@ -160,13 +151,8 @@ class LaneDispatcher implements Dispatcher {
   #phase: "working" | "draining" | "lease_lost" = "working";
   #isClaiming = false;
   #mayHaveLostClaims = false;
-  #isSettling = false;
-  #isSettleInDoubt = false;
   #isFlushDue = false;
-  #isSettleDue = false;
   #isJournalBroken = false;
-  #settledTotal = 0;
-  #settledAtMs: number;
   #lookTimer: Timer | undefined;
   #isLooking = false;
   #ended: ((end: DispatcherEnd) => void) | undefined;
@@ -184,7 +170,6 @@ class LaneDispatcher implements Dispatcher {
     });
     this.#waiting = createWaitingTimes(ports.clock);
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
-    this.#settledAtMs = ports.clock.monotonicMs();
     this.#discovery = createDiscovery({
       clock: ports.clock,
       backlog: this.#backlog,
@@ -192,6 +177,16 @@ class LaneDispatcher implements Dispatcher {
         this.#attemptDatabase("queue.discover_failed", () => ports.queue.discover(campaignId, after, rowsMax)),
       found: (rows, sinceUs) => this.#takeDiscovered(rows, sinceUs),
       isOver: () => this.#isOver(),
+    });
+    this.#settler = createSettler({
+      clock: ports.clock,
+      settle: (group) => this.#attemptDatabase("queue.settle_failed", () => ports.queue.settle(group)),
+      mayGather: () => this.#pace === "bulk" && this.#phase === "working",
+      isClaiming: () => this.#isClaiming,
+      isLatest: (row) => this.#claims.isLatest(row),
+      settled: (group) => this.#forgetSettled(group),
+      leaseLost: () => this.#loseLease(),
+      idle: () => this.#endIfDone(),
     });
     for (const limits of settings.outlets) this.#outlets.open(limits, (at) => this.#driverOf(at));
   }
@@ -244,7 +239,7 @@ class LaneDispatcher implements Dispatcher {
     this.#ports.log.error("lease.lost", { lease_id: this.#settings.leaseId, open: this.#open.size });
     this.#phase = "lease_lost";
     this.#ready.take(() => true);
-    this.#late.push(...this.#outcomes.splice(0));
+    this.#settler.endLease();
     this.#ports.clock.after(LATE_REPLY_MS_MAX, () => this.#outlets.close());
     void this.#outlets.drain().then(() => this.#endIfDone());
     this.#endIfDone();
@@ -435,10 +430,10 @@ class LaneDispatcher implements Dispatcher {
 
   #claimRoom(): number {
     const windowSum = this.#outlets.windowSum("main");
-    if (this.#isClaiming || this.#isSettleInDoubt || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0)
+    if (this.#isClaiming || this.#settler.isInDoubt || !this.#mayWork() || !this.#isLeaseHeld() || windowSum === 0)
       return 0;
     // What cannot be settled must not pile up: after a reboot all of it would be unknown.
-    if (this.#outcomes.length >= SETTLE_ROWS_MAX) return 0;
+    if (this.#settler.waiting >= SETTLE_ROWS_MAX) return 0;
     const aheadMax = this.#aheadMax("main");
     const ready = this.#ready.count("main");
     if (ready > aheadMax / 2) return 0;
@@ -751,62 +746,10 @@ class LaneDispatcher implements Dispatcher {
     const { row } = settlement;
     this.#destinations.concluded(row);
     this.#backlog.freed(row.destination);
-    if (this.#phase === "lease_lost") this.#late.push(settlement);
-    else this.#outcomes.push(settlement);
-    this.#settleSoon();
-  }
-
-  // Bulk lets a group gather: a commit costs the same for ten messages and for five hundred.
-  #settleSoon(): void {
-    if (this.#isSettleDue || this.#isSettling) return;
-    this.#isSettleDue = true;
-    const settle = (): void => {
-      this.#isSettleDue = false;
-      void this.#settle();
-    };
-    if (this.#pace === "bulk" && this.#phase === "working") this.#ports.clock.after(SETTLE_GATHER_MS, settle);
-    else this.#ports.clock.soon(settle);
-  }
-
-  async #settle(): Promise<void> {
-    if (this.#isSettling) return;
-    this.#isSettling = true;
-    while (this.#outcomes.length > 0) {
-      await this.#settleGroup(this.#outcomes.splice(0, SETTLE_ROWS_MAX));
-      if (this.#pace === "bulk" && this.#phase === "working" && this.#outcomes.length < SETTLE_ROWS_WANTED) break;
-    }
-    this.#isSettling = false;
-    if (this.#outcomes.length > 0) this.#settleSoon();
-    this.#endIfDone();
-  }
-
-  async #settleGroup(group: readonly Settlement[]): Promise<void> {
-    let open = group;
-    while (this.#phase !== "lease_lost") {
-      const beganAtMs = this.#ports.clock.monotonicMs();
-      const answer = await this.#attemptDatabase("queue.settle_failed", () => this.#ports.queue.settle(open));
-      this.#commits.add(this.#ports.clock.monotonicMs() - beganAtMs, open.length);
-      if (answer === "settled") {
-        this.#isSettleInDoubt = false;
-        return this.#forgetSettled(group);
-      }
-      if (answer === "lease_lost") this.#loseLease();
-      else open = await this.#leaveOutClaimedAgain(open);
-    }
-    this.#late.push(...open);
-  }
-
-  // The try that failed may have been committed, and what it gave back may have been claimed again since: to settle that
-  // once more would end the new claim. So no claim may come between this look and the answer to the next try.
-  async #leaveOutClaimedAgain(group: readonly Settlement[]): Promise<readonly Settlement[]> {
-    this.#isSettleInDoubt = true;
-    while (this.#isClaiming) await this.#sleep(CLAIM_WAIT_MS);
-    return group.filter(({ row }) => this.#claims.isLatest(row));
+    this.#settler.add(settlement);
   }
 
   #forgetSettled(group: readonly Settlement[]): void {
-    this.#settledTotal += group.length;
-    this.#settledAtMs = this.#ports.clock.monotonicMs();
     for (const messageId of this.#claims.end(group.map(({ row }) => row))) this.#ports.journal.settled(messageId);
   }
 
@@ -817,25 +760,25 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #endIfDone(): void {
-    if (this.#phase === "working" || this.#isSettling || this.#isClaiming) return;
-    if (this.#open.size > 0 || this.#outcomes.length > 0) return;
+    if (this.#phase === "working" || this.#settler.isSettling || this.#isClaiming) return;
+    if (this.#open.size > 0 || this.#settler.waiting > 0) return;
     this.#lookTimer?.cancel();
     const isLost = this.#phase === "lease_lost" || this.#mayHaveLostClaims;
-    this.#ended?.({ kind: isLost ? "lease_lost" : "drained", late: this.#late });
+    this.#ended?.({ kind: isLost ? "lease_lost" : "drained", late: this.#settler.late });
     this.#ended = undefined;
   }
 
   #pulse(): Pulse {
     const { p50Ms, p99Ms, perS } = this.#waiting.lately();
-    const { lastMs, usualMs, groupMean } = this.#commits.turn();
+    const { lastMs, usualMs, groupMean } = this.#settler.commits.turn();
     return {
       priority: this.#pace,
       in_flight: this.#open.size,
       ready: this.#ready.size,
       destinations: this.#backlog.size,
       rate_per_s: perS,
-      settled_total: this.#settledTotal,
-      settled_ms_ago: Math.round(this.#ports.clock.monotonicMs() - this.#settledAtMs),
+      settled_total: this.#settler.settledTotal,
+      settled_ms_ago: Math.round(this.#ports.clock.monotonicMs() - this.#settler.settledAtMs),
       waiting_p50_ms: p50Ms,
       waiting_p99_ms: p99Ms,
       commit_ms: lastMs,
