@@ -80,7 +80,7 @@ const ROLES: Readonly<Record<InstanceRole, RoleSettings>> = {
     connectTimeout: "10s",
     answerTimeout: "30s",
     processes: 100,
-    // One dead destination holds a tenth of the processes at most.
+    // One dead destination holds a fiftieth of the processes at most.
     concurrency: 2,
   },
 };
