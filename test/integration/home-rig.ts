@@ -4,11 +4,16 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import path from "node:path";
 import type { TestContext } from "node:test";
 import type { Pool } from "pg";
 import { parse } from "yaml";
 import { makeInstallation, type Installation, type Supervisor } from "../../bench/installation.ts";
 import { processesOf, type RunningProcess } from "../../bench/running-processes.ts";
+import type { MessageId } from "../../src/mail/ids.ts";
+import { claimedName, tokenOfReturnPath } from "../../src/mail/return-token.ts";
+import { senderOfQueueFile } from "../../src/mailers/postfix/queue-file.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { createPool, embeddedConfig, withSessionOptions } from "../../src/postgres/database.ts";
 import { findEmbedded } from "../../src/postgres/embedded.ts";
@@ -17,6 +22,7 @@ import {
   startPostfixInstances,
   type PostfixInstances,
   type PostfixInstancesOptions,
+  type RigInstance,
 } from "../rig/postfix-instances.ts";
 import type { Scope } from "../rig/scope.ts";
 import type { ScriptedSink } from "../rig/scripted-sink.ts";
@@ -136,12 +142,47 @@ export function assertArrivedOnce(recipients: readonly string[], ...sinks: reado
   assert.equal(new Set(ids).size, ids.length, "a Message-ID that arrived twice");
 }
 
+// ---- what a relay holds ----------------------------------------------------------------------------------------------
+
+/** Its queue files: what it works on, and what it keeps trying. */
+export function filesOf(instance: RigInstance): { readonly queue: number; readonly deferred: number } {
+  const countIn = (name: string): number => filesIn(instance, name).length;
+  return { queue: countIn("incoming") + countIn("active"), deferred: countIn("deferred") };
+}
+
+/** The messages whose queue files lie in one of the relays. */
+export async function messagesIn(instances: PostfixInstances): Promise<ReadonlySet<MessageId>> {
+  const files = instances.all.flatMap((instance) =>
+    ["incoming", "active", "deferred"].flatMap((name) => filesIn(instance, name)),
+  );
+  const held = new Set<MessageId>();
+  for (const file of files) {
+    const sender = await senderOfQueueFile(file);
+    const token = sender === undefined ? undefined : tokenOfReturnPath(sender, RETURNS_DOMAIN);
+    const name = token === undefined ? undefined : claimedName(token);
+    if (name !== undefined) held.add(name.messageId);
+  }
+  return held;
+}
+
+function filesIn({ queueDir }: RigInstance, name: string): readonly string[] {
+  return readdirSync(path.join(queueDir, name), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name));
+}
+
 // ---- where each message stands --------------------------------------------------------------------------------------
 
-/** Recipient → state: the queue's word for what waits, else the last event that is a state. */
-export async function statesOf(pool: Pool): Promise<ReadonlyMap<string, string>> {
-  const { rows } = await pool.query<{ readonly recipient: string; readonly state: string }>(
-    `SELECT m.recipient, coalesce(q.state::text, told.kind) AS state
+export interface MessageState {
+  readonly id: MessageId;
+  readonly recipient: string;
+  /** The queue's word for what waits, else the last event that is a state. */
+  readonly state: string;
+}
+
+export async function statesOf(pool: Pool): Promise<readonly MessageState[]> {
+  const { rows } = await pool.query<MessageState>(
+    `SELECT m.id, m.recipient, coalesce(q.state::text, told.kind) AS state
      FROM postlane.message AS m LEFT JOIN postlane.queue AS q ON q.message_id = m.id
      LEFT JOIN LATERAL (
        SELECT kind FROM postlane.event
@@ -149,23 +190,23 @@ export async function statesOf(pool: Pool): Promise<ReadonlyMap<string, string>>
        ORDER BY at DESC LIMIT 1
      ) AS told ON true ORDER BY m.id`,
   );
-  return new Map(rows.map(({ recipient, state }) => [recipient, state]));
+  return rows;
 }
 
-/** Until each message stands as `wanted` says by its recipient; what failed to is named. */
-export async function untilStates(pool: Pool, wanted: (recipient: string) => string, msMax?: number): Promise<void> {
-  let others: readonly string[] = [];
+/** Until each message is as it should be; what is not, and why it was waited for, is told. */
+export async function untilEach(
+  pool: Pool,
+  isRight: (message: MessageState) => boolean,
+  msMax?: number,
+): Promise<readonly MessageState[]> {
+  let states: readonly MessageState[] = [];
   try {
-    await until(
-      "all messages stand where they should",
-      async () => {
-        const states = await statesOf(pool);
-        others = [...states].flatMap(([who, state]) => (state === wanted(who) ? [] : [`${who} is ${state}`]));
-        return others.length === 0;
-      },
-      msMax,
-    );
+    await until("each message is as it should be", async () => (states = await statesOf(pool)).every(isRight), msMax);
   } catch (error) {
+    const others = states
+      .filter((message) => !isRight(message))
+      .map(({ recipient, state }) => `${recipient}: ${state}`);
     throw new Error(`${(error as Error).message}: ${others.slice(0, 20).join(", ")}`, { cause: error });
   }
+  return states;
 }

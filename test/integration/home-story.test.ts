@@ -3,15 +3,12 @@
 // retries when its destination answers; what is refused for good bounces; nothing arrives twice.
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import path from "node:path";
 import { test } from "node:test";
 import type { RelayReading } from "../../src/mail/reading.ts";
 import { booksOf, enqueueMany, until, watchBooks } from "../rig/lane-mail.ts";
-import type { RigInstance } from "../rig/postfix-instances.ts";
 import { needsPostfix } from "../rig/postfix.ts";
 import { startScriptedSink } from "../rig/scripted-sink.ts";
-import { assertArrivedOnce, startHome, untilStates, type Home } from "./home-rig.ts";
+import { assertArrivedOnce, filesOf, startHome, untilEach, type Home } from "./home-rig.ts";
 
 /** Seconds in place of minutes; nothing else of the instances is changed. */
 const SHORT_LIFE = {
@@ -77,7 +74,11 @@ test(
     });
     await dead.start();
     isPutOff = false;
-    await untilStates(pool, (who) => (who.startsWith("nobody") ? "bounced" : "delivered"), HOME_MS_MAX);
+    await untilEach(
+      pool,
+      ({ recipient, state }) => state === (recipient.startsWith("nobody") ? "bounced" : "delivered"),
+      HOME_MS_MAX,
+    );
 
     assertArrivedOnce(
       [...delivered, ...stuck].map((email) => email.to),
@@ -101,13 +102,6 @@ async function untilStuck({ instances, pool }: Home): Promise<void> {
     const isSame = reading?.deferred === before.deferred && reading.queue === before.queue;
     return before.deferred > 0 && isSame && filesOf(transactional).deferred === before.deferred;
   });
-}
-
-function filesOf({ queueDir }: RigInstance): { readonly queue: number; readonly deferred: number } {
-  const countIn = (name: string): number =>
-    readdirSync(path.join(queueDir, name), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-      .length;
-  return { queue: countIn("incoming") + countIn("active"), deferred: countIn("deferred") };
 }
 
 async function readingOf(pool: Home["pool"], outlet: string): Promise<RelayReading | undefined> {
