@@ -36,6 +36,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "the queue of a real Postfix, governed and ungoverned",
     load: () => import("./governor.ts"),
   },
+  plug: {
+    about: "living destinations beside as many dead ones, by Postlane and by one Postfix",
+    load: () => import("./plug.ts"),
+  },
   neighbour: {
     about: "commits of the site's own database on the same disk, beside bulk and beside Postfix",
     load: () => import("./neighbour.ts"),

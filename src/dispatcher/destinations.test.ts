@@ -78,7 +78,7 @@ test("a destination that fails waits for its probe, which goes by the way for re
   destinations.concluded(row);
   destinations.heard([told("dead.example", { failures: 2, probe_in_ms: 30_000, error: "timed out" })], 0);
   assert.deepEqual(destinations.roomOf("dead.example", at(1000)), { rows: 0, againAtUs: 30_000_000 });
-  assert.deepEqual(destinations.roomOf("dead.example", at(30_000)), { rows: 1 });
+  assert.deepEqual(destinations.roomOf("dead.example", at(30_000)), { rows: 1, isByRetry: true });
   assert.equal(destinations.routeOf(row, 30_000), "retry");
   const { count, some } = destinations.throttled(1000);
   assert.equal(count, 1);

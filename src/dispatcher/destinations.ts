@@ -40,6 +40,11 @@ export interface Moment {
   readonly databaseUs: number;
 }
 
+export interface RoomOnRoute extends Room {
+  /** What is claimed goes by the outlets for retries, as far as is known: they must have room, too. */
+  readonly isByRetry?: boolean;
+}
+
 export interface Destinations {
   claimed(row: ClaimedRow): void;
   opened(row: ClaimedRow): void;
@@ -56,8 +61,10 @@ export interface Destinations {
   unheardOf(rows: readonly ClaimedRow[]): readonly string[];
   stop(stopped: ReadonlyMap<string, Reason>): void;
   isOpenTo(row: ClaimedRow, nowMs: number): boolean;
-  roomOf(name: string, moment: Moment): Room;
+  roomOf(name: string, moment: Moment): RoomOnRoute;
   routeOf(row: ClaimedRow, nowMs: number): Route;
+  /** It goes by the retry outlet because of its destination, and not because it was tried before. */
+  isOnTrial(row: ClaimedRow, nowMs: number): boolean;
   throttled(nowMs: number): { readonly count: number; readonly some: readonly ThrottledDestination[] };
 }
 
@@ -215,7 +222,8 @@ export function createDestinations(rules: DestinationRules): Destinations {
       const stage = stageOf(destination, nowMs);
       if (stage.kind === "free") return { rows: ownRows };
       const rows = Math.min(ownRows, stage.allowed - destination.claimed - untoldOf(destination, nowMs));
-      if (rows > 0) return { rows };
+      if (rows > 0)
+        return { rows, isByRetry: rules.hasRetryOutlets && destination.health !== undefined && isTrial(stage) };
       const isBeforeProbe = stage.kind === "failing" && nowMs < stage.health.probeAtMs;
       const againAtMs = isBeforeProbe ? stage.health.probeAtMs : nowMs + PROBE_ANSWER_MS_MAX;
       return { rows, againAtUs: later(againAtMs) };
@@ -223,9 +231,10 @@ export function createDestinations(rules: DestinationRules): Destinations {
 
     routeOf(row, nowMs) {
       if (!rules.hasRetryOutlets) return "main";
-      if (row.attempts > 0) return "retry";
-      const stage = stageOf(at(row.destination), nowMs);
-      return stage.kind === "failing" || stage.kind === "unproven" ? "retry" : "main";
+      return row.attempts > 0 || isTrial(stageOf(at(row.destination), nowMs)) ? "retry" : "main";
+    },
+    isOnTrial(row, nowMs) {
+      return isTrial(stageOf(at(row.destination), nowMs));
     },
 
     throttled(nowMs) {
@@ -247,6 +256,10 @@ export function createDestinations(rules: DestinationRules): Destinations {
 }
 
 const UNPROVEN: Stage = { kind: "unproven", allowed: 1 };
+
+function isTrial({ kind }: Stage): boolean {
+  return kind === "failing" || kind === "unproven";
+}
 
 function healthOf(row: HealthRow, nowMs: number): Health {
   return {

@@ -22,7 +22,7 @@ import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
 import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
-import { createBacklog } from "./backlog.ts";
+import { createBacklog, type Room } from "./backlog.ts";
 import { createClaimBook } from "./claim-book.ts";
 import { createCommitTimes } from "./commit-times.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
@@ -97,6 +97,8 @@ const SETTLE_GATHER_MS = 20;
  */
 const CLAIM_AHEAD_MS = 500;
 const DATABASE_RETRY_MS = 250;
+/** How soon a destination on trial asks again whether the retry outlets have room. */
+const RETRY_ROOM_MS = 250;
 /** A retry for which the retry outlets have no room comes again after once to twice this long. */
 const POSTPONED_MS = 30_000;
 /** How often it is looked whether a claim under way was answered, after a settle that failed. */
@@ -392,8 +394,7 @@ class LaneDispatcher implements Dispatcher {
   async #claimIfLow(): Promise<void> {
     const rowsMax = this.#claimRoom();
     if (rowsMax <= 0) return;
-    const moment = { nowMs: this.#ports.clock.monotonicMs(), databaseUs: this.#databaseUs() };
-    const wants = this.#backlog.pick(rowsMax, this.#running, (name) => this.#destinations.roomOf(name, moment));
+    const wants = this.#backlog.pick(rowsMax, this.#running, this.#roomForOnePick());
     if (wants.length === 0) return;
     this.#isClaiming = true;
     const rows = await this.#claim(wants);
@@ -416,6 +417,20 @@ class LaneDispatcher implements Dispatcher {
       return true;
     });
     return prepared === true;
+  }
+
+  // What would go by the outlets for retries waits while they have no room: each as long as those before it will take.
+  #roomForOnePick(): (name: string) => Room {
+    const moment = { nowMs: this.#ports.clock.monotonicMs(), databaseUs: this.#databaseUs() };
+    const retryPerS = Math.max(1, this.#outlets.paceSum("retry"));
+    let retryRows = this.#aheadMax("retry") - this.#ready.count("retry");
+    return (name) => {
+      const room = this.#destinations.roomOf(name, moment);
+      if (room.isByRetry !== true) return room;
+      if (retryRows-- > 0) return room;
+      const waitMs = RETRY_ROOM_MS - (retryRows * 1000) / retryPerS;
+      return { rows: 0, againAtUs: moment.databaseUs + Math.round(waitMs * 1000) };
+    };
   }
 
   #claimRoom(): number {
@@ -489,9 +504,9 @@ class LaneDispatcher implements Dispatcher {
     for (const row of rows) {
       this.#destinations.claimed(row);
       const route = this.#destinations.routeOf(row, nowMs);
-      if (route === "retry" && this.#ready.count("retry") >= this.#aheadMax("retry"))
-        this.#conclude(this.#postponed(row));
-      else this.#ready.add(row, route);
+      const hasRoom = route === "main" || this.#ready.count("retry") < this.#aheadMax("retry");
+      if (hasRoom) this.#ready.add(row, route);
+      else this.#conclude(this.#destinations.isOnTrial(row, nowMs) ? unclaimed(row) : this.#postponed(row));
     }
     this.#giveBackThrottled(new Set(rows.map(({ destination }) => destination)));
     if (!arePrepared) this.#giveBack((row) => rows.includes(row), "not_prepared");

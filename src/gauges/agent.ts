@@ -10,7 +10,7 @@ import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { keepFromAgent } from "../returns/return-store.ts";
 import { createMaildirEmptier } from "./empty-maildir.ts";
-import { findEvidence, type EvidencePorts, type EvidenceReturn } from "./find-evidence.ts";
+import { createEvidenceFinder, type EvidenceFinder, type EvidenceReturn } from "./find-evidence.ts";
 import type { FsyncProbe } from "./fsync-probe.ts";
 import { createLatest } from "./latest.ts";
 import type { LogPosition } from "./log-position.ts";
@@ -209,13 +209,6 @@ function createLogWork(settings: AgentSettings, followed: FollowedLog, ports: Ag
   const { outlet, identity } = settings;
   const memory = createRelayMemory(followed.tokenOf);
   const lines = createRelayLines({ ...followed, outlet }, memory);
-  const evidence = createEvidenceWork(outlet, pool, {
-    outlet,
-    memory,
-    queueDirectory: followed.queueDirectory,
-    tokenOf: followed.tokenOf,
-    wallMs: clock.wallMs,
-  });
   let relayLog: RelayLog | undefined;
   let evidenceAtMs = -Infinity;
   const open = (): Promise<RelayLog> =>
@@ -227,6 +220,15 @@ function createLogWork(settings: AgentSettings, followed: FollowedLog, ports: Ag
     }
     return false;
   };
+  const find = createEvidenceFinder({
+    outlet,
+    memory,
+    queueDirectory: followed.queueDirectory,
+    tokenOf: followed.tokenOf,
+    wallMs: clock.wallMs,
+    catchUp,
+  });
+  const lookForEvidence = createEvidenceWork(outlet, pool, find);
   return {
     turn: (problems) => async () => {
       try {
@@ -239,7 +241,7 @@ function createLogWork(settings: AgentSettings, followed: FollowedLog, ports: Ag
       tell(problems, "log", relayLog.problem());
       if (comes === "more") return 0;
       if (comes === "at end" && clock.monotonicMs() - evidenceAtMs >= EVIDENCE_MS) {
-        await evidence(catchUp);
+        await lookForEvidence();
         evidenceAtMs = clock.monotonicMs();
       }
       return LOG_MS;
@@ -253,17 +255,17 @@ function tell(problems: Map<string, string>, key: string, problem: string | unde
   else problems.set(key, problem);
 }
 
-function createEvidenceWork(outlet: string, pool: Pool, ports: Omit<EvidencePorts, "catchUp">) {
+function createEvidenceWork(outlet: string, pool: Pool, find: EvidenceFinder): () => Promise<void> {
   /** What was answered and may not have been judged yet. To answer again is harmless. */
   const answered = new Set<string>();
   const keyOf = ({ message_id, attempt }: Pick<EvidenceReturn, "message_id" | "attempt">): string =>
     `${message_id}/${attempt}`;
   let after = 0;
-  return async (catchUp: () => Promise<boolean>): Promise<void> => {
+  return async () => {
     const page = await readOpenQuestions(pool, outlet, { after, limit: QUESTIONS_PAGE });
     after = page.length < QUESTIONS_PAGE ? 0 : page.at(-1)!.message_id;
     const open = page.filter((question) => !answered.has(keyOf(question)));
-    const arrivals = await findEvidence(open, { ...ports, catchUp });
+    const arrivals = await find(open);
     if (arrivals.length === 0) return;
     await inTransaction(pool, (client) => keepFromAgent(client, arrivals));
     if (answered.size > ANSWERED_MAX) answered.clear();

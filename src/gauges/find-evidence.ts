@@ -6,8 +6,9 @@ import { findInSpool } from "../mailers/postfix/spool.ts";
 import { senderOfQueueFile } from "../mailers/postfix/queue-file.ts";
 import { claimedName, type AttemptName } from "../mail/return-token.ts";
 import type { AgentReturn } from "../returns/return-store.ts";
-import { judgeEvidence, type EvidenceFacts, type EvidenceVerdict, type FileFacts } from "./judge-evidence.ts";
+import { isAround, judgeEvidence, type EvidenceFacts, type EvidenceVerdict, type FileFacts } from "./judge-evidence.ts";
 import type { OpenQuestion } from "./question-store.ts";
+import { createRecentMap } from "./recent-map.ts";
 import type { RelayMemory } from "./relay-memory.ts";
 
 export interface EvidencePorts {
@@ -29,14 +30,38 @@ export interface EvidenceReturn {
   readonly queue_id?: string;
 }
 
-export async function findEvidence(
+export type EvidenceFinder = (questions: readonly OpenQuestion[]) => Promise<readonly AgentReturn[]>;
+
+/**
+ * A look for files costs some hundred looks at folders. While a question is young they are looked for each time; a file
+ * that tells later, when an absence can no longer be shown, is found at this interval.
+ */
+const YOUNG_MS = 120_000;
+const LOOK_AGAIN_MS = 60_000;
+const LOOKS_MAX = 10_000;
+
+export function createEvidenceFinder(ports: EvidencePorts): EvidenceFinder {
+  const looks = createRecentMap<string, number>(LOOKS_MAX);
+  const isTime = ({ message_id, attempt, ago_ms }: OpenQuestion): boolean => {
+    const key = `${message_id}/${attempt}`;
+    const nowMs = ports.wallMs();
+    if (ago_ms >= YOUNG_MS && nowMs - (looks.get(key) ?? -Infinity) < LOOK_AGAIN_MS) return false;
+    looks.set(key, nowMs, nowMs);
+    return true;
+  };
+  return (questions) => findEvidence(questions, ports, isTime);
+}
+
+async function findEvidence(
   questions: readonly OpenQuestion[],
   ports: EvidencePorts,
+  isTime: (question: OpenQuestion) => boolean,
 ): Promise<readonly AgentReturn[]> {
   const looked: Looked[] = [];
   for (const question of questions) {
     const withoutFiles = gather(question, { files: { kind: "not looked for" }, isReadToEnd: false }, ports);
-    const files = isWorthALook(withoutFiles) ? await lookForFiles(question, withoutFiles, ports) : withoutFiles.files;
+    const isLooked = hasEnded(withoutFiles) && isTime(question);
+    const files = isLooked ? await lookForFiles(question, withoutFiles, ports) : withoutFiles.files;
     looked.push({ question, files, endedBefore: countEnded(withoutFiles) });
   }
   // Only an absence needs it, and one reading does for all of them.
@@ -67,18 +92,23 @@ function gather(
   { memory, wallMs }: EvidencePorts,
 ): EvidenceFacts {
   const activeQueueId = memory.activeQueueIdOf(nameOf(question));
+  const askedAtMs = wallMs() - question.ago_ms;
   return {
-    askedAtMs: wallMs() - question.ago_ms,
+    askedAtMs,
     clientPort: question.client_port,
-    sessions: question.client_port === null ? [] : memory.sessionsOf(question.client_port),
+    sessions: sessionsAround(question.client_port, askedAtMs, memory),
     ...(activeQueueId === undefined ? {} : { activeQueueId }),
     ...found,
     nowMs: wallMs(),
   };
 }
 
+function sessionsAround(port: number | null, askedAtMs: number, memory: RelayMemory): EvidenceFacts["sessions"] {
+  return port === null ? [] : memory.sessionsOf(port).filter((session) => isAround(session, askedAtMs));
+}
+
 /** Not before the session has ended: a file that is being received tells nothing, and later it is looked for anyway. */
-function isWorthALook({ activeQueueId, sessions }: EvidenceFacts): boolean {
+function hasEnded({ activeQueueId, sessions }: EvidenceFacts): boolean {
   return activeQueueId === undefined && sessions.some(({ disconnectedAtMs }) => disconnectedAtMs !== undefined);
 }
 

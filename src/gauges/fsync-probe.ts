@@ -3,7 +3,7 @@
 // the latency. One probe is under way at a time, so a frozen disk holds one thread and one block.
 
 import type { Clock, Timer } from "../platform/clock.ts";
-import { createHourMedian } from "./hour-median.ts";
+import { createHourMedian } from "../platform/hour-median.ts";
 
 export interface FsyncReading {
   readonly fsyncMs?: number;

@@ -105,7 +105,7 @@ function whatIsMissing(facts: EvidenceFacts): string | undefined {
 }
 
 /** Who used the port long before, or only afterwards, has nothing to do with the attempt. */
-function isAround({ connectedAtMs, disconnectedAtMs = Infinity }: SessionFacts, askedAtMs: number): boolean {
+export function isAround({ connectedAtMs, disconnectedAtMs = Infinity }: SessionFacts, askedAtMs: number): boolean {
   return connectedAtMs <= askedAtMs + CLOCK_MARGIN_MS && disconnectedAtMs >= askedAtMs - SESSION_AGE_MS_MAX;
 }
 

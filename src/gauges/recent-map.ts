@@ -32,3 +32,11 @@ export function createRecentMap<Key, Value>(max: number): RecentMap<Key, Value> 
     },
   };
 }
+
+/** RFC 5321 §4.5.3.1.3 allows a path 256 octets; what is longer is nobody's. */
+const KEPT_CHARS_MAX = 320;
+
+/** A text of its own, cut to a bound: a part of a line would keep the whole line in memory for as long as it is known. */
+export function keptText(text: string): string {
+  return Buffer.from(text.slice(0, KEPT_CHARS_MAX)).toString("utf8");
+}

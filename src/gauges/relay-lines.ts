@@ -4,7 +4,7 @@
 
 import { parseLogLine, timeOfLogLine, type LogClient, type PostfixLogLine } from "../mailers/postfix/log-line.ts";
 import type { AgentReturn } from "../returns/return-store.ts";
-import { createRecentMap } from "./recent-map.ts";
+import { createRecentMap, keptText } from "./recent-map.ts";
 import type { RelayMemory } from "./relay-memory.ts";
 
 export interface RelayLinesSettings {
@@ -40,15 +40,19 @@ export interface RelayLines {
   readonly firstAtMs: number | undefined;
 }
 
-const DEFERRALS_MAX = 100_000;
+interface Deferral {
+  /** The line that gives a queue id up names none. */
+  readonly recipient: string;
+  readonly toldAtMs: number;
+}
+
+const DEFERRALS_MAX = 50_000;
 const DEFERRED_MS = 60_000;
 /** Lines of several processes may overtake each other by seconds; more is a clock that was set back. */
 const BACKWARDS_MS_MAX = 60_000;
 
 export function createRelayLines(settings: RelayLinesSettings, memory: RelayMemory): RelayLines {
-  const deferrals = createRecentMap<string, number>(DEFERRALS_MAX);
-  /** Of queue ids with a deferral: the line that gives them up names none. */
-  const recipients = createRecentMap<string, string>(DEFERRALS_MAX);
+  const deferrals = createRecentMap<string, Deferral>(DEFERRALS_MAX);
   let number = 0;
   let firstAtMs: number | undefined;
   let lastAtMs: number | undefined;
@@ -67,10 +71,8 @@ export function createRelayLines(settings: RelayLinesSettings, memory: RelayMemo
   };
 
   const isToldAlready = (queueId: string, recipient: string, atMs: number): boolean => {
-    const key = `${queueId} ${recipient}`;
-    recipients.set(queueId, recipient, number);
-    if (atMs - (deferrals.get(key) ?? -Infinity) < DEFERRED_MS) return true;
-    deferrals.set(key, atMs, number);
+    if (atMs - (deferrals.get(queueId)?.toldAtMs ?? -Infinity) < DEFERRED_MS) return true;
+    deferrals.set(keptText(queueId), { recipient: keptText(recipient), toldAtMs: atMs }, number);
     return false;
   };
 
@@ -85,7 +87,7 @@ export function createRelayLines(settings: RelayLinesSettings, memory: RelayMemo
       means: settings.means,
     };
     if (line.kind === "expired") {
-      const recipient = recipients.get(line.queueId);
+      const recipient = deferrals.get(line.queueId)?.recipient;
       return recipient === undefined ? undefined : { ...common, recipient, status: "expired" };
     }
     const { status, recipient } = line;

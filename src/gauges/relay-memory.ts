@@ -4,7 +4,7 @@
 
 import { claimedName, type AttemptName } from "../mail/return-token.ts";
 import type { SessionFacts } from "./judge-evidence.ts";
-import { createRecentMap } from "./recent-map.ts";
+import { createRecentMap, keptText } from "./recent-map.ts";
 
 /** Each up to twice: 200,000 queue ids are a queue that Postfix itself cannot have active. */
 const QUEUE_IDS_MAX = 100_000;
@@ -68,14 +68,14 @@ export function createRelayMemory(tokenOf: (address: string) => string | undefin
     connected(client, port, atMs) {
       const sessions = ports.get(port) ?? [];
       if (sessions.length >= SESSIONS_PER_PORT_MAX) sessions.shift();
-      sessions.push({ client, connectedAtMs: atMs, wasCut: false, queueIds: [], line });
+      sessions.push({ client: keptText(client), connectedAtMs: atMs, wasCut: false, queueIds: [], line });
       ports.set(port, sessions, line);
     },
     received(client, port, queueId) {
       const session = openSession(client, port);
       if (session === undefined) return;
       if (session.queueIds.length >= QUEUE_IDS_PER_SESSION_MAX) session.queueIds.shift();
-      session.queueIds.push(queueId);
+      session.queueIds.push(keptText(queueId));
     },
     cut(client, port) {
       const session = openSession(client, port);
@@ -86,10 +86,11 @@ export function createRelayMemory(tokenOf: (address: string) => string | undefin
       if (session !== undefined) session.disconnectedAtMs = atMs;
     },
     activated(queueId, from) {
-      senders.set(queueId, from, line);
+      const ownId = keptText(queueId);
+      senders.set(ownId, keptText(from), line);
       const token = tokenOf(from);
       const attempt = token === undefined ? undefined : claimedName(token);
-      if (attempt !== undefined) attempts.set(keyOf(attempt), queueId, line);
+      if (attempt !== undefined) attempts.set(keyOf(attempt), ownId, line);
     },
     started() {
       startedLine = line;

@@ -83,6 +83,19 @@ test("a relay that delivers none is told to stand still, and asked with a probe 
   assert.ok(verdictOf(moving).pace > 90);
 });
 
+test("what hangs on silent servers is no queue of a relay for retries, and no standing still", () => {
+  const settings = { ...SETTINGS, hangingMax: 100 };
+  const learn = (hanging: number) => {
+    let state: RelayState | undefined;
+    for (let second = 0; second < 20; second++) {
+      state = learnReading(state, { atMs: second * 1000, queue: hanging, deferred: 0, handedSince: 0 }, settings);
+    }
+    return verdictOf(state, settings);
+  };
+  assert.ok(learn(90).pace >= 50, `${learn(90).pace}/s beside 90 that hang`);
+  assert.ok(learn(400).pace < 50, `${learn(400).pace}/s behind 300 that wait`);
+});
+
 test("silence of the agent: what it drained, no more than before, and never nothing", () => {
   const filling = steady(100, 1000);
   const { pace, reasons } = verdictOf(filling, SETTINGS, 9000);

@@ -32,6 +32,10 @@ export interface RelaySettings {
   readonly maxQueue: number;
   readonly maxPlug: number;
   readonly maxRatePerS?: number;
+  /**
+   * So many may hang on servers that stay silent and are no queue: a relay for retries always has some. Absent: none.
+   */
+  readonly hangingMax?: number;
 }
 
 export interface RelayFigures extends LimitFigures {
@@ -140,7 +144,7 @@ export function learnReading(
   settings: RelaySettings,
 ): RelayState | undefined {
   if (!Number.isFinite(given.atMs)) return before;
-  const figures = soundFigures(given);
+  const figures = withoutHanging(soundFigures(given), settings);
   const handed = (before?.handedPending ?? 0) + figures.handedSince;
   if (figures.queue === undefined) return before && { ...before, handedPending: handed };
   const s = before === undefined ? Infinity : (figures.atMs - before.atMs) / 1000;
@@ -185,6 +189,11 @@ function soundFigures(given: RelayFigures): RelayFigures {
     ([, figure]) => (figure as number) >= 0 && (figure as number) <= FIGURE_MAX,
   );
   return { atMs: given.atMs, handedSince: 0, ...Object.fromEntries(sound) };
+}
+
+function withoutHanging(figures: RelayFigures, { hangingMax = 0 }: RelaySettings): RelayFigures {
+  if (figures.queue === undefined || hangingMax === 0) return figures;
+  return { ...figures, queue: Math.max(0, figures.queue - hangingMax) };
 }
 
 /**

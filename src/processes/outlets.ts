@@ -61,12 +61,19 @@ function limitsOn(
     share: shareOf(config, lane, name),
     isVerp: outlet.type === "smtp" && outlet.returnPath === "verp",
     isToldOf: outlet.type === "smtp" && outlet.gauge?.type === "postfix",
-    ...(outlet.type === "smtp" ? pacedBy(outlet) : {}),
+    ...(outlet.type === "smtp" ? pacedBy(outlet, route) : {}),
   };
 }
 
-function pacedBy({ name, maxRatePerS, gauge, horizonMs, maxQueue, maxPlug }: SmtpOutletConfig): Partial<OutletLimits> {
-  const relay = { name, horizonMs, maxQueue, maxPlug };
+/** As many as `postfix init` gives delivery processes to the instance for retries: each may hang on a silent server. */
+const RETRY_HANGING_MAX = 100;
+
+function pacedBy(
+  { name, maxRatePerS, gauge, horizonMs, maxQueue, maxPlug }: SmtpOutletConfig,
+  route: OutletLimits["route"],
+): Partial<OutletLimits> {
+  const hanging = route === "retry" ? { hangingMax: RETRY_HANGING_MAX } : {};
+  const relay = { name, horizonMs, maxQueue, maxPlug, ...hanging };
   return { ...(maxRatePerS === undefined ? {} : { maxRatePerS }), ...(gauge === undefined ? {} : { relay }) };
 }
 

@@ -21,7 +21,7 @@ export function explainMessage(
   nowMs: number,
 ): readonly Limit[] {
   const own = (code: ReasonCode, evidence: Reason["evidence"], kind: Reason["limits"] = "stop"): Limit =>
-    limitOf("part", { code, limits: kind, limit: 0, evidence }, { lanes: [story.lane], costs: costsOf(1) });
+    limitOf("part", { code, limits: kind, limit: 0, evidence }, { lanes: [story.lane], ...waitingCosts(story) });
   const reply = lastReply(story);
   const told = reply === undefined ? {} : { error: reply };
   if (story.state === null || isSettled(story.state)) {
@@ -40,6 +40,10 @@ export function explainMessage(
   const rate = (lane?.dispatchers ?? []).reduce((sum, { isAlive, pulse }) => sum + (isAlive ? pulse.rate_per_s : 0), 0);
   const turn = own("behind_others", { waiting: lane?.toSend ?? 0, per_s: tenth(rate) }, "nothing");
   return isFirstMine(concerned) ? [...concerned, turn] : [turn, ...concerned];
+}
+
+function waitingCosts({ state }: MessageStory): { readonly costs?: Limit["costs"] } {
+  return state === null || isSettled(state) ? {} : { costs: costsOf(1) };
 }
 
 /** What binds it, and not only others: everything that is not small and not only worth knowing. */

@@ -53,6 +53,32 @@ test("a relay is kept at what it drains in its horizon, and never at a multiple 
   await books.stop();
 });
 
+test("two dispatchers of one relay share one verdict: together they give it what it drains", async (t) => {
+  const { pool, sink, start, books } = await rig(t);
+  const campaign = await createCampaign(pool, { name: "news" });
+  await fillCampaign(pool, campaign, { rows: 20_000, destinations: 50, domain: "many.example" });
+  const relay = modelRelay(pool, sink, { drainPerS: 80 });
+  await relay.read();
+  const limits = { relay: { ...RELAY, horizonMs: 3000 } };
+  const [first, second] = [await start({ limits }), await start({ limits })];
+  await relay.run(10);
+  assert.ok(relay.queue > 100 && relay.queue < 400, `${relay.queue} in the relay, of 240`);
+  const paces = [await paceOf(pool, first.leaseId), await paceOf(pool, second.leaseId)];
+  assert.ok(
+    paces.every((pace) => pace !== undefined && pace > 10),
+    `both have a part: ${paces.join(" and ")}/s`,
+  );
+  const { rows } = await pool.query("SELECT outlet, reading_number, state FROM postlane.verdict");
+  assert.equal(rows.length, 1);
+  // Nearly every reading was learnt from, and each by one of them.
+  assert.ok(rows[0].reading_number >= relay.readings - 3, `${rows[0].reading_number} of ${relay.readings}`);
+  assert.deepEqual(
+    Object.keys(rows[0].state.handed).toSorted(),
+    [first.leaseId, second.leaseId].map(String).toSorted(),
+  );
+  await books.stop();
+});
+
 test("an agent that falls silent never means full speed", async (t) => {
   const { pool, sink, start, books } = await rig(t);
   const campaign = await createCampaign(pool, { name: "news" });
@@ -105,6 +131,9 @@ function modelRelay(
   const relay = {
     queue: 0,
     queueMax: 0,
+    get readings() {
+      return number;
+    },
     async read() {
       const canDrain = ((performance.now() - startedAt) * drainPerS) / 1000;
       const inRelay = sink.accepted.length - drained;

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Pool } from "pg";
+import type { Pulse } from "../../src/mail/pulse.ts";
 import { resumeTarget, EVERY_LANE } from "../../src/queue/pause-store.ts";
 import { startLane, type LaneOptions } from "../rig/lane.ts";
 import {
@@ -15,6 +16,7 @@ import {
   until,
   untilEmpty,
   untilEvent,
+  untilPulse,
   untilState,
   watchBooks,
 } from "../rig/lane-mail.ts";
@@ -111,7 +113,7 @@ test("what has not lately answered proves itself by the outlet for retries, one 
   const retries = await startScriptedSink(t);
   const campaign = await createCampaign(pool, { name: "news" });
   await fillCampaign(pool, campaign, { rows: 60, destinations: 2, domain: "new.example" });
-  await start({ retryRelay: retries, limits: { isToldOf: true } });
+  const lane = await start({ retryRelay: retries, limits: { isToldOf: true } });
   await until("one probe of each", () => retries.accepted.length === 2);
   assert.equal(sink.accepted.length, 0);
 
@@ -127,8 +129,12 @@ test("what has not lately answered proves itself by the outlet for retries, one 
   await until("its next probe", () => retries.accepted.length === 3);
   assert.ok(retries.accepted.slice(1).some(({ recipients }) => recipients[0]!.endsWith("@d1.new.example")));
   assert.equal(sink.accepted.length, 29);
-  const pulse = (await pool.query("SELECT pulse FROM postlane.lease")).rows[0].pulse;
-  assert.equal(pulse.outlets.length, 2);
+  const pulse = (await untilPulse(pool, lane.leaseId)) as unknown as Pulse;
+  assert.deepEqual(
+    pulse.outlets.map(({ name }) => name),
+    ["relay", "retries"],
+  );
+  assert.equal(pulse.throttled.some[0]?.destination, "d1.new.example");
   await books.stop();
 });
 

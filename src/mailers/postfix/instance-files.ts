@@ -79,7 +79,7 @@ const ROLES: Readonly<Record<InstanceRole, RoleSettings>> = {
     queueRun: "30s",
     connectTimeout: "10s",
     answerTimeout: "30s",
-    processes: 20,
+    processes: 100,
     // One dead destination holds a tenth of the processes at most.
     concurrency: 2,
   },
