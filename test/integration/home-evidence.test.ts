@@ -29,8 +29,9 @@ test("cut before, at and after the dot: each is delivered once, or stays unknown
   const { home, enqueue } = await startCut(t, { relayTo: { host: "127.0.0.1", port: sink.port } });
   const { pool } = home;
   const books = watchBooks(pool);
-  const names = [...numbered("before", 4), ...numbered("after", 4), ...numbered("at", 8), ...numbered("whole", 10)];
-  const all = await enqueue([...names, "killed0"]);
+  const cut = [...numbered("before", 4), ...numbered("after", 4), ...numbered("at", 6), "killed0"];
+  // Each cut is a failure of the outlet, and what gets through ends it: probes in a row that fail are ever more seldom.
+  const all = await enqueue(cut.flatMap((name, n) => [name, `whole${n}`]));
 
   const isKilled = (who: string): boolean => who.startsWith("killed");
   await untilEach(
@@ -45,8 +46,9 @@ test("cut before, at and after the dot: each is delivered once, or stays unknown
   for (const [who, story] of await storiesOf(pool)) {
     const told = `${who}: ${story.join(", ")}`;
     if (isKilled(who)) assert.deepEqual(story, ["1 unknown"], told);
-    if (who.startsWith("before")) assert.deepEqual(story, [...SENT_AGAIN], told);
-    if (who.startsWith("after")) assert.deepEqual(story, ["1 unknown", "1 sent", "1 delivered"], told);
+    if (who.startsWith("before")) assert.deepEqual(story, SENT_AGAIN, told);
+    // The log's line of the delivery may be read before the evidence is found.
+    if (who.startsWith("after")) assert.match(story.join(", "), /^1 unknown, (?:1 sent, )?1 delivered$/, told);
   }
   await books.stop();
 });
