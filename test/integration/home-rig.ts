@@ -17,7 +17,7 @@ import { senderOfQueueFile } from "../../src/mailers/postfix/queue-file.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { createPool, embeddedConfig, withSessionOptions } from "../../src/postgres/database.ts";
 import { findEmbedded } from "../../src/postgres/embedded.ts";
-import { until } from "../rig/lane-mail.ts";
+import { storyOf, until } from "../rig/lane-mail.ts";
 import {
   startPostfixInstances,
   type PostfixInstances,
@@ -55,6 +55,8 @@ export interface Program {
 }
 
 export interface Home extends Program {
+  /** What is registered here ends before the program and its relays do. */
+  readonly scope: Scope;
   readonly instances: PostfixInstances;
 }
 
@@ -72,7 +74,7 @@ export async function startHome(t: TestContext, options: HomeOptions = {}): Prom
   const instances = await startPostfixInstances(scope, { ...options, returnsDomain: RETURNS_DOMAIN });
   const printed = parse(instances.yaml) as HomeConfig;
   const config = (await options.configure?.(printed, instances)) ?? printed;
-  return { instances, ...(await startProgram(scope, { returns: { domain: RETURNS_DOMAIN }, ...config })) };
+  return { scope, instances, ...(await startProgram(scope, { returns: { domain: RETURNS_DOMAIN }, ...config })) };
 }
 
 /** Resolves when every dispatcher is ready. */
@@ -193,20 +195,36 @@ export async function statesOf(pool: Pool): Promise<readonly MessageState[]> {
   return rows;
 }
 
-/** Until each message is as it should be; what is not, and why it was waited for, is told. */
+/** Until each message is as it should be; what is not is told with its story. `look` is for what `isRight` also asks. */
 export async function untilEach(
   pool: Pool,
   isRight: (message: MessageState) => boolean,
   msMax?: number,
-): Promise<readonly MessageState[]> {
+  look: () => Promise<void> = async () => {},
+): Promise<void> {
   let states: readonly MessageState[] = [];
   try {
-    await until("each message is as it should be", async () => (states = await statesOf(pool)).every(isRight), msMax);
+    await until(
+      "each message is as it should be",
+      async () => {
+        await look();
+        states = await statesOf(pool);
+        return states.every(isRight);
+      },
+      msMax,
+    );
   } catch (error) {
-    const others = states
-      .filter((message) => !isRight(message))
-      .map(({ recipient, state }) => `${recipient}: ${state}`);
-    throw new Error(`${(error as Error).message}: ${others.slice(0, 20).join(", ")}`, { cause: error });
+    const others = states.filter((message) => !isRight(message)).slice(0, OTHERS_MAX);
+    const told = await Promise.all(others.map((message) => tellStory(pool, message)));
+    throw new Error([(error as Error).message, ...told].join("\n"), { cause: error });
   }
-  return states;
+}
+
+const OTHERS_MAX = 10;
+
+async function tellStory(pool: Pool, { id, recipient, state }: MessageState): Promise<string> {
+  const story = await storyOf(pool, id);
+  return [`${recipient} is ${state}:`, ...story.map((one) => `  ${one.attempt} ${one.kind} ${one.reply ?? ""}`)].join(
+    "\n",
+  );
 }
