@@ -11,7 +11,16 @@ import { booksOf, enqueueMany, until, watchBooks } from "../rig/lane-mail.ts";
 import { needsPostfix } from "../rig/postfix.ts";
 import type { RigInstance } from "../rig/postfix-instances.ts";
 import { startScriptedSink, type ScriptedSink } from "../rig/scripted-sink.ts";
-import { arrivalsAt, assertArrivedOnce, messagesIn, startHome, untilEach, type Home } from "./home-rig.ts";
+import {
+  arrivalsAt,
+  assertArrivedOnce,
+  filesOf,
+  messagesIn,
+  readingOf,
+  startHome,
+  untilEach,
+  type Home,
+} from "./home-rig.ts";
 
 const run = promisify(execFile);
 
@@ -63,10 +72,9 @@ test(
     await enqueue("transactional", 50);
     await until("some of it has arrived", () => sink.accepted.length >= 80);
 
-    await stopInTheMiddle(home, gate, sink, async () => {
-      await enqueue("bulk", 100);
-      await bulk.stop();
-    });
+    await standStill(home, gate, sink);
+    await enqueue("bulk", 100);
+    await bulk.stop();
     await killAgent(home, "bulk");
     await bulk.start();
     gate.open();
@@ -115,19 +123,24 @@ function createGate(): Gate {
   };
 }
 
-/** In the middle of deliveries and of hand-overs, but of none whose final dot the world's server has and Postfix's log not. */
-async function stopInTheMiddle(
-  { instances }: Home,
-  gate: Gate,
-  sink: ScriptedSink,
-  stop: () => Promise<void>,
-): Promise<void> {
+/**
+ * In the middle of deliveries, but of none whose final dot the world's server has and Postfix's log not. What the agents
+ * count is then what lies in the folders.
+ */
+async function standStill({ pool, instances }: Home, gate: Gate, sink: ScriptedSink): Promise<void> {
   gate.close();
   await until("what is past its dot is in a log", () => {
     const logged = instances.all.map((instance) => instance.log().match(/ status=sent /g)?.length ?? 0);
     return logged.reduce((sum, count) => sum + count, 0) === sink.accepted.length;
   });
-  await stop();
+  for (const instance of instances.all) {
+    await until(`the reading of ${instance.name} is as its files`, async () => {
+      const reading = await readingOf(pool, instance.name);
+      const { queue, deferred } = filesOf(instance);
+      return reading?.queue === queue && reading.deferred === deferred;
+    });
+  }
+  assert.ok(filesOf(instances.get("bulk")).queue > 0);
 }
 
 async function killAgent({ processOf }: Home, outlet: string): Promise<void> {

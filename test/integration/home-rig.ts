@@ -12,6 +12,7 @@ import { parse } from "yaml";
 import { makeInstallation, type Installation, type Supervisor } from "../../bench/installation.ts";
 import { processesOf, type RunningProcess } from "../../bench/running-processes.ts";
 import type { MessageId } from "../../src/mail/ids.ts";
+import type { RelayReading } from "../../src/mail/reading.ts";
 import { claimedName, tokenOfReturnPath } from "../../src/mail/return-token.ts";
 import { senderOfQueueFile } from "../../src/mailers/postfix/queue-file.ts";
 import { silentLog } from "../../src/platform/log.ts";
@@ -150,6 +151,14 @@ export function assertArrivedOnce(recipients: readonly string[], ...sinks: reado
 export function filesOf(instance: RigInstance): { readonly queue: number; readonly deferred: number } {
   const countIn = (name: string): number => filesIn(instance, name).length;
   return { queue: countIn("incoming") + countIn("active"), deferred: countIn("deferred") };
+}
+
+export async function readingOf(pool: Pool, outlet: string): Promise<RelayReading | undefined> {
+  const { rows } = await pool.query<{ readonly body: RelayReading }>(
+    "SELECT body FROM postlane.reading WHERE outlet = $1",
+    [outlet],
+  );
+  return rows[0]?.body;
 }
 
 /** The messages whose queue files lie in one of the relays. */

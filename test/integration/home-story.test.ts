@@ -4,11 +4,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RelayReading } from "../../src/mail/reading.ts";
 import { booksOf, enqueueMany, until, watchBooks } from "../rig/lane-mail.ts";
 import { needsPostfix } from "../rig/postfix.ts";
 import { startScriptedSink } from "../rig/scripted-sink.ts";
-import { assertArrivedOnce, filesOf, startHome, untilEach, type Home } from "./home-rig.ts";
+import { assertArrivedOnce, filesOf, readingOf, startHome, untilEach, type Home } from "./home-rig.ts";
 
 /** Seconds in place of minutes; nothing else of the instances is changed. */
 const SHORT_LIFE = {
@@ -66,7 +65,6 @@ test(
     ];
     await enqueueMany(pool, [...delivered, ...bounced, ...stuck]);
 
-    await untilStuck(home);
     // All that one probe may not be sent for waits as a row.
     await until("what is stuck came home", async () => {
       const { rows } = await pool.query("SELECT count(*)::integer AS n FROM postlane.event WHERE kind = 'deferred'");
@@ -93,25 +91,6 @@ test(
   },
 );
 
-/** What the agents count is what lies in the folders while the plug is in the relay. */
-async function untilStuck({ instances, pool }: Home): Promise<void> {
-  const transactional = instances.get("transactional");
-  await until("the reading is as the files", async () => {
-    const before = filesOf(transactional);
-    const reading = await readingOf(pool, "transactional");
-    const isSame = reading?.deferred === before.deferred && reading.queue === before.queue;
-    return before.deferred > 0 && isSame && filesOf(transactional).deferred === before.deferred;
-  });
-}
-
-async function readingOf(pool: Home["pool"], outlet: string): Promise<RelayReading | undefined> {
-  const { rows } = await pool.query<{ readonly body: RelayReading }>(
-    "SELECT body FROM postlane.reading WHERE outlet = $1",
-    [outlet],
-  );
-  return rows[0]?.body;
-}
-
 /** Each message that was stuck: through its relay, home, out again by the retries' instance, delivered. */
 async function assertWentByRetries({ pool }: Home): Promise<void> {
   const { rows } = await pool.query<{ readonly recipient: string; readonly story: readonly string[] }>(
@@ -127,7 +106,7 @@ async function assertWentByRetries({ pool }: Home): Promise<void> {
     assert.equal(sent.length, attempts, told);
     assert.ok(attempts <= 2, told);
     assert.match(story.at(-1)!, /^\d delivered /, told);
-    assert.equal(sent.at(-1), `${attempts} sent retries`, told);
+    if (attempts > 1) assert.equal(sent.at(-1), "2 sent retries", told);
   }
   assert.ok(rows.filter(({ story }) => story.some((line) => line.startsWith("1 deferred "))).length >= 3);
 }
