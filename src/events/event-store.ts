@@ -75,20 +75,25 @@ export async function appendLateEvents(client: ClientBase, events: readonly Mess
 }
 
 // Days are UTC. Rows that went to the default partition because the day's was missing stay there: they are found by the
-// same index.
+// same index, and the day then has no partition of its own. Mail may be quicker than the first round of upkeep; the days
+// ahead must be made all the same, or each of them would find rows in the default one in its turn.
 export const CREATE_PARTITION = `
   DO $$
   DECLARE
     day date := (now() AT TIME ZONE 'UTC')::date + OFFSET_DAYS;
     name text := 'event_' || to_char(day, 'YYYYMMDD');
   BEGIN
-    IF to_regclass('postlane.' || name) IS NULL THEN
+    IF to_regclass('postlane.' || name) IS NULL AND NOT EXISTS (
+      SELECT FROM postlane.event_default
+      WHERE at >= day::timestamp AT TIME ZONE 'UTC' AND at < (day + 1)::timestamp AT TIME ZONE 'UTC') THEN
       EXECUTE format('CREATE TABLE postlane.%I PARTITION OF postlane.event FOR VALUES FROM (%L) TO (%L)', name,
         day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
     END IF;
+  EXCEPTION WHEN check_violation THEN
+    NULL; -- The first row of that day came in between.
   END $$`;
 
-/** The partitions of today and the next days, made ahead of time. A default partition with rows of a day refuses it. */
+/** The partitions of today and the next days, made ahead of time, but for a day of which there are rows already. */
 export async function createPartitionsAhead(on: Queryable, days: number): Promise<void> {
   for (let offset = 0; offset <= days; offset++) {
     await on.query(CREATE_PARTITION.replace("OFFSET_DAYS", String(offset)));

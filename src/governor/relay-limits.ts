@@ -32,11 +32,12 @@ export interface LimitFigures {
 const DISK_SLOW_TIMES = 5;
 const DISK_SLOW_MS_MIN = 20;
 /**
- * Postfix refuses mail below 1.5 times its message size limit, 15 MB; a disk with less than 2 % free has other troubles
- * before. With little disk at all the bytes count, with much of it the share.
+ * Postfix refuses mail below 1.5 times its message size limit: 15 MB, and 75 MB of an instance of our own making. Other
+ * programs are in trouble before, and so is a disk with less than 2 % free. With little disk at all the bytes count, with
+ * much of it the share.
  */
 const DISK_FREE_SHARE_MIN = 0.02;
-const DISK_FREE_BYTES_MIN = 64 * 1024 ** 2;
+const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
 /**
  * A busy relay keeps its disk and CPU busy, and some task always waits: only when hardly a moment passes without
  * waiting is it too much. Waiting for memory is trouble much earlier.
