@@ -17,8 +17,8 @@ export interface Installation {
   readonly configFile: string;
   /** Writes the configuration; `data_dir` is set already. */
   configure(yaml: string): void;
-  /** Starts `postlane up`; resolves when every dispatcher of its lanes is ready. */
-  up(): Promise<Supervisor>;
+  /** Starts `postlane up`, with these variables on top; resolves when every dispatcher of its lanes is ready. */
+  up(more?: Readonly<Record<string, string>>): Promise<Supervisor>;
   /** What to spawn for a command of the CLI on this installation. */
   command(...args: readonly string[]): { readonly file: string; readonly args: readonly string[] };
   readonly env: NodeJS.ProcessEnv;
@@ -61,7 +61,7 @@ export function makeInstallation(scope: Scope, name: string, inFolder: string = 
     configFile,
     env,
     configure: (yaml) => writeFileSync(configFile, `data_dir: ${JSON.stringify(dataDir)}\n${yaml}`),
-    up: () => startSupervisor(scope, configFile, env),
+    up: (more) => startSupervisor(scope, configFile, { ...env, ...more }),
     command: (...args) => ({ file: process.execPath, args: [MAIN_PATH, ...args, "--config", configFile] }),
     dispatchersOf: (lane) =>
       processesOf(folder).filter(({ command }) => command.includes(` dispatcher --lane ${lane} `)),

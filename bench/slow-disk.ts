@@ -19,6 +19,8 @@ export interface SlowDisk {
   readonly fsyncMs: number;
   /** For the environment of every process that shall feel the disk. */
   readonly env: Readonly<Record<string, string>>;
+  /** From the next fsync on it takes so long, for all who feel the disk. */
+  become(fsyncMs: number): void;
 }
 
 export async function makeSlowDisk(
@@ -30,12 +32,14 @@ export async function makeSlowDisk(
   chmodSync(folder, 0o755);
   const library = path.join(folder, "slow-fsync.so");
   if (!(await compile(library))) return { missing: "cc" };
+  const lock = makeLock(folder);
   return {
     fsyncMs,
+    become: (ms) => writeFileSync(lock, String(ms)),
     env: {
       LD_PRELOAD: library,
-      POSTLANE_SLOW_FSYNC_MS: String(fsyncMs),
-      POSTLANE_SLOW_FSYNC_LOCK: makeLock(folder),
+      POSTLANE_TEST_SLOW_FSYNC_MS: String(fsyncMs),
+      POSTLANE_TEST_SLOW_FSYNC_LOCK: lock,
     },
   };
 }

@@ -321,6 +321,7 @@ class LaneDispatcher implements Dispatcher {
       isNewcomer: this.#ports.clock.monotonicMs() < this.#settings.leaseAskedAtMs + JOIN_MS,
       databaseMs: this.#databaseMs(),
       surroundings: this.#surroundings,
+      hasReady: (route) => this.#ready.count(route) > 0,
     });
     if (this.#outlets.windowSum("main") === 0) this.#giveBack((_, route) => route === "main", "window_closed");
     if (this.#outlets.windowSum("retry") === 0) this.#giveBack((_, route) => route === "retry", "window_closed");

@@ -36,12 +36,23 @@ test("what was taken is known for each moment of the last seconds", () => {
 test("kept back is said for as long as pulses need to tell it", () => {
   const watch = createOutletWatch(0);
   assert.equal(watch.wasKeptBack, false);
-  watch.keptBack();
-  watch.turn(200, 200);
-  watch.turn(1200, 1200);
+  for (const atMs of [200, 400, 600]) {
+    watch.keptBack();
+    watch.turn(atMs, atMs);
+  }
+  watch.turn(1600, 1600);
   assert.equal(watch.wasKeptBack, true);
-  watch.turn(2400, 2400);
+  watch.turn(2800, 2800);
   assert.equal(watch.wasKeptBack, false);
+});
+
+test("what is kept back between two tokens wants nothing", () => {
+  const watch = createOutletWatch(0);
+  for (let atMs = 500; atMs <= 5000; atMs += 500) {
+    watch.keptBack();
+    watch.turn(atMs, atMs);
+    assert.equal(watch.wasKeptBack, false);
+  }
 });
 
 test("a relay that pushes back is learnt once a second", () => {

@@ -18,7 +18,7 @@ export interface OutletWatch {
   /** Messages that the outlet has taken, as of an instant of the database's clock. */
   handedAt(databaseMs: number): number;
   readonly handedTotal: number;
-  /** Within the last second or two. */
+  /** Within the last second or two, and for longer than a moment. */
   readonly wasKeptBack: boolean;
   readonly replies: ReplyState | undefined;
 }
@@ -27,6 +27,11 @@ const RATE_MS = 1000;
 const LEARN_MS = 1000;
 /** A second longer than pulses and readings are apart: whoever wants more has said so in each of them. */
 const KEPT_BACK_MS = 2000;
+/**
+ * What was kept back for less is a pair of messages between two tokens, and nobody's want: two password resets at once
+ * would take a relay's whole pace from bulk for seconds. A gap as long ends it.
+ */
+const KEPT_BACK_MS_MIN = 400;
 /** Readings come a second apart and are seen within another; the rest is for a slow database. */
 const SAMPLES_MS = 10_000;
 
@@ -34,11 +39,19 @@ export function createOutletWatch(nowMs: number): OutletWatch {
   let turnedAtMs = nowMs;
   let learntAtMs = nowMs;
   let keptBackAtMs = -Infinity;
+  let keptSinceMs = -Infinity;
+  let keptLastMs = -Infinity;
   let [taken, takenPerS, handedTotal] = [0, 0, 0];
   let isKeptBack = false;
   let seconds = freshCounts();
   let replies: ReplyState | undefined;
   let samples: { readonly databaseMs: number; readonly handed: number }[] = [];
+
+  const noteKeptBack = (atMs: number): void => {
+    if (atMs - keptLastMs > KEPT_BACK_MS_MIN) keptSinceMs = atMs;
+    keptLastMs = atMs;
+    if (atMs - keptSinceMs >= KEPT_BACK_MS_MIN) keptBackAtMs = atMs;
+  };
 
   return {
     took() {
@@ -62,7 +75,7 @@ export function createOutletWatch(nowMs: number): OutletWatch {
       takenPerS += ((taken * 1000) / passedMs - takenPerS) * (1 - Math.exp(-passedMs / RATE_MS));
       taken = 0;
       turnedAtMs = atMs;
-      if (isKeptBack) keptBackAtMs = atMs;
+      if (isKeptBack) noteKeptBack(atMs);
       isKeptBack = false;
       samples = [
         ...samples.filter((one) => databaseMs - one.databaseMs < SAMPLES_MS),
@@ -88,7 +101,7 @@ export function createOutletWatch(nowMs: number): OutletWatch {
       return handedTotal;
     },
     get wasKeptBack() {
-      return isKeptBack || turnedAtMs - keptBackAtMs < KEPT_BACK_MS;
+      return turnedAtMs - keptBackAtMs < KEPT_BACK_MS;
     },
     get replies() {
       return replies;

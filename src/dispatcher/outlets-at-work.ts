@@ -63,6 +63,8 @@ export interface GovernContext {
   readonly isNewcomer: boolean;
   readonly databaseMs: number;
   readonly surroundings: Surroundings | undefined;
+  /** Messages for this way are ready. */
+  readonly hasReady: (route: Route) => boolean;
 }
 
 /** What the governor learnt from a reading, for `postlane.verdict`. */
@@ -115,6 +117,8 @@ export function createOutletsAtWork(
     at.window = context.mayWork ? myPart(verdict, settings.leaseId, context) : 0;
     at.bucket.refill(verdict.pace, nowMs);
     at.outlet.setLimit(at.window);
+    // An outlet whose window is full does not ask for more: while no answer comes, nobody else would say so.
+    if (at.window > 0 && at.open >= at.window && context.hasReady(at.limits.route)) at.watched.keptBack();
   };
   const inputsOf = (at: OutletAtWork, context: GovernContext): GovernorSettings => {
     const { name, openMax, share, maxRatePerS, relay } = at.limits;

@@ -54,9 +54,9 @@ test("what kept the outlet from taking mail names the reason", () => {
   }
 });
 
-test("an outlet's probes wait 1 s, doubling to 8 s; a destination's 15 s, doubling to 15 min", () => {
+test("an outlet's probes wait 1 s, doubling to 8 s; a destination's 5 s, doubling to 15 min", () => {
   assert.deepEqual(probeWaits(healthyOutlet, 6), [1, 2, 4, 8, 8, 8]);
-  assert.deepEqual(probeWaits(healthyDestination, 8), [15, 30, 60, 120, 240, 480, 900, 900]);
+  assert.deepEqual(probeWaits(healthyDestination, 10), [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
   // A wrong password given every few seconds may lock the account.
   assert.deepEqual(probeWaits(healthyOutlet, 7, "credentials"), [2, 4, 8, 16, 32, 60, 60]);
 });
@@ -91,7 +91,7 @@ test("hand-overs that were open at the stop fail as one wave, and do not push th
 
 test("a destination fails under its own name", () => {
   const named = { ...SETTINGS, name: "one.example" };
-  const verdict = governDestination(recordFailure(healthyDestination, 0, "4.4.1"), named, 14_999);
+  const verdict = governDestination(recordFailure(healthyDestination, 0, "4.4.1"), named, 4_999);
   assert.equal(verdict.window, 0);
   assert.equal(codes(verdict)[0], "destination_failing");
   assert.equal(tellReason(verdict.reasons[0]!), "one.example fails: 1 failure, the last: 4.4.1; next probe in 1 s");

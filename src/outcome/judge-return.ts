@@ -393,8 +393,11 @@ function isPolicy(dsn: string): boolean {
 // ---- what it says of the destination --------------------------------------------------------------------------------
 
 export interface DestinationSign {
-  /** `told`: neither for it nor against it; but whoever waits to hear of a probe has heard. */
-  readonly kind: "answered" | "failing" | "told";
+  /**
+   * `told`: neither for it nor against it; but whoever waits to hear of a probe has heard. `suspended`: the relay did not
+   * ask it again, since it failed before.
+   */
+  readonly kind: "answered" | "failing" | "suspended" | "told";
   /** What it answered, or what happened instead. */
   readonly said: string;
 }
@@ -421,11 +424,15 @@ function signOfLogLine({ status, dsn, relay, reply: said }: LogFact): Destinatio
     case "bounced":
       return { kind: isAboutMailbox(dsn) && relay !== "" && relay !== "none" ? "answered" : "told", said };
     case "deferred":
-      return { kind: isDestinationsFault(dsn) ? "failing" : "told", said };
+      if (!isDestinationsFault(dsn)) return { kind: "told", said };
+      return { kind: said.startsWith(SUSPENDED) ? "suspended" : "failing", said };
     case "expired":
       return undefined;
   }
 }
+
+/** What Postfix's queue manager says of mail to a destination that it leaves alone for `minimal_backoff_time`. */
+const SUSPENDED = "delivery temporarily suspended";
 
 /**
  * Of our own relay's notices alone: from anybody else they could be made to throttle a destination that has done

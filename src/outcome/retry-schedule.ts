@@ -7,10 +7,10 @@ import type { FailureScope } from "../mail/outcome.ts";
 
 /**
  * The pause after a failure that was not the message's own. RFC 5321 §4.5.4.1 wants the *destination* to rest; that
- * rest is the governor's window of zero and its single probe. Shorter would only spin rows through the database;
- * longer would leave an outlet that has recovered without work.
+ * rest is the governor's window of zero and its single probe, the first of which comes after as long for a destination.
+ * Shorter would only spin rows through the database; longer would leave what has recovered without work.
  */
-export const OUTLET_RETRY_MS = 15_000;
+export const OUTLET_RETRY_MS = 5_000;
 
 export type NextTry = { readonly kind: "retry"; readonly atMs: number } | { readonly kind: "expired" };
 

@@ -82,7 +82,7 @@ function saying({ snapshot, config }: Scene): readonly Saying[] {
 
 function verdictLimits(lane: LaneView, outlet: OutletPulse): readonly Limit[] {
   return stopsBeforeProbing(outlet.reasons).flatMap((reason, index) => {
-    const rank = rankOf(reason, index, outlet);
+    const rank = rankOf(reason, index, { lane, outlet });
     if (rank === undefined) return [];
     const costs = { ...costsOf(lane.toSend), ...ratesOf(reason, outlet) };
     return [limitOf(rank, reason, { lanes: [lane.name], outlet: outlet.name, costs })];
@@ -95,15 +95,23 @@ function stopsBeforeProbing(reasons: readonly Reason[]): readonly Reason[] {
   return [...reasons.filter(isStop), ...reasons.filter((reason) => !isStop(reason))];
 }
 
-function rankOf(reason: Reason, index: number, { wants_more }: OutletPulse): keyof typeof RANK | undefined {
+function rankOf(reason: Reason, index: number, one: Saying): keyof typeof RANK | undefined {
   if (reason.limits === "nothing") return undefined;
   if (OUTLET_STOPS.has(reason.code)) return "outlet";
   if (reason.code === "probing") return "outlet";
-  if (!wants_more) return undefined;
+  if (!isFelt(reason, one)) return undefined;
   if (TROUBLES.has(reason.code)) return "trouble";
   if (!CONFIGURED.has(reason.code)) return "verdict";
   if (index > 0) return undefined;
   return reason.code === "max_rate" ? "decided" : "verdict";
+}
+
+/** Ten messages that come at once are kept back for a moment, too; what is gone within this time nobody waits for. */
+const FELT_S = 1;
+
+function isFelt({ limits, limit }: Reason, { lane, outlet }: Saying): boolean {
+  const perS = Math.max(outlet.taken_per_s, limits === "pace" ? limit : 0);
+  return outlet.wants_more && lane.toSend > perS * FELT_S;
 }
 
 /** Without this reason the next one of its kind would bind. A window turns over as often as it does now. */
@@ -149,9 +157,9 @@ export function relayTroubles(scene: Scene): readonly Limit[] {
 
 /** A disk that is slow and keeps nobody waiting is nobody's trouble. */
 function isSlowBelow(outlet: string, scene: Scene): boolean {
-  return saying(scene).some(
-    ({ outlet: at }) => at.name === outlet && at.wants_more && at.reasons.some(({ code }) => SYMPTOMS.has(code)),
-  );
+  return saying(scene)
+    .filter(({ outlet: { name } }) => name === outlet)
+    .some((one) => one.outlet.reasons.some((reason) => SYMPTOMS.has(reason.code) && isFelt(reason, one)));
 }
 
 type Readings = EngineSnapshot["readings"][number]["reading"];

@@ -1,6 +1,6 @@
 // The jams that a person may meet, as snapshots that a real engine gives, and the reason that each must name first; and
-// that the reason is gone when the snapshot is. `SCENARIOS` also says which codes of the catalogue are produced here: the
-// others are the governor's own, and a test names every code that is neither.
+// that the reason is gone when the snapshot is. `SCENARIOS` also says which codes of the catalogue are produced here; the
+// law produces the others (test/rig/governed-reasons.ts), and a test names every code that neither does.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -17,6 +17,7 @@ import {
   snapshotOf,
   surroundings,
 } from "../../test/rig/engine-snapshots.ts";
+import { GOVERNED_CODES, GOVERNED_REASONS } from "../../test/rig/governed-reasons.ts";
 import type { EngineSnapshot } from "./engine-snapshot.ts";
 import type { ExplainConfig, Surroundings } from "./explain-limit.ts";
 import { explain, type ExplainGiven, type ExplainReport, type Question } from "./explain.ts";
@@ -505,32 +506,23 @@ function assertInOrder(codes: readonly ReasonCode[], expected: readonly ReasonCo
   );
 }
 
-/** Made by the law from readings and replies, and proven there; explain passes them on as any verdict's reason. */
-const GOVERNORS: readonly ReasonCode[] = [
-  "lane_share",
-  "gave_way",
-  "relay_shared",
-  "relay_queue",
-  "max_queue",
-  "relay_stalled",
-  "relay_unmeasured",
-  "plug_full",
-  "reply_slow",
-  "relay_pushes_back",
-];
-
-test("every code of the catalogue is produced here, or is the governor's", () => {
-  const here = new Set(SCENARIOS.flatMap(({ first, behind = [] }) => [first, ...behind]));
-  const homeless = REASON_CODES.filter((code) => !here.has(code) && !GOVERNORS.includes(code));
-  assert.deepEqual(homeless, []);
+test("every code of the catalogue is produced here, or by the governor's law", () => {
+  const produced = new Set<ReasonCode>([
+    ...SCENARIOS.flatMap(({ first, behind = [] }) => [first, ...behind]),
+    ...GOVERNED_CODES,
+  ]);
+  assert.deepEqual(
+    REASON_CODES.filter((code) => !produced.has(code)),
+    [],
+  );
 });
 
-test("a reason of the governor's own is passed on, in the verdict's order", () => {
-  for (const code of GOVERNORS) {
-    const evidence = Object.fromEntries(REASONS[code].evidence.map((name) => [name, 7]));
-    const reason = { code, limits: "pace", limit: 5, evidence };
-    const report = reportOf({ snapshot: bulkSaying({}, { wants_more: true, reasons: [reason, fixedWindow] }) });
-    assert.equal(report.limits[0]!.code, code);
+test("what the law gives is passed on, its first reason first", () => {
+  for (const code of GOVERNED_CODES) {
+    const reasons = GOVERNED_REASONS[code]();
+    const report = reportOf({ snapshot: bulkSaying({}, { window: 1, wants_more: true, taken_per_s: 5, reasons }) });
+    const first = code === "probing" ? "relay_unreachable" : code;
+    if (code !== "destination_failing") assert.equal(report.limits[0]!.code, first);
     assert.doesNotMatch(report.limits[0]!.sentence, /undefined|NaN/);
   }
 });
@@ -589,6 +581,34 @@ test("a destination that is asked for is told of by what relays' logs say, with 
     "far.example fails: 4 failures in a row, the last: timed out; next probe in 30 s",
   );
   assert.deepEqual([report.limits[0]!.costs.waiting, report.waiting], [17, 17]);
+});
+
+test("a destination that is asked for is told to be unproven where bulk has to prove it, until it has answered", () => {
+  const own = relayConfig({
+    POSTLANE_OUTLETS__SLOW__TYPE: "smtp",
+    POSTLANE_OUTLETS__SLOW__HOSTS: "127.0.0.2:25",
+    POSTLANE_OUTLETS__RELAY__RETRY_OUTLET: "slow",
+  });
+  const first = (successes: number | undefined, waiting: number): unknown => {
+    const row = { failures: 0, probe_in_ms: null, answered_at_ms: null, error: null };
+    const known = successes === undefined ? {} : { row: { ...row, successes } };
+    const given = { destination: { ...known, waiting, isMore: false } };
+    const question: Question = { kind: "destination", name: "new.example" };
+    const { code, evidence } = reportOf({ config: own, question, given }).limits[0]!;
+    return code === "destination_unproven" ? evidence["allowed"] : code;
+  };
+  assert.deepEqual([first(undefined, 9), first(0, 9), first(2, 9)], [1, 1, 5]);
+  assert.deepEqual([first(3, 9), first(undefined, 0)], ["nothing_limits", "nothing_limits"]);
+});
+
+test("what is kept back for a moment is no limit", () => {
+  const rate = { code: "max_rate", limits: "pace", limit: 100, evidence: { max_per_s: 100 } };
+  const codeWith = (waiting: number): string => {
+    const saying = bulkSaying({}, { wants_more: true, taken_per_s: 20, reasons: [rate, drain] });
+    const lanes = saying.lanes.map((lane) => (lane.name === "bulk" ? { ...lane, toSend: waiting } : lane));
+    return reportOf({ snapshot: { ...saying, lanes } }).limits[0]!.code;
+  };
+  assert.deepEqual([codeWith(12), codeWith(101)], ["nothing_limits", "max_rate"]);
 });
 
 test("what does not answer stands apart, with its time", () => {

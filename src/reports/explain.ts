@@ -185,7 +185,7 @@ function limitsOfDestination(
   const paused = all.filter((limit) => limit.destination === name && limit.reason.limits === "stop" && isPause(limit));
   const { failing, unproven } = throttledOf(scene.snapshot);
   const throttled = [...failing, ...unproven].filter((one) => one.destination === name);
-  const known = throttled.length > 0 ? throttled : throttledByRow(name, destination?.row);
+  const known = throttled.length > 0 ? throttled : throttledByRow(name, destination, scene);
   const own = [...paused, ...known.map((one) => oneThrottled(scene.snapshot, one, "part"))].map((limit) =>
     destination === undefined ? limit : { ...limit, costs: costsOf(destination.waiting) },
   );
@@ -199,14 +199,46 @@ function isPause({ reason }: Limit): boolean {
 
 function throttledByRow(
   name: string,
-  row: DestinationRow | undefined,
+  destination: ExplainGiven["destination"],
+  { config }: Scene,
 ): readonly { readonly destination: string; readonly reason: Reason }[] {
-  if (row === undefined || row.failures === 0) return [];
+  const row = destination?.row;
+  if (row === undefined || row.failures === 0) {
+    const isNew = destination !== undefined && destination.waiting > 0 && mustProve(config);
+    return isNew ? unprovenBy(name, row?.successes ?? 0) : [];
+  }
   const { failures, probe_in_ms, error } = row;
   const evidence = { destination: name, failures, probe_in_s: seconds(probe_in_ms ?? 0) };
   return [
     { destination: name, reason: stop("destination_failing", error === null ? evidence : { ...evidence, error }) },
   ];
+}
+
+/** As the dispatcher has it (destinations.ts): what has answered so often is free, and so many are allowed before. */
+const ANSWERS_TO_BE_FREE = 3;
+const FEW = 5;
+
+function unprovenBy(destination: string, successes: number): ReturnType<typeof throttledByRow> {
+  if (successes >= ANSWERS_TO_BE_FREE) return [];
+  const allowed = successes === 0 ? 1 : FEW;
+  return [
+    {
+      destination,
+      reason: { code: "destination_unproven", limits: "window", limit: allowed, evidence: { destination, allowed } },
+    },
+  ];
+}
+
+/** Bulk that has an outlet for retries, and a relay that tells what became of its mail. */
+function mustProve({ lanes, outlets }: ExplainConfig): boolean {
+  return Object.values(lanes).some(
+    (lane) =>
+      lane.priority === "bulk" &&
+      lane.outlets.some((name) => {
+        const outlet = outlets[name];
+        return outlet?.type === "smtp" && outlet.retryOutlet !== undefined && outlet.gauge?.type === "postfix";
+      }),
+  );
 }
 
 function limitsOfMessage(all: readonly Limit[], message: MessageFacts, scene: Scene): readonly Limit[] {

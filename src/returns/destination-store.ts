@@ -8,8 +8,11 @@ import { countOf, numberArray, statement, textArray } from "../postgres/statemen
 /** What one batch says of one destination, put together. */
 export interface DestinationNews {
   readonly name: string;
-  /** `told`: something became of a message for it that speaks neither for it nor against it. */
-  readonly kind: "answered" | "failing" | "told";
+  /**
+   * `told`: something became of a message for it that speaks neither for it nor against it. `suspended`: a relay did not
+   * ask it again.
+   */
+  readonly kind: "answered" | "failing" | "suspended" | "told";
   /** Deliveries. */
   readonly successes: number;
   /** How old the news is. */
@@ -19,8 +22,8 @@ export interface DestinationNews {
 
 /** More deliveries than this say nothing more. */
 const SUCCESSES_MAX = 3;
-/** The first probe, and the longest pause between two. */
-const PROBE_S_FIRST = 15;
+/** The first probe, and the longest pause between two: as the governor has it for what replies tell. */
+const PROBE_S_FIRST = 5;
 const PROBE_S_MAX = 900;
 /** Doublings after which the longest pause is reached for certain. */
 const DOUBLINGS_MAX = 10;
@@ -28,6 +31,12 @@ const DOUBLINGS_MAX = 10;
 const ANSWERED_LATELY = "interval '2 seconds'";
 /** A delivery is written down again only after this: a busy destination would be a row updated ten times a second. */
 const ANSWERED_TOLD_AGAIN = "interval '1 second'";
+
+/**
+ * Of a destination that failed and has answered a probe since, by another relay: the one that saw it fail leaves it alone
+ * for so long at most (`minimal_backoff_time`), and what it says meanwhile is no news.
+ */
+const SUSPENDED_MAX = "interval '10 minutes'";
 
 /** What the news is, by the row that it would have become. */
 const FAILING = "excluded.failures > 0";
@@ -41,9 +50,14 @@ export const TELL = statement<unknown>(
   `INSERT INTO postlane.destination AS kept (name, successes, answered_at, failures, failed_at, probe_at, error)
    SELECT name, least(successes, ${SUCCESSES_MAX}), CASE WHEN kind = 'answered' THEN at END,
      CASE WHEN kind = 'failing' THEN 1 ELSE 0 END, CASE WHEN kind = 'failing' THEN at END,
-     CASE WHEN kind = 'failing' THEN now() + interval '${PROBE_S_FIRST} seconds' END, error
+     CASE WHEN kind = 'failing' THEN now() + interval '${PROBE_S_FIRST} seconds' END,
+     CASE WHEN kind = 'told' THEN NULL ELSE error END
    FROM (
-     SELECT name, kind, successes, error, clock_timestamp() - age_ms * interval '1 millisecond' AS at
+     SELECT name, successes, error, clock_timestamp() - age_ms * interval '1 millisecond' AS at,
+       CASE WHEN kind <> 'suspended' THEN kind WHEN EXISTS (
+         SELECT FROM postlane.destination AS known WHERE known.name = given.name AND known.failures = 0
+           AND known.successes < ${SUCCESSES_MAX} AND known.answered_at > clock_timestamp() - ${SUSPENDED_MAX}
+       ) THEN 'told' ELSE 'failing' END AS kind
      FROM unnest($1::text[], $2::text[], $3::smallint[], $4::float8[], $5::text[])
        AS given (name, kind, successes, age_ms, error)
      ORDER BY name

@@ -47,7 +47,7 @@ test("while no commit ends, explain names the database's disk first, and takes i
     });
     await lineOf(front, /http\.opened/, "stderr");
 
-    const held = await holdLock(disk.env["POSTLANE_SLOW_FSYNC_LOCK"]!);
+    const held = await holdLock(disk.env["POSTLANE_TEST_SLOW_FSYNC_LOCK"]!);
     scope.after(() => held.release());
     const commit = client.query("SELECT postlane.enqueue($1::jsonb)", [
       JSON.stringify({ to: "ann@example.com", subject: "Hi", text: "Hi" }),

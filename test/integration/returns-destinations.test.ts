@@ -41,7 +41,7 @@ test("a wave of failures is one failure until its probe, and each one waits twic
   const { pool } = await testDatabase(t);
   const context = await judgeOf(pool);
   const mails = [await sentMail(context, "ann@Dead.example"), await sentMail(context, "bob@dead.example")];
-  const expected = [15, 30, 60, 120, 240, 480, 900, 900];
+  const expected = [5, 10, 20, 40, 80, 160, 320, 640, 900, 900];
   let tx = "";
   for (const [wave, seconds] of expected.entries()) {
     for (const mail of mails) {
@@ -82,6 +82,24 @@ test("deliveries count up to three; one failure among many is no wave, nor one r
   await takeAll(context);
   const row = await destination(pool, "live.example");
   assert.deepEqual([row?.failures, row?.successes], [1, 0]);
+});
+
+test("what one relay leaves alone is no news of a destination that has answered another one since", async (t) => {
+  const { pool } = await testDatabase(t);
+  const context = await judgeOf(pool);
+  const tell = async (name: string, parts: Parameters<typeof logLine>[2]): Promise<number | undefined> => {
+    await logLine(pool, await sentMail(context, `a@${name}`), parts);
+    await takeAll(context);
+    return (await destination(pool, name))?.failures;
+  };
+  const suspended = { ...TIMEOUT, reply: "delivery temporarily suspended: connect to mx: Connection timed out" };
+  assert.equal(await tell("back.example", TIMEOUT), 1);
+  assert.equal(await tell("back.example", {}), 0);
+  await later(pool, "1 minute");
+  assert.equal(await tell("back.example", suspended), 0);
+  await later(pool, "10 minutes");
+  assert.equal(await tell("back.example", suspended), 1, "no relay remembers for so long");
+  assert.equal(await tell("new.example", suspended), 1, "nobody else has seen it answer");
 });
 
 test("a full mailbox is not the destination's fault, and a mailbox that is not there was named by one that answers", async (t) => {

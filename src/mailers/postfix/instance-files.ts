@@ -72,8 +72,7 @@ const ROLES: Readonly<Record<InstanceRole, RoleSettings>> = {
   },
   retries: {
     lifetime: "5m",
-    // As long as the lifetime: a message is tried when it comes and once more, and a destination that fails is left
-    // alone in between.
+    // As long as the lifetime: a message is tried when it comes and once more.
     backoffMin: "300s",
     backoffMax: "300s",
     queueRun: "30s",
@@ -84,6 +83,16 @@ const ROLES: Readonly<Record<InstanceRole, RoleSettings>> = {
     concurrency: 2,
   },
 };
+
+/**
+ * Of the instance for retries: each message is a probe that Postlane has chosen the time of. Postfix itself would leave a
+ * destination alone for `minimal_backoff_time` after one failure, and answer every probe from memory: limit 0 ends that.
+ */
+const PROBING = {
+  initial_destination_concurrency: "1",
+  smtp_destination_concurrency_failed_cohort_limit: "0",
+  smtp_mx_address_limit: "3",
+} as const;
 
 type Section = readonly [why: string, settings: Readonly<Record<string, string>>];
 
@@ -232,7 +241,7 @@ function deliverySections({ role, relayhost }: Instance): readonly Section[] {
         smtp_rcpt_timeout: settings.answerTimeout,
         smtp_data_init_timeout: settings.answerTimeout,
         smtp_destination_concurrency_limit: String(settings.concurrency),
-        ...(role === "retries" ? { initial_destination_concurrency: "1", smtp_mx_address_limit: "3" } : {}),
+        ...(role === "retries" ? PROBING : {}),
       },
     ],
     ["TLS where the other side offers it.", { smtp_tls_security_level: "may" }],
