@@ -15,7 +15,7 @@ const MAILS = 30;
 /** Of one connection Exim only spools the eleventh and those after it: they would wait for its next queue run. */
 const PER_CONNECTION = 10;
 
-test("mail goes out through Exim, governed by its own gauge", { timeout: 120_000 }, async (t) => {
+test("mail goes out through Exim, governed by its own gauge", { timeout: 200_000 }, async (t) => {
   if (!(await needsExim(t))) return;
   const scope = endingInReverse(t);
   const sink = await startScriptedSink(scope);

@@ -32,7 +32,7 @@ const SETTLED_MS_MAX = 60_000;
 
 test(
   "a relay stopped, an agent killed, a log rotated: all is delivered, each once",
-  { timeout: 120_000 },
+  { timeout: 200_000 },
   async (t) => {
     if (!needsPostfix(t)) return;
     const gate = createGate();
@@ -89,14 +89,14 @@ test(
     // A hand-over that the stop has cut may be unknown; then no relay holds it, or its log would tell.
     let [held, arrived] = [await messagesIn(instances), arrivalsAt(sink)];
     await untilEach(
-      pool,
+      home,
       ({ id, recipient, state }) =>
         state === "delivered" || (state === "unknown" && !held.has(id) && !arrived.has(recipient)),
       SETTLED_MS_MAX,
       async () => void ([held, arrived] = [await messagesIn(instances), arrivalsAt(sink)]),
     );
     await home.run("unknown", "resend", "--all");
-    await untilEach(pool, ({ state }) => state === "delivered");
+    await untilEach(home, ({ state }) => state === "delivered");
     assertArrivedOnce(accepted, sink);
     assert.deepEqual(await booksOf(pool), { delivered: accepted.length });
     await books.stop();

@@ -204,9 +204,12 @@ export async function statesOf(pool: Pool): Promise<readonly MessageState[]> {
   return rows;
 }
 
-/** Until each message is as it should be; what is not is told with its story. `look` is for what `isRight` also asks. */
+/**
+ * Until each message is as it should be; what is not is told, with its story and what its relays logged. `look` is for
+ * what `isRight` also asks.
+ */
 export async function untilEach(
-  pool: Pool,
+  { pool, instances }: Home,
   isRight: (message: MessageState) => boolean,
   msMax?: number,
   look: () => Promise<void> = async () => {},
@@ -224,16 +227,21 @@ export async function untilEach(
     );
   } catch (error) {
     const others = states.filter((message) => !isRight(message)).slice(0, OTHERS_MAX);
-    const told = await Promise.all(others.map((message) => tellStory(pool, message)));
+    const told = await Promise.all(others.map((message) => tellStory(pool, instances, message)));
     throw new Error([(error as Error).message, ...told].join("\n"), { cause: error });
   }
 }
 
 const OTHERS_MAX = 10;
 
-async function tellStory(pool: Pool, { id, recipient, state }: MessageState): Promise<string> {
-  const story = await storyOf(pool, id);
-  return [`${recipient} is ${state}:`, ...story.map((one) => `  ${one.attempt} ${one.kind} ${one.reply ?? ""}`)].join(
-    "\n",
-  );
+async function tellStory(
+  pool: Pool,
+  { all }: PostfixInstances,
+  { id, recipient, state }: MessageState,
+): Promise<string> {
+  const story = (await storyOf(pool, id)).map((one) => `${one.attempt} ${one.kind} ${one.reply ?? ""}`);
+  const queueIds = story.flatMap((line) => /queued as (\w+)/.exec(line)?.[1] ?? []);
+  const lines = all.flatMap((instance) => instance.log().split("\n"));
+  const logged = lines.filter((line) => queueIds.some((queueId) => line.includes(queueId)));
+  return [`${recipient} is ${state}:`, ...story, ...logged].join("\n  ");
 }
