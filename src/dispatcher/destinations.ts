@@ -15,6 +15,7 @@ import {
 } from "../governor/verdict.ts";
 import { THROTTLED_TOLD_MAX, type ThrottledDestination } from "../mail/pulse.ts";
 import type { Reason } from "../mail/reasons.ts";
+import { ANSWERS_TO_BE_FREE, FEW_AT_A_TIME } from "../mail/trial.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { Room } from "./backlog.ts";
 import type { HealthRow } from "./health-store.ts";
@@ -70,9 +71,6 @@ export interface Destinations {
 
 /** How long an answer of a destination counts: a newsletter a month keeps what it reaches proven. */
 const PROVEN_MS = 45 * 86_400_000;
-/** Answers in a row after which a destination is free, and how many messages it may have on the way there. */
-const ANSWERS_TO_BE_FREE = 3;
-const FEW = 5;
 /**
  * A relay made for retries gives up after five minutes and tells it; after this long without a word it is taken for one
  * that does not tell.
@@ -104,7 +102,7 @@ interface Health {
 type Stage =
   | { readonly kind: "failing"; readonly allowed: 0 | 1; readonly health: Health }
   | { readonly kind: "unproven"; readonly allowed: 1 }
-  | { readonly kind: "few"; readonly allowed: typeof FEW }
+  | { readonly kind: "few"; readonly allowed: typeof FEW_AT_A_TIME }
   | { readonly kind: "free" };
 
 const FREE: Stage = { kind: "free" };
@@ -146,7 +144,7 @@ export function createDestinations(rules: DestinationRules): Destinations {
     if (health.successes >= ANSWERS_TO_BE_FREE) {
       return rules.mustProve && nowMs - health.answeredAtMs > PROVEN_MS ? UNPROVEN : FREE;
     }
-    if (health.successes > 0) return { kind: "few", allowed: FEW };
+    if (health.successes > 0) return { kind: "few", allowed: FEW_AT_A_TIME };
     return rules.mustProve ? UNPROVEN : FREE;
   };
   const untoldOf = (destination: DestinationAtWork, nowMs: number): number => {

@@ -120,7 +120,8 @@ export function divideWindow(window: number, dispatchers: number, ordinal: numbe
 /**
  * An outlet is mostly a relay next door that restarts within seconds: asking it every few seconds costs nothing, and mail
  * goes on as soon after. A destination is somebody else's server, which RFC 5321 §4.5.4.1 wants left alone for longer and
- * longer; but most that fail do so for seconds, and their mail should not wait for longer than that. And who is asked with a wrong password again and again may lock the account.
+ * longer; but most that fail do so for seconds. And who is asked with a wrong password again and again may lock the
+ * account.
  */
 const PROBE_WAITS: Readonly<Record<GovernedKind, ProbeWait>> = {
   outlet: { firstMs: 1_000, capMs: 8_000 },

@@ -3,6 +3,7 @@
 // its keys are a contract (docs/reference/reasons.md). It says when nothing limits, and opens with what does not answer.
 
 import { reasonEntry, tellReason, type Evidence, type Reason } from "../mail/reasons.ts";
+import { ANSWERS_TO_BE_FREE, FEW_AT_A_TIME } from "../mail/trial.ts";
 import type { EngineSnapshot, LaneView } from "./engine-snapshot.ts";
 import { oneThrottled, throttledOf } from "./explain-destinations.ts";
 import {
@@ -214,13 +215,9 @@ function throttledByRow(
   ];
 }
 
-/** As the dispatcher has it (destinations.ts): what has answered so often is free, and so many are allowed before. */
-const ANSWERS_TO_BE_FREE = 3;
-const FEW = 5;
-
 function unprovenBy(destination: string, successes: number): ReturnType<typeof throttledByRow> {
   if (successes >= ANSWERS_TO_BE_FREE) return [];
-  const allowed = successes === 0 ? 1 : FEW;
+  const allowed = successes === 0 ? 1 : FEW_AT_A_TIME;
   return [
     {
       destination,

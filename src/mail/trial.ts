@@ -1,0 +1,7 @@
+// How a destination that has not lately answered earns its freedom: one message at first, a few once it has answered, and
+// as many as there are when it has answered often enough. The dispatcher keeps to it, and `explain` tells it.
+
+/** Answers in a row after which a destination is free. */
+export const ANSWERS_TO_BE_FREE = 3;
+/** Messages that it may have on the way there. */
+export const FEW_AT_A_TIME = 5;
