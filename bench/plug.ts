@@ -22,7 +22,7 @@ const QUICK = { live: 700, dead: 700, destinations: 20 };
 type Sizes = typeof FULL;
 const SINGLE_EVERY_MS = 100;
 const LOOK_MS = 200;
-const RUN_MS_MAX = 600_000;
+const RUN_MS_MAX = 300_000;
 
 export async function run({ quick, progress }: BenchOptions): Promise<BenchReport> {
   const lack = postfixLack();
