@@ -17,18 +17,20 @@ import type { Pulse } from "../mail/pulse.ts";
 import type { Reason } from "../mail/reasons.ts";
 import type { AttemptName } from "../mail/return-token.ts";
 import { judgeAttempt } from "../outcome/judge-reply.ts";
+import type { RefusalTarget } from "../outcome/refusal-watch.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
-import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
+import type { SnapshotCursor } from "../postgres/snapshot-cursor.ts";
+import type { ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
 import { createBacklog, type Room } from "./backlog.ts";
 import { createClaimBook } from "./claim-book.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
 import { fateOf, expired, heldWith, postponed, refused, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
-import type { LaneQueue, PauseTarget, Settlement } from "./lane-queue.ts";
+import type { LaneQueue, Settlement } from "./lane-queue.ts";
 import { createOutletsAtWork, type OutletAtWork, type OutletLimits, type OutletsAtWork } from "./outlets-at-work.ts";
 import { createReadyRows } from "./ready-rows.ts";
 import { createRefusals, type Refusals } from "./refusals.ts";
@@ -111,16 +113,6 @@ interface OpenAttempt {
   isDotPermitted: boolean;
 }
 
-function destinationRules({ lane, outlets }: DispatcherSettings): DestinationRules {
-  return {
-    openMax: outlets.reduce((sum, limits) => sum + limits.openPerDestinationMax, 0),
-    claimAheadMax: lane.claimAheadMax,
-    isToldOf: outlets.some(({ isToldOf }) => isToldOf),
-    hasRetryOutlets: outlets.some(({ route }) => route === "retry"),
-    mustProve: lane.priority === "bulk" && outlets.some(({ route }) => route === "retry"),
-  };
-}
-
 export function createDispatcher(settings: DispatcherSettings, ports: DispatcherPorts): Dispatcher {
   return new LaneDispatcher(settings, ports);
 }
@@ -145,8 +137,8 @@ class LaneDispatcher implements Dispatcher {
   #orders: LaneOrders | undefined;
   #ordersAtMs = 0;
   #surroundings: Surroundings | undefined;
-  #healthCursor: ArrivalCursor | undefined;
-  #cursor: ArrivalCursor | undefined;
+  #healthCursor: SnapshotCursor | undefined;
+  #cursor: SnapshotCursor | undefined;
   #leaseEndsAtMs: number;
   #phase: "working" | "draining" | "lease_lost" = "working";
   #isClaiming = false;
@@ -270,7 +262,7 @@ class LaneDispatcher implements Dispatcher {
     );
     if (surroundings === undefined) return;
     this.#surroundings = surroundings;
-    for (const step of this.#outlets.hear(surroundings, this.#databaseMs())) {
+    for (const step of this.#outlets.hear(surroundings)) {
       // Whoever loses takes the other's step with the next look.
       void this.#attemptDatabase("verdict.keep_failed", () => this.#ports.queue.keepVerdict(step));
     }
@@ -692,7 +684,7 @@ class LaneDispatcher implements Dispatcher {
     return judged === "as_it_is" ? settlement : refused(settlement, judged);
   }
 
-  async #pauseForRefusals(target: PauseTarget, reason: Reason): Promise<void> {
+  async #pauseForRefusals(target: RefusalTarget, reason: Reason): Promise<void> {
     const isMeant = (row: ClaimedRow): boolean => target.kind === "destination" && row.destination === target.name;
     this.#giveBack(isMeant, "policy_refusals");
     this.#ports.log.error("refusals.stopped", { ...target, ...reason.evidence, reply: undefined });
@@ -803,4 +795,14 @@ class LaneDispatcher implements Dispatcher {
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => void this.#ports.clock.after(ms, resolve));
   }
+}
+
+function destinationRules({ lane, outlets }: DispatcherSettings): DestinationRules {
+  return {
+    openMax: outlets.reduce((sum, limits) => sum + limits.openPerDestinationMax, 0),
+    claimAheadMax: lane.claimAheadMax,
+    isToldOf: outlets.some(({ isToldOf }) => isToldOf),
+    hasRetryOutlets: outlets.some(({ route }) => route === "retry"),
+    mustProve: lane.priority === "bulk" && outlets.some(({ route }) => route === "retry"),
+  };
 }

@@ -1,8 +1,8 @@
 // What relays' logs and notices have told of destinations (written by `returns`), as a dispatcher reads it: at first
 // sight of a destination, and then only what changed. Reads only.
 
+import { BEFORE_FIRST_LOOK, cursorOf, type SnapshotCursor } from "../postgres/snapshot-cursor.ts";
 import { rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
-import type { ArrivalCursor } from "../queue/queue-store.ts";
 
 export interface HealthRow {
   readonly name: string;
@@ -44,13 +44,11 @@ export const CHANGED = statement<Omit<HealthRow, "name"> & { readonly snapshot: 
 /** What changed since the last look; without a cursor only a cursor to begin with. */
 export async function readHealthChanges(
   on: Queryable,
-  cursor: ArrivalCursor | undefined,
-): Promise<{ readonly cursor: ArrivalCursor; readonly changed: readonly HealthRow[] }> {
-  const never = "18446744073709551615";
-  const rows = await rowsOf(on, CHANGED, [cursor?.xmax ?? never, cursor?.open ?? []]);
-  const [, xmax = "", open = ""] = rows[0]!.snapshot.split(":");
+  cursor: SnapshotCursor = BEFORE_FIRST_LOOK,
+): Promise<{ readonly cursor: SnapshotCursor; readonly changed: readonly HealthRow[] }> {
+  const rows = await rowsOf(on, CHANGED, [cursor.xmax, cursor.open]);
   return {
-    cursor: { xmax, open: open === "" ? [] : open.split(",") },
+    cursor: cursorOf(rows[0]!.snapshot),
     changed: rows.filter((row) => row.name !== null) as readonly HealthRow[],
   };
 }

@@ -4,10 +4,12 @@
 import type { CampaignId } from "../mail/ids.ts";
 import type { Reason } from "../mail/reasons.ts";
 import type { SettledState, WaitingState } from "../mail/state.ts";
+import type { RefusalTarget } from "../outcome/refusal-watch.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
-import type { ArrivalCursor, ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
+import type { SnapshotCursor } from "../postgres/snapshot-cursor.ts";
+import type { ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
 import type { HealthRow } from "./health-store.ts";
-import type { Surroundings } from "./verdict-store.ts";
+import type { Surroundings, VerdictStep } from "./verdict-store.ts";
 
 /** What becomes of a claimed message: the outcome, judged and ready to be written. */
 export interface Settlement {
@@ -42,14 +44,9 @@ export interface WaitingFate {
   readonly rescues: number;
 }
 
-export interface PauseTarget {
-  readonly kind: "outlet" | "destination";
-  readonly name: string;
-}
-
 export interface LaneQueue {
-  look(cursor: ArrivalCursor | undefined): Promise<{
-    readonly cursor: ArrivalCursor;
+  look(cursor: SnapshotCursor | undefined): Promise<{
+    readonly cursor: SnapshotCursor;
     readonly arrivals: readonly DestinationRow[];
   }>;
   discover(campaignId: CampaignId, after: string, rowsMax: number): Promise<readonly DestinationRow[]>;
@@ -64,16 +61,16 @@ export interface LaneQueue {
   /** Who and what else there is: readings, verdicts, other dispatchers, pauses. */
   surroundings(outletNames: readonly string[]): Promise<Surroundings>;
   /** Keeps the step that the governor took from a reading; false: another dispatcher was first. */
-  keepVerdict(given: { outlet: string; readingNumber: number; state: unknown }): Promise<boolean>;
+  keepVerdict(step: VerdictStep): Promise<boolean>;
   /** What relays tell of these destinations. */
   health(destinations: readonly string[]): Promise<readonly HealthRow[]>;
   /** And what of it changed since the last look. */
-  healthChanges(cursor: ArrivalCursor | undefined): Promise<{
-    readonly cursor: ArrivalCursor;
+  healthChanges(cursor: SnapshotCursor | undefined): Promise<{
+    readonly cursor: SnapshotCursor;
     readonly changed: readonly HealthRow[];
   }>;
   /** Stops it for this lane until a person resumes it. */
-  pause(target: PauseTarget, reason: Reason): Promise<void>;
+  pause(target: RefusalTarget, reason: Reason): Promise<void>;
   /** Loads what composing these rows needs and has not been loaded yet. */
   prepare(rows: readonly ClaimedRow[]): Promise<void>;
 }

@@ -18,7 +18,7 @@ import type { Log } from "../platform/log.ts";
 import type { Route } from "./destinations.ts";
 import { createOutletWatch, type OutletWatch } from "./outlet-watch.ts";
 import { handedAt, latestOf, paceUsers, stateOf, takeStep, type LearntRelay } from "./relay-steps.ts";
-import type { Surroundings } from "./verdict-store.ts";
+import type { Surroundings, VerdictStep } from "./verdict-store.ts";
 
 export interface OutletLimits {
   readonly name: string;
@@ -67,19 +67,11 @@ export interface GovernContext {
   readonly hasReady: (route: Route) => boolean;
 }
 
-/** What the governor learnt from a reading, for `postlane.verdict`. */
-export interface VerdictStep {
-  readonly outlet: string;
-  readonly readingNumber: number;
-  readonly state: unknown;
-}
-
 export interface OutletsAtWork {
-  readonly all: readonly OutletAtWork[];
   open(limits: OutletLimits, driverOf: (at: OutletAtWork) => OutletDriver): void;
   govern(context: GovernContext): void;
   /** Takes the steps that new readings allow; those that the others have to know. */
-  hear(surroundings: Surroundings, databaseMs: number): readonly VerdictStep[];
+  hear(surroundings: Surroundings): readonly VerdictStep[];
   /** What the lane may have open by this way, what it may start per second, and what it lately started. */
   windowSum(route: Route): number;
   paceSum(route: Route): number;
@@ -167,7 +159,6 @@ export function createOutletsAtWork(
   };
 
   return {
-    all,
     open(limits, driverOf) {
       const { name, openMax, share } = limits;
       const nowMs = clock.monotonicMs();
@@ -188,13 +179,13 @@ export function createOutletsAtWork(
     govern(context) {
       for (const at of all) governOne(at, context);
     },
-    hear(surroundings, databaseMs) {
+    hear(surroundings) {
       return all.flatMap((at): readonly VerdictStep[] => {
         const { name, relay } = at.limits;
         const shared = surroundings.outlets.find(({ outlet }) => outlet === name);
         if (relay === undefined || shared === undefined) return [];
         const known = latestOf(at.learnt, shared.verdict);
-        const handed = handedAt(at, surroundings, String(settings.leaseId), shared.reading?.at_ms ?? databaseMs);
+        const handed = (atMs: number) => handedAt(at, surroundings, String(settings.leaseId), atMs);
         at.learnt = takeStep(known, shared.reading, handed, relay);
         const isNew = at.learnt !== known && at.learnt !== undefined;
         return isNew ? [{ outlet: name, readingNumber: at.learnt!.number, state: stateOf(at.learnt!) }] : [];

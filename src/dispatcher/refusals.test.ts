@@ -3,8 +3,8 @@ import { test } from "node:test";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { Reason } from "../mail/reasons.ts";
 import { judgeAttempt } from "../outcome/judge-reply.ts";
+import type { RefusalTarget } from "../outcome/refusal-watch.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
-import type { PauseTarget } from "./lane-queue.ts";
 import { createRefusals } from "./refusals.ts";
 
 const rowTo = (destination: string, attempts = 0): ClaimedRow => ({ destination, attempts }) as ClaimedRow;
@@ -16,7 +16,7 @@ const TAKEN = answer(250, "2.0.0");
 const NO_SUCH_USER = answer(550, "5.1.1");
 
 function setUp() {
-  const pauses: { target: PauseTarget; reason: Reason }[] = [];
+  const pauses: { target: RefusalTarget; reason: Reason }[] = [];
   const alarms: string[] = [];
   const refusals = createRefusals(0.05, {
     pause: async (target, reason) => void pauses.push({ target, reason }),

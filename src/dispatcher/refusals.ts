@@ -6,9 +6,14 @@ import type { AttemptResult } from "../mail/attempt.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import { tellReason, type Reason } from "../mail/reasons.ts";
 import { printReply } from "../mail/reply.ts";
-import { createRefusalWatch, isBounceAlready, isPolicyRefusal, refusalReason } from "../outcome/refusal-watch.ts";
+import {
+  createRefusalWatch,
+  isBounceAlready,
+  isPolicyRefusal,
+  refusalReason,
+  type RefusalTarget,
+} from "../outcome/refusal-watch.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
-import type { PauseTarget } from "./lane-queue.ts";
 import type { Pause } from "./verdict-store.ts";
 
 export interface Refusals {
@@ -30,15 +35,15 @@ export interface Refusals {
 export function createRefusals(
   shareMax: number,
   ports: {
-    readonly pause: (target: PauseTarget, reason: Reason) => Promise<void>;
+    readonly pause: (target: RefusalTarget, reason: Reason) => Promise<void>;
     readonly onAlarm: (line: string) => void;
   },
 ): Refusals {
   const watch = createRefusalWatch();
   /** In force here, by `kind name`; those that stand in no row yet are `isOwn`. */
-  let inForce = new Map<string, { readonly target: PauseTarget; readonly reason: Reason; readonly isOwn: boolean }>();
+  let inForce = new Map<string, { readonly target: RefusalTarget; readonly reason: Reason; readonly isOwn: boolean }>();
 
-  const stop = (target: PauseTarget, reason: Reason): void => {
+  const stop = (target: RefusalTarget, reason: Reason): void => {
     const key = keyOf(target);
     inForce.set(key, { target, reason, isOwn: true });
     ports.onAlarm(`bulk stops: ${tellReason(reason)}`);
@@ -46,7 +51,7 @@ export function createRefusals(
       if (inForce.has(key)) inForce.set(key, { target, reason, isOwn: false });
     });
   };
-  const isStopped = (kind: PauseTarget["kind"], name: string): boolean => inForce.has(keyOf({ kind, name }));
+  const isStopped = (kind: RefusalTarget["kind"], name: string): boolean => inForce.has(keyOf({ kind, name }));
 
   return {
     judge(row, outlet, result, outcome, nowMs) {
@@ -83,7 +88,7 @@ export function createRefusals(
   };
 }
 
-function keyOf({ kind, name }: PauseTarget): string {
+function keyOf({ kind, name }: RefusalTarget): string {
   return `${kind} ${name}`;
 }
 

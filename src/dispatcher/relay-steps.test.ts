@@ -17,19 +17,22 @@ const user = (lease: number, changes: Partial<OutletUser> = {}): OutletUser => (
 const around = (...users: readonly OutletUser[]): Surroundings => ({ outlets: [], users, pauses: [] });
 
 test("each reading is one step, and the drain follows from what was handed over between two", () => {
-  const first = takeStep(undefined, reading(1, 0, 500), { 7: 1000 }, SETTINGS)!;
-  assert.equal(takeStep(first, reading(1, 0, 500), { 7: 1100 }, SETTINGS), first);
+  const first = takeStep(undefined, reading(1, 0, 500), () => ({ 7: 1000 }), SETTINGS)!;
+  assert.equal(
+    takeStep(first, reading(1, 0, 500), () => ({ 7: 1100 }), SETTINGS),
+    first,
+  );
   let known = first;
   for (let second = 1; second <= 20; second++) {
-    known = takeStep(known, reading(second + 1, second * 1000, 500), { 7: 1000 + 200 * second }, SETTINGS)!;
+    known = takeStep(known, reading(second + 1, second * 1000, 500), () => ({ 7: 1000 + 200 * second }), SETTINGS)!;
   }
   assert.equal(known.number, 21);
   assert.ok(Math.abs(known.relay!.usualDrainPerS - 200) < 10, `drains ${known.relay!.usualDrainPerS}/s`);
 });
 
 test("the step of whoever was first is taken over, and one that is not understood is not", () => {
-  const own = takeStep(undefined, reading(3, 0, 10), {}, SETTINGS)!;
-  const others = takeStep(own, reading(4, 1000, 10), { 7: 5 }, SETTINGS)!;
+  const own = takeStep(undefined, reading(3, 0, 10), () => ({}), SETTINGS)!;
+  const others = takeStep(own, reading(4, 1000, 10), () => ({ 7: 5 }), SETTINGS)!;
   const row = { reading_number: 4, state: JSON.parse(JSON.stringify(stateOf(others))) };
   assert.deepEqual(JSON.parse(JSON.stringify(latestOf(own, row))), JSON.parse(JSON.stringify(others)));
   assert.equal(latestOf(others, { ...row, reading_number: 3 }), others);

@@ -30,40 +30,18 @@ export function latestOf(own: LearntRelay | undefined, shared: SharedOutlet["ver
   return { number: shared.reading_number, relay: state.relay, handed: state.handed ?? {} };
 }
 
-/** The step from a reading that nobody has learnt from; else what was known. */
+/** The step from a reading that nobody has learnt from; else what was known. What was handed over is asked only then. */
 export function takeStep(
   known: LearntRelay | undefined,
   reading: SharedOutlet["reading"],
-  handed: Readonly<Record<string, number>>,
+  handedAtReading: (atMs: number) => Readonly<Record<string, number>>,
   settings: RelaySettings,
 ): LearntRelay | undefined {
   if (reading === null || (known !== undefined && reading.number <= known.number)) return known;
   const { body, at_ms: atMs, number } = reading;
-  const relay = learnReading(
-    known?.relay,
-    { ...figuresOf(body), atMs, handedSince: handedSince(known, handed) },
-    settings,
-  );
+  const handed = handedAtReading(atMs);
+  const relay = learnReading(known?.relay, { ...body, atMs, handedSince: handedSince(known, handed) }, settings);
   return { number, relay, handed };
-}
-
-type Figures = Omit<Parameters<typeof learnReading>[1], "atMs" | "handedSince">;
-
-function figuresOf(body: NonNullable<SharedOutlet["reading"]>["body"]): Figures {
-  const { queue, deferred, fsync_ms, fsync_usual_ms, pressure_io, pressure_cpu, pressure_memory } = body;
-  const { disk_free_bytes, disk_total_bytes } = body;
-  const figures = {
-    queue,
-    deferred,
-    fsync_ms,
-    fsync_usual_ms,
-    pressure_io,
-    pressure_cpu,
-    pressure_memory,
-    disk_free_bytes,
-    disk_total_bytes,
-  };
-  return Object.fromEntries(Object.entries(figures).filter(([, figure]) => typeof figure === "number"));
 }
 
 /** Who was not there before has handed over all of it since; who is gone has told all that will ever be known. */

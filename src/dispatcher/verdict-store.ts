@@ -68,6 +68,13 @@ export async function readSurroundings(
   return surroundings!;
 }
 
+/** What the governor learnt from a reading. */
+export interface VerdictStep {
+  readonly outlet: string;
+  readonly readingNumber: number;
+  readonly state: unknown;
+}
+
 // The first to take the step from a reading wins; a later reading's step is never undone.
 export const KEEP = statement<unknown>(
   "verdict_keep",
@@ -78,9 +85,6 @@ export const KEEP = statement<unknown>(
 );
 
 /** False: another dispatcher was first. */
-export async function keepVerdictOnce(
-  on: Queryable,
-  given: { readonly outlet: string; readonly readingNumber: number; readonly state: unknown },
-): Promise<boolean> {
-  return (await countOf(on, KEEP, [given.outlet, given.readingNumber, JSON.stringify(given.state)])) === 1;
+export async function keepVerdictOnce(on: Queryable, { outlet, readingNumber, state }: VerdictStep): Promise<boolean> {
+  return (await countOf(on, KEEP, [outlet, readingNumber, JSON.stringify(state)])) === 1;
 }

@@ -7,6 +7,7 @@
 // own: relay-law, reply-law, share-pace, outlet-pace.
 
 import type { Evidence, Reason, ReasonCode } from "../mail/reasons.ts";
+import { PROBE_FIRST_MS, PROBE_MS_MAX } from "../mail/trial.ts";
 import { paceOutlet, type OutletPace, type PaceSettings } from "./outlet-pace.ts";
 import { replyReasons, usualLatencyMs, type ReplyState } from "./reply-law.ts";
 
@@ -119,13 +120,12 @@ export function divideWindow(window: number, dispatchers: number, ordinal: numbe
 
 /**
  * An outlet is mostly a relay next door that restarts within seconds: asking it every few seconds costs nothing, and mail
- * goes on as soon after. A destination is somebody else's server, which RFC 5321 §4.5.4.1 wants left alone for longer and
- * longer; but most that fail do so for seconds. And who is asked with a wrong password again and again may lock the
- * account.
+ * goes on as soon after. A destination is somebody else's server. And who is asked with a wrong password again and again
+ * may lock the account.
  */
 const PROBE_WAITS: Readonly<Record<GovernedKind, ProbeWait>> = {
   outlet: { firstMs: 1_000, capMs: 8_000 },
-  destination: { firstMs: 5_000, capMs: 900_000 },
+  destination: { firstMs: PROBE_FIRST_MS, capMs: PROBE_MS_MAX },
 };
 const CREDENTIAL_WAITS: ProbeWait = { firstMs: 2_000, capMs: 60_000 };
 

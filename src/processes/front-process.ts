@@ -34,7 +34,7 @@ export async function runFront(config: Config): Promise<number> {
       },
       takeReturns: returns.take,
       onAlarm({ isRaised, detail, ...about }) {
-        if ("lane" in about) telling.watch.hear({ lane: about.lane, isRaised });
+        telling.watch.hear({ ...about, isRaised });
         if (isRaised) log.error("alarm.raised", { ...about, detail });
         else log.info("alarm.ended", { ...about, detail });
         const subject = "lane" in about ? `lane ${about.lane}` : `outlet ${about.outlet}`;

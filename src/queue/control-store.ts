@@ -6,13 +6,17 @@ import type { CampaignId, LaneId, MessageId } from "../mail/ids.ts";
 import type { WaitingState } from "../mail/state.ts";
 import { numberArray, rowsOf, statement } from "../postgres/statement.ts";
 
-export interface ControlledRow {
+/** What the books and the story want to know of a row. */
+export interface MovedRow {
   readonly message_id: MessageId;
   readonly lane_id: LaneId;
   readonly campaign_id: CampaignId;
   readonly accepted_on: string;
   readonly attempts: number;
   readonly state: WaitingState;
+}
+
+export interface ControlledRow extends MovedRow {
   readonly is_claimed: boolean;
 }
 
@@ -49,16 +53,7 @@ export async function releaseMessage(client: ClientBase, messageId: MessageId): 
   return row!.state;
 }
 
-export interface ReleasedRow {
-  readonly message_id: MessageId;
-  readonly lane_id: LaneId;
-  readonly campaign_id: CampaignId;
-  readonly accepted_on: string;
-  readonly attempts: number;
-  readonly state: WaitingState;
-}
-
-export const RELEASE_MANY = statement<ReleasedRow>(
+export const RELEASE_MANY = statement<MovedRow>(
   "control_release_many",
   `UPDATE postlane.queue SET state = CASE WHEN attempts > 0 THEN 'deferred' ELSE 'queued' END,
      due_at = clock_timestamp(), tx = pg_current_xact_id(), rescues = 0
@@ -66,7 +61,7 @@ export const RELEASE_MANY = statement<ReleasedRow>(
    RETURNING message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state`,
 );
 /** The same for those that are (still) held. */
-export async function releaseMessages(client: ClientBase, ids: readonly MessageId[]): Promise<readonly ReleasedRow[]> {
+export async function releaseMessages(client: ClientBase, ids: readonly MessageId[]): Promise<readonly MovedRow[]> {
   return await rowsOf(client, RELEASE_MANY, [numberArray(ids)]);
 }
 
@@ -75,18 +70,9 @@ export async function removeFromQueue(client: ClientBase, messageId: MessageId):
   await rowsOf(client, REMOVE, [messageId]);
 }
 
-export interface SweptRow {
-  readonly message_id: MessageId;
-  readonly lane_id: LaneId;
-  readonly campaign_id: CampaignId;
-  readonly accepted_on: string;
-  readonly attempts: number;
-  readonly state: WaitingState;
-}
-
 // What is claimed is left to its dispatcher: it is handed over, or comes back and is swept then. The order is the claim
 // index's, so that no other is used: the lane may hold millions of another campaign.
-export const SWEEP = statement<SweptRow>(
+export const SWEEP = statement<MovedRow>(
   "control_sweep",
   `WITH picked AS MATERIALIZED (
      SELECT ctid AS tid FROM postlane.queue WHERE lane_id = $1 AND campaign_id = $2 AND lease_id IS NULL
@@ -101,7 +87,7 @@ export async function sweepCampaign(
   laneId: LaneId,
   campaignId: CampaignId,
   rowsMax: number,
-): Promise<readonly SweptRow[]> {
+): Promise<readonly MovedRow[]> {
   return await rowsOf(client, SWEEP, [laneId, campaignId, rowsMax]);
 }
 

@@ -9,6 +9,7 @@ import { strict as assert } from "node:assert";
 import type { ClientBase } from "pg";
 import type { CampaignId, LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 import { mayBecome, type WaitingState } from "../mail/state.ts";
+import { BEFORE_FIRST_LOOK, cursorOf, type SnapshotCursor } from "../postgres/snapshot-cursor.ts";
 import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
 
 export interface Want {
@@ -42,12 +43,6 @@ export interface DestinationRow {
   readonly campaign_id: CampaignId;
   readonly destination: string;
   readonly due_us: number;
-}
-
-/** Where a dispatcher last looked: transactions from `xmax` on, and those in `open`, have not been seen. */
-export interface ArrivalCursor {
-  readonly xmax: string;
-  readonly open: readonly string[];
 }
 
 /** An unclaim: the row keeps its due time, and so its place. */
@@ -158,13 +153,11 @@ export const LOOK = statement<{
 export async function lookForArrivals(
   on: Queryable,
   laneId: LaneId,
-  cursor: ArrivalCursor | undefined,
-): Promise<{ readonly cursor: ArrivalCursor; readonly arrivals: readonly DestinationRow[] }> {
-  const never = "18446744073709551615";
-  const rows = await rowsOf(on, LOOK, [laneId, cursor?.xmax ?? never, cursor?.open ?? []]);
-  const [, xmax = "", open = ""] = rows[0]!.snapshot.split(":");
+  cursor: SnapshotCursor = BEFORE_FIRST_LOOK,
+): Promise<{ readonly cursor: SnapshotCursor; readonly arrivals: readonly DestinationRow[] }> {
+  const rows = await rowsOf(on, LOOK, [laneId, cursor.xmax, cursor.open]);
   return {
-    cursor: { xmax, open: open === "" ? [] : open.split(",") },
+    cursor: cursorOf(rows[0]!.snapshot),
     arrivals: rows.filter((row) => row.destination !== null) as readonly DestinationRow[],
   };
 }

@@ -3,6 +3,7 @@
 // nobody complained of and that has answered often enough is not written again and again.
 
 import type { ClientBase } from "pg";
+import { ANSWERS_TO_BE_FREE, PROBE_FIRST_MS, PROBE_MS_MAX } from "../mail/trial.ts";
 import { countOf, numberArray, statement, textArray } from "../postgres/statement.ts";
 
 /** What one batch says of one destination, put together. */
@@ -20,11 +21,8 @@ export interface DestinationNews {
   readonly error?: string | undefined;
 }
 
-/** More deliveries than this say nothing more. */
-const SUCCESSES_MAX = 3;
-/** The first probe, and the longest pause between two: as the governor has it for what replies tell. */
-const PROBE_S_FIRST = 5;
-const PROBE_S_MAX = 900;
+const PROBE_S_FIRST = PROBE_FIRST_MS / 1000;
+const PROBE_S_MAX = PROBE_MS_MAX / 1000;
 /** Doublings after which the longest pause is reached for certain. */
 const DOUBLINGS_MAX = 10;
 /** A destination that answers is not down because one of many connections to it failed. */
@@ -48,7 +46,7 @@ const ANSWERED = "excluded.answered_at IS NOT NULL";
 export const TELL = statement<unknown>(
   "destination_tell",
   `INSERT INTO postlane.destination AS kept (name, successes, answered_at, failures, failed_at, probe_at, error)
-   SELECT name, least(successes, ${SUCCESSES_MAX}), CASE WHEN kind = 'answered' THEN at END,
+   SELECT name, least(successes, ${ANSWERS_TO_BE_FREE}), CASE WHEN kind = 'answered' THEN at END,
      CASE WHEN kind = 'failing' THEN 1 ELSE 0 END, CASE WHEN kind = 'failing' THEN at END,
      CASE WHEN kind = 'failing' THEN now() + interval '${PROBE_S_FIRST} seconds' END,
      CASE WHEN kind = 'told' THEN NULL ELSE error END
@@ -56,14 +54,14 @@ export const TELL = statement<unknown>(
      SELECT name, successes, error, clock_timestamp() - age_ms * interval '1 millisecond' AS at,
        CASE WHEN kind <> 'suspended' THEN kind WHEN EXISTS (
          SELECT FROM postlane.destination AS known WHERE known.name = given.name AND known.failures = 0
-           AND known.successes < ${SUCCESSES_MAX} AND known.answered_at > clock_timestamp() - ${SUSPENDED_MAX}
+           AND known.successes < ${ANSWERS_TO_BE_FREE} AND known.answered_at > clock_timestamp() - ${SUSPENDED_MAX}
        ) THEN 'told' ELSE 'failing' END AS kind
      FROM unnest($1::text[], $2::text[], $3::smallint[], $4::float8[], $5::text[])
        AS given (name, kind, successes, age_ms, error)
      ORDER BY name
    ) AS news
    ON CONFLICT (name) DO UPDATE SET
-     successes = CASE WHEN ${FAILING} THEN 0 ELSE least(kept.successes + excluded.successes, ${SUCCESSES_MAX}) END,
+     successes = CASE WHEN ${FAILING} THEN 0 ELSE least(kept.successes + excluded.successes, ${ANSWERS_TO_BE_FREE}) END,
      answered_at = CASE WHEN ${ANSWERED} THEN greatest(coalesce(kept.answered_at, excluded.answered_at),
        excluded.answered_at) ELSE kept.answered_at END,
      failures = CASE WHEN ${FAILING} THEN kept.failures + 1 WHEN ${ANSWERED} THEN 0 ELSE kept.failures END,
@@ -76,9 +74,9 @@ export const TELL = statement<unknown>(
    WHERE CASE
      WHEN ${FAILING} THEN (kept.probe_at IS NULL OR kept.probe_at <= now())
        AND (kept.answered_at IS NULL OR kept.answered_at + ${ANSWERED_LATELY} < excluded.failed_at)
-     WHEN ${ANSWERED} THEN kept.failures > 0 OR kept.successes < ${SUCCESSES_MAX} OR kept.answered_at IS NULL
+     WHEN ${ANSWERED} THEN kept.failures > 0 OR kept.successes < ${ANSWERS_TO_BE_FREE} OR kept.answered_at IS NULL
        OR kept.answered_at + ${ANSWERED_TOLD_AGAIN} < excluded.answered_at
-     ELSE kept.successes < ${SUCCESSES_MAX} END`,
+     ELSE kept.successes < ${ANSWERS_TO_BE_FREE} END`,
 );
 
 export async function tellDestinations(client: ClientBase, news: readonly DestinationNews[]): Promise<void> {

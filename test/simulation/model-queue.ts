@@ -8,22 +8,18 @@
 
 import { rescueRow, believedUnder } from "../../src/dispatcher/rescue-decision.ts";
 import type { JournalAnswer, JournalEvidence } from "../../src/dispatcher/journal.ts";
-import type { LaneQueue, PauseTarget, Settlement } from "../../src/dispatcher/lane-queue.ts";
+import type { LaneQueue, Settlement } from "../../src/dispatcher/lane-queue.ts";
 import type { Pause } from "../../src/dispatcher/verdict-store.ts";
 import type { CampaignId, LaneId, LeaseId, MessageId } from "../../src/mail/ids.ts";
 import type { LaneSettings } from "../../src/mail/lane.ts";
 import type { Reason } from "../../src/mail/reasons.ts";
+import type { RefusalTarget } from "../../src/outcome/refusal-watch.ts";
 import { isSettled, mayBecome, type State, type WaitingState } from "../../src/mail/state.ts";
+import type { SnapshotCursor } from "../../src/postgres/snapshot-cursor.ts";
 import type { Random } from "../../src/platform/random.ts";
 import type { LaneOrders } from "../../src/queue/lane-store.ts";
 import type { ClaimedUnderLease } from "../../src/queue/lease-store.ts";
-import {
-  KEEP_DUE,
-  type ArrivalCursor,
-  type ClaimedRow,
-  type DestinationRow,
-  type Want,
-} from "../../src/queue/queue-store.ts";
+import { KEEP_DUE, type ClaimedRow, type DestinationRow, type Want } from "../../src/queue/queue-store.ts";
 import { EPOCH_MS, type Life, type Owner, type VirtualTime } from "./virtual-clock.ts";
 import { mustHold } from "./violation.ts";
 
@@ -206,7 +202,7 @@ export class ModelDatabase {
   }
 
   /** pause-store.ts: PAUSE. */
-  #pause(target: PauseTarget, reason: Reason): void {
+  #pause(target: RefusalTarget, reason: Reason): void {
     const isThere = this.pauses.some(({ kind, name }) => kind === target.kind && name === target.name);
     if (!isThere) this.pauses.push({ ...target, since: "now", reason });
   }
@@ -294,7 +290,7 @@ export class ModelDatabase {
   // ---- the statements --------------------------------------------------------------------------------------------
 
   // queue-store.ts: LOOK
-  #look(laneId: LaneId, cursor: ArrivalCursor | undefined) {
+  #look(laneId: LaneId, cursor: SnapshotCursor | undefined) {
     const { xmax, open } = cursor ?? { xmax: "Infinity", open: [] };
     const first = new Map<string, DestinationRow>();
     for (const row of this.rows.values()) {
