@@ -2,10 +2,9 @@
 // process of its own. Counts what it took; keeps nothing. This file is both the parent's side and, started as a program,
 // the child.
 
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import net from "node:net";
 import type { Scope } from "../test/rig/scope.ts";
+import { forkChild } from "./forked-child.ts";
 import { createSinkSession, SINK_GREETING } from "./sink-session.ts";
 
 export interface DelaySink {
@@ -18,24 +17,12 @@ export interface DelaySink {
 const CHILD_FLAG = "--delay-sink-child";
 
 export async function startDelaySink(scope: Scope, delayMs: number): Promise<DelaySink> {
-  const child = fork(import.meta.filename, [CHILD_FLAG, String(delayMs)], {
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-    detached: true,
-  });
-  const ended = once(child, "exit");
-  scope.after(async () => {
-    if (child.connected) child.disconnect();
-    await ended;
-  });
-  const [{ port }] = (await once(child, "message")) as [{ port: number }];
+  const child = forkChild(scope, import.meta.filename, [CHILD_FLAG, String(delayMs)]);
+  const { port } = (await child.ask()) as { port: number };
   return {
     host: "127.0.0.1",
     port,
-    async count() {
-      const answer = once(child, "message");
-      child.send("count");
-      return ((await answer) as [{ count: number }])[0].count;
-    },
+    count: async () => ((await child.ask("count")) as { count: number }).count,
   };
 }
 

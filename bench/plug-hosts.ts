@@ -3,10 +3,9 @@
 // accepts them and stays silent, and a third answers 451. In a process of its own, which counts what the living took and
 // notes when single messages came. This file is both the parent's side and, started as a program, the child.
 
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import net from "node:net";
 import type { Scope } from "../test/rig/scope.ts";
+import { forkChild } from "./forked-child.ts";
 import { createSinkSession, SINK_GREETING } from "./sink-session.ts";
 
 export interface PlugHosts {
@@ -40,26 +39,13 @@ export async function startPlugHosts(
     ...live.map(({ host }) => [host, "live"]),
     ...dead.filter(({ n }) => kindOf(n) !== "refusing").map(({ host, n }) => [host, kindOf(n)]),
   ];
-  const child = fork(import.meta.filename, [CHILD_FLAG], {
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-    detached: true,
-  });
-  const ended = once(child, "exit");
-  scope.after(async () => {
-    if (child.connected) child.disconnect();
-    await ended;
-  });
-  child.send(hosts);
-  const [{ port }] = (await once(child, "message")) as [{ port: number }];
+  const child = forkChild(scope, import.meta.filename, [CHILD_FLAG]);
+  const { port } = (await child.ask(hosts)) as { port: number };
   return {
     routes: Object.fromEntries([...live, ...dead].map(({ domain, host }) => [domain, { host, port }])),
     liveDomains: live.map(({ domain }) => domain),
     deadDomains: dead.map(({ domain }) => domain),
-    async look() {
-      const answer = once(child, "message");
-      child.send("look");
-      return ((await answer) as [Look])[0];
-    },
+    look: async () => (await child.ask("look")) as Look,
   };
 }
 
