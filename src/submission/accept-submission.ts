@@ -1,45 +1,128 @@
-// One submission through a door of ours. The rules of entry stand in the database, where the SQL door has them too
-// (docs/reference/sql.md); what they refuse comes back as a value, with the hint of what to do.
+// Accepts submissions of the doors that have a process. Answers after the commit; what the rules of entry refuse comes
+// back as a value, with the hint of what to do.
+//
+// Commits are grouped: one is under way at a time, and what arrives meanwhile goes into the next. A slow disk makes
+// groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
+// a newsletter's; which lane that is, the caller says.
 
 import type { Pool } from "pg";
-import pg from "pg";
-import type { MessageId, SubmissionId } from "../mail/ids.ts";
-import { acceptEmail, messagesOf } from "./submission-store.ts";
+import type { Clock } from "../platform/clock.ts";
+import { acceptGroup, type AcceptedRow } from "./submission-store.ts";
+import type { Submission, SubmissionAnswer } from "./submission.ts";
 
-/** The fields of `POST /emails`, as `postlane.enqueue` takes them. */
-export interface Email {
-  readonly from?: string;
-  readonly to: string | readonly string[];
-  readonly cc?: string | readonly string[];
-  readonly bcc?: string | readonly string[];
-  readonly reply_to?: string | readonly string[];
-  readonly subject?: string;
-  readonly text?: string;
-  readonly html?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly lane?: string;
-  readonly scheduled_at?: string;
-  readonly expires_at?: string;
-  readonly metadata?: Readonly<Record<string, unknown>>;
-  readonly idempotency_key?: string;
+/** Of one group. 500 emails take about 50 ms, and who comes next waits for them. */
+export const GROUP_SUBMISSIONS_MAX = 500;
+export const GROUP_BYTES_MAX = 16 * 1024 * 1024;
+/** Waiting for their group. Beyond that a door is refused rather than memory filled. */
+export const WAITING_SUBMISSIONS_MAX = 10_000;
+export const WAITING_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface Acceptance {
+  /**
+   * Throws when the database fails: then nothing is known of the commit, and the submission may be repeated with its key.
+   * Throws `AcceptanceBusy` when too many wait.
+   */
+  accept(submission: Submission): Promise<SubmissionAnswer>;
+  /** Several at once; each is answered for itself. */
+  acceptAll(submissions: readonly Submission[]): Promise<readonly SubmissionAnswer[]>;
 }
 
-export type SubmissionAnswer =
-  | { readonly kind: "accepted"; readonly submissionId: SubmissionId; readonly messageIds: readonly MessageId[] }
-  | { readonly kind: "refused"; readonly code: string; readonly message: string; readonly hint: string };
+/** Nothing was queued: too much waits to be accepted already. */
+export class AcceptanceBusy extends Error {}
 
-/** Answers after the commit. Throws when the database fails: then nothing is known of the commit. */
-export async function acceptSubmission(pool: Pool, email: Email, door = "cli"): Promise<SubmissionAnswer> {
-  try {
-    const submissionId = await acceptEmail(pool, email, door);
-    return { kind: "accepted", submissionId, messageIds: await messagesOf(pool, submissionId) };
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    return { kind: "refused", code: error.code ?? "", message: error.message, hint: error.hint ?? "" };
+export function createAcceptance(pool: Pool, clock: Clock, bulkLanes: ReadonlySet<string>): Acceptance {
+  const waiting = { submissions: 0, bytes: 0 };
+  const urgent = createGroups(pool, clock, waiting);
+  const bulk = createGroups(pool, clock, waiting);
+  const accept = (submission: Submission): Promise<SubmissionAnswer> =>
+    (bulkLanes.has(laneOf(submission)) ? bulk : urgent)(submission);
+  return { accept, acceptAll: (submissions) => Promise.all(submissions.map(accept)) };
+}
+
+/** One submission, without a group: for commands. */
+export async function acceptSubmission(pool: Pool, submission: Submission): Promise<SubmissionAnswer> {
+  const [row] = await acceptGroup(pool, [submission]);
+  return answerOf(row!);
+}
+
+const laneOf = (submission: Submission): string =>
+  (submission.kind === "email" ? submission.email.lane : submission.envelope.lane) ?? "transactional";
+
+interface Waiting {
+  readonly submission: Submission;
+  readonly bytes: number;
+  readonly resolve: (answer: SubmissionAnswer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function createGroups(pool: Pool, clock: Clock, total: { submissions: number; bytes: number }) {
+  const queue: Waiting[] = [];
+  let isCommitting = false;
+
+  async function commitGroups(): Promise<void> {
+    isCommitting = true;
+    // Whatever else comes in this turn of the event loop joins the first group.
+    await new Promise<void>((resolve) => clock.soon(resolve));
+    while (queue.length > 0) await commitOne(takeGroup(queue, total));
+    isCommitting = false;
   }
+
+  async function commitOne(group: readonly Waiting[]): Promise<void> {
+    try {
+      const rows = await acceptGroup(
+        pool,
+        group.map(({ submission }) => submission),
+      );
+      for (const row of rows) group[row.place - 1]!.resolve(answerOf(row));
+    } catch (error) {
+      for (const { reject } of group) reject(error);
+    }
+  }
+
+  return (submission: Submission): Promise<SubmissionAnswer> =>
+    new Promise((resolve, reject) => {
+      const bytes = bytesOf(submission);
+      if (total.submissions >= WAITING_SUBMISSIONS_MAX || total.bytes + bytes > WAITING_BYTES_MAX) {
+        reject(new AcceptanceBusy("too many submissions wait to be written to the database"));
+        return;
+      }
+      total.submissions++;
+      total.bytes += bytes;
+      queue.push({ submission, bytes, resolve, reject });
+      if (!isCommitting) void commitGroups();
+    });
 }
 
-/** The SQLSTATE class of the rules of entry. */
-function isRefusal(error: unknown): error is pg.DatabaseError {
-  return error instanceof pg.DatabaseError && error.code !== undefined && /^PL00\d$/.test(error.code);
+function takeGroup(queue: Waiting[], total: { submissions: number; bytes: number }): readonly Waiting[] {
+  let count = 0;
+  let bytes = 0;
+  while (count < queue.length && count < GROUP_SUBMISSIONS_MAX) {
+    const next = queue[count]!.bytes;
+    if (count > 0 && bytes + next > GROUP_BYTES_MAX) break;
+    bytes += next;
+    count++;
+  }
+  total.submissions -= count;
+  total.bytes -= bytes;
+  return queue.splice(0, count);
+}
+
+/** What it takes in memory, about: enough to bound it. */
+function bytesOf(submission: Submission): number {
+  if (submission.kind === "mail") return submission.raw.length;
+  const { text, html, subject } = submission.email;
+  return (text?.length ?? 0) + (html?.length ?? 0) + (subject?.length ?? 0) + 500;
+}
+
+function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
+  if (submission_id !== null) {
+    return { kind: "accepted", submissionId: submission_id, isRepeated: is_repeated === true };
+  }
+  return {
+    kind: "refused",
+    code: code!,
+    message: message ?? "",
+    hint: hint ?? "",
+    ...(field === null || field === "" ? {} : { field }),
+  };
 }

@@ -1,16 +1,38 @@
-// The door that every submission passes, whatever it came by: the database's own function holds the rules of entry.
+// The door that every submission passes, whatever it came by: the database's own functions hold the rules of entry.
 
 import type { MessageId, SubmissionId } from "../mail/ids.ts";
-import { rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+import { rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
+import type { RefusalCode, Submission } from "./submission.ts";
 
-export const ACCEPT = statement<{ readonly id: SubmissionId }>(
-  "submission_accept",
-  `SELECT postlane.accept_email($1::jsonb, $2) AS id`,
+export interface AcceptedRow {
+  /** In the group, from 1. */
+  readonly place: number;
+  readonly submission_id: SubmissionId | null;
+  readonly is_repeated: boolean | null;
+  readonly code: RefusalCode | null;
+  readonly message: string | null;
+  readonly hint: string | null;
+  readonly field: string | null;
+}
+
+export const ACCEPT_GROUP = statement<AcceptedRow>(
+  "submission_accept_group",
+  `SELECT place, submission_id, is_repeated, code, message, hint, field
+   FROM postlane.accept_group($1::jsonb, $2::bytea[], $3::text[], $4::text[])`,
 );
 
-export async function acceptEmail(on: Queryable, email: unknown, door: string): Promise<SubmissionId> {
-  const [row] = await rowsOf(on, ACCEPT, [JSON.stringify(email), door]);
-  return row!.id;
+/** One transaction: when it answers, what is accepted is durable. */
+export async function acceptGroup(on: Queryable, group: readonly Submission[]): Promise<readonly AcceptedRow[]> {
+  return await rowsOf(on, ACCEPT_GROUP, [
+    JSON.stringify(group.map((each) => (each.kind === "email" ? each.email : each.envelope))),
+    rawArray(group),
+    textArray(group.map(({ door }) => door)),
+    textArray(group.map(({ credential }) => credential)),
+  ]);
+}
+
+function rawArray(group: readonly Submission[]): string {
+  return `{${group.map((each) => (each.kind === "mail" ? `"\\\\x${each.raw.toString("hex")}"` : "NULL")).join(",")}}`;
 }
 
 export const MESSAGES = statement<{ readonly id: MessageId }>(

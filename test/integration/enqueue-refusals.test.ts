@@ -120,12 +120,18 @@ test("every field may be null, and a large email that the database keeps compres
 
 test("a submission through a door of ours is refused as a value", async (t) => {
   const { pool } = await testDatabase(t);
-  const answer = await acceptSubmission(pool, { to: "ann", text: "x" });
+  const answer = await acceptSubmission(pool, {
+    kind: "email",
+    email: { to: "ann", text: "x" },
+    door: "http",
+    credential: "key:1",
+  });
   assert.deepEqual(answer, {
     kind: "refused",
     code: "PL002",
     message: `field "to": 'ann' is not an address: no @`,
     hint: 'Give "local@domain" or "Name <local@domain>".',
+    field: "to",
   });
 });
 

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import pg from "pg";
 import { acceptSubmission } from "../../src/submission/accept-submission.ts";
+import { messagesOf } from "../../src/submission/submission-store.ts";
 import { testDatabase } from "../rig/postgres.ts";
 
 const good = { to: "ann@example.com", subject: "Hello", text: "Hello Ann" };
@@ -24,7 +25,7 @@ test("an email becomes a submission, its content, and a message, a queue row and
     lane: "bulk",
     metadata: { order: 4711 },
   };
-  const answer = await acceptSubmission(pool, email);
+  const answer = await acceptSubmission(pool, { kind: "email", email, door: "cli", credential: "cli" });
   assert.ok(answer.kind === "accepted");
   const { rows: messages } = await pool.query(
     `SELECT m.id, m.recipient, q.destination, q.state, q.due_at <= clock_timestamp() AS is_due
@@ -40,16 +41,14 @@ test("an email becomes a submission, its content, and a message, a queue row and
     ],
   );
   assert.deepEqual(
-    answer.messageIds,
+    await messagesOf(pool, answer.submissionId),
     messages.map((row) => row.id),
   );
   const { rows: content } = await pool.query("SELECT body FROM postlane.content WHERE id = $1", [answer.submissionId]);
   const { bcc: _bcc, lane: _lane, metadata: _metadata, ...visible } = email;
   assert.deepEqual(content[0].body, { ...visible, cc: ["ANN@example.com"], reply_to: ["help@example.com"] });
-  const { rows: submissions } = await pool.query(
-    "SELECT door, credential = session_user AS mine, metadata FROM postlane.submission",
-  );
-  assert.deepEqual(submissions, [{ door: "cli", mine: true, metadata: { order: 4711 } }]);
+  const { rows: submissions } = await pool.query("SELECT door, credential, metadata FROM postlane.submission");
+  assert.deepEqual(submissions, [{ door: "cli", credential: "cli", metadata: { order: 4711 } }]);
   assert.deepEqual(await balance(pool), [{ lane: "bulk", state: "queued", n: 3 }]);
 });
 
@@ -224,7 +223,7 @@ test("a role with EXECUTE can enqueue and nothing else", async (t) => {
       "SELECT * FROM postlane.message",
       "SELECT * FROM postlane.content",
       "DELETE FROM postlane.queue",
-      "SELECT postlane.accept_email('{}', 'sql')",
+      "SELECT postlane.accept_email('{}', 'sql', 'shop')",
       "SELECT postlane.accept_recipients(1)",
     ]) {
       await assert.rejects(client.query(forbidden), { code: "42501" }, forbidden);

@@ -1,10 +1,12 @@
 // `postlane send`: one email by the rules of entry that every door has.
 
 import { text as readText } from "node:stream/consumers";
-import { printMessageId, printSubmissionId } from "../../mail/ids.ts";
+import { printMessageId, printSubmissionId, type MessageId } from "../../mail/ids.ts";
 import type { Config } from "../../platform/config.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
-import { acceptSubmission, type Email, type SubmissionAnswer } from "../../submission/accept-submission.ts";
+import { acceptSubmission } from "../../submission/accept-submission.ts";
+import { messagesOf } from "../../submission/submission-store.ts";
+import type { Email, SubmissionAccepted, SubmissionAnswer } from "../../submission/submission.ts";
 import { CommandFailure, EXIT_DONE, misused } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { countOf } from "./printing.ts";
@@ -32,9 +34,9 @@ export async function runSend(options: SendOptions): Promise<number> {
   const output = createOutput(options);
   const email = await readEmail(options);
   await withDatabase(config, async (pool) => {
-    const answer = accepted(await acceptSubmission(pool, email));
+    const answer = accepted(await acceptSubmission(pool, { kind: "email", email, door: "cli", credential: "cli" }));
     const isServed = (await countDispatchers(pool, options.lane)) > 0;
-    tellAccepted(answer, isServed, output);
+    tellAccepted(answer, await messagesOf(pool, answer.submissionId), isServed, output);
     if (!isServed) output.note("queued; run `postlane up` to send it");
     noteCapture(config, options.lane, isServed, output);
   });
@@ -79,15 +81,18 @@ function readHeader(given: string): readonly [string, string] {
   return [name, value];
 }
 
-type Accepted = Extract<SubmissionAnswer, { kind: "accepted" }>;
-
-function accepted(answer: SubmissionAnswer): Accepted {
+function accepted(answer: SubmissionAnswer): SubmissionAccepted {
   if (answer.kind === "accepted") return answer;
   const { code, message, hint } = answer;
   throw new CommandFailure(code, `The email was refused: ${message}. ${hint}`.trim());
 }
 
-function tellAccepted({ submissionId, messageIds }: Accepted, isServed: boolean, output: Output): void {
+function tellAccepted(
+  { submissionId }: SubmissionAccepted,
+  messageIds: readonly MessageId[],
+  isServed: boolean,
+  output: Output,
+): void {
   output.answer({
     submission: printSubmissionId(submissionId),
     messages: messageIds.map(printMessageId),

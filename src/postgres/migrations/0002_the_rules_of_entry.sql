@@ -97,17 +97,17 @@ BEGIN
     mailboxes := ARRAY(SELECT jsonb_array_elements_text(given));
   ELSE
     RAISE EXCEPTION 'field "%" must be a string or a list of strings', field
-      USING ERRCODE = 'PL001', HINT = 'For example "ann@example.com" or ["Ann <ann@example.com>"].';
+      USING COLUMN = field, ERRCODE = 'PL001', HINT = 'For example "ann@example.com" or ["Ann <ann@example.com>"].';
   END IF;
   IF cardinality(mailboxes) > mailboxes_max THEN
     RAISE EXCEPTION 'field "%" has % mailboxes, at most % are taken', field, cardinality(mailboxes), mailboxes_max
-      USING ERRCODE = 'PL004', HINT = 'For mail to many people use postlane.enqueue_many, one email for each.';
+      USING COLUMN = field, ERRCODE = 'PL004', HINT = 'For mail to many people use postlane.enqueue_many, one email for each.';
   END IF;
   FOREACH mailbox IN ARRAY mailboxes LOOP
     problem := postlane.mailbox_problem(mailbox);
     IF problem IS NOT NULL THEN
       RAISE EXCEPTION 'field "%": % is not an address: %', field, quote_literal(left(mailbox, 100)), problem
-        USING ERRCODE = 'PL002', HINT = 'Give "local@domain" or "Name <local@domain>".';
+        USING COLUMN = field, ERRCODE = 'PL002', HINT = 'Give "local@domain" or "Name <local@domain>".';
     END IF;
   END LOOP;
   RETURN mailboxes;
@@ -139,7 +139,7 @@ BEGIN
 EXCEPTION WHEN invalid_datetime_format OR datetime_field_overflow OR invalid_parameter_value
   OR invalid_time_zone_displacement_value THEN
   RAISE EXCEPTION 'field "%": % is not a time', field, quote_literal(left(given, 100))
-    USING ERRCODE = 'PL006', HINT = 'Give ISO 8601 with a zone, such as "2027-01-31T09:00:00Z".';
+    USING COLUMN = field, ERRCODE = 'PL006', HINT = 'Give ISO 8601 with a zone, such as "2027-01-31T09:00:00Z".';
 END
 $$;
 
@@ -152,30 +152,30 @@ DECLARE
   headers_seen integer := 0;
 BEGIN
   IF jsonb_typeof(headers) <> 'object' THEN
-    RAISE EXCEPTION 'field "headers" must be an object of strings' USING ERRCODE = 'PL001',
+    RAISE EXCEPTION 'field "headers" must be an object of strings' USING COLUMN = 'headers', ERRCODE = 'PL001',
       HINT = 'For example {"X-Order": "4711"}.';
   END IF;
   FOR header IN SELECT key, value FROM jsonb_each(headers) LOOP
     headers_seen := headers_seen + 1;
     IF headers_seen > headers_max THEN
-      RAISE EXCEPTION 'the email has more than % headers of its own', headers_max USING ERRCODE = 'PL004',
+      RAISE EXCEPTION 'the email has more than % headers of its own', headers_max USING COLUMN = 'headers', ERRCODE = 'PL004',
         HINT = 'Leave some out.';
     END IF;
     IF header.key !~ '^[!-9;-~]{1,76}$' THEN
-      RAISE EXCEPTION 'headers: % is not a header name', quote_literal(left(header.key, 100)) USING ERRCODE = 'PL001',
+      RAISE EXCEPTION 'headers: % is not a header name', quote_literal(left(header.key, 100)) USING COLUMN = 'headers', ERRCODE = 'PL001',
         HINT = 'A name has 1 to 76 printable ASCII characters and no colon.';
     END IF;
     IF lower(header.key) ~ '^(from|to|cc|bcc|reply-to|sender|subject|date|message-id|mime-version|return-path|received|dkim-signature|authentication-results|(arc|content|resent)-.*)$' THEN
-      RAISE EXCEPTION 'headers: % is written by Postlane', quote_literal(header.key) USING ERRCODE = 'PL001',
+      RAISE EXCEPTION 'headers: % is written by Postlane', quote_literal(header.key) USING COLUMN = 'headers', ERRCODE = 'PL001',
         HINT = 'Use the field of that name, or leave it out.';
     END IF;
     IF jsonb_typeof(header.value) <> 'string' OR header.value #>> '{}' ~ '[\u0001-\u001f\u007f]' THEN
       RAISE EXCEPTION 'headers: the value of % is not a string without control characters', quote_literal(header.key)
-        USING ERRCODE = 'PL001', HINT = 'Remove line breaks and other control characters.';
+        USING COLUMN = 'headers', ERRCODE = 'PL001', HINT = 'Remove line breaks and other control characters.';
     END IF;
     IF length(header.value #>> '{}') > header_value_chars_max THEN
       RAISE EXCEPTION 'headers: the value of % has more than % characters', quote_literal(header.key),
-        header_value_chars_max USING ERRCODE = 'PL004', HINT = 'Shorten it.';
+        header_value_chars_max USING COLUMN = 'headers', ERRCODE = 'PL004', HINT = 'Shorten it.';
     END IF;
   END LOOP;
 END
@@ -191,7 +191,7 @@ DECLARE
 BEGIN
   IF jsonb_typeof(tags) = 'array' AND jsonb_array_length(tags) > tags_max THEN
     RAISE EXCEPTION 'the email has % tags, at most % are taken', jsonb_array_length(tags), tags_max
-      USING ERRCODE = 'PL004', HINT = 'Leave some out.';
+      USING COLUMN = 'tags', ERRCODE = 'PL004', HINT = 'Leave some out.';
   END IF;
   -- A tag that is none ends the loop before its end.
   IF jsonb_typeof(tags) = 'array' THEN
@@ -200,45 +200,109 @@ BEGIN
       EXIT WHEN jsonb_typeof(tag -> 'value') IS DISTINCT FROM 'string';
       EXIT WHEN tag - 'name' - 'value' <> '{}' OR tag ->> 'name' !~ plain OR tag ->> 'value' !~ plain;
       IF greatest(length(tag ->> 'name'), length(tag ->> 'value')) > tag_chars_max THEN
-        RAISE EXCEPTION 'a tag has a name or value of more than % characters', tag_chars_max USING ERRCODE = 'PL004',
+        RAISE EXCEPTION 'a tag has a name or value of more than % characters', tag_chars_max USING COLUMN = 'tags', ERRCODE = 'PL004',
           HINT = 'Shorten it.';
       END IF;
       tag := NULL;
     END LOOP;
   END IF;
   IF jsonb_typeof(tags) <> 'array' OR tag IS NOT NULL THEN
-    RAISE EXCEPTION 'field "tags" must be a list of objects with "name" and "value"' USING ERRCODE = 'PL001',
+    RAISE EXCEPTION 'field "tags" must be a list of objects with "name" and "value"' USING COLUMN = 'tags', ERRCODE = 'PL001',
       HINT = 'For example [{"name": "kind", "value": "receipt"}]; ASCII letters, digits, _ and -.';
   END IF;
 END
 $$;
 
--- The submission that already has this key, or null when it is new (it is this one's from now on). Another transaction
--- that has it and is still open is waited for.
-CREATE FUNCTION postlane.enqueue_once(email jsonb, new_id bigint) RETURNS bigint
+-- The submission of this credential that already has this key, or null when it is new (it is this one's from now on).
+-- `kept_for` null: the key names that submission for as long as it is kept; else it may name another one afterwards.
+--
+-- Another transaction that has the key and is still open is waited for by the SQL door: there it is the site's own. Doors
+-- with a process in front refuse at once (PL008), since others wait behind it in the same group.
+CREATE FUNCTION postlane.enqueue_once(
+  the_key text, print bytea, new_id bigint, door text, the_credential text, kept_for interval DEFAULT NULL
+) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
   key_chars_max CONSTANT integer := 256;
-  the_key text := email ->> 'idempotency_key';
-  print bytea := sha256(convert_to((email - 'idempotency_key')::text, 'UTF8'));
   earlier record;
 BEGIN
   IF length(the_key) NOT BETWEEN 1 AND key_chars_max THEN
     RAISE EXCEPTION 'field "idempotency_key" has % characters', length(the_key) USING ERRCODE = 'PL004',
-      HINT = format('Give 1 to %s characters.', key_chars_max);
+      HINT = format('Give 1 to %s characters.', key_chars_max), COLUMN = 'idempotency_key';
   END IF;
-  INSERT INTO postlane.idempotency_key (credential, key, fingerprint, submission_id)
-    VALUES (session_user, the_key, print, new_id) ON CONFLICT DO NOTHING;
+  IF door <> 'sql' AND NOT pg_try_advisory_xact_lock(hashtextextended(the_key, hashtext(the_credential))) THEN
+    RAISE EXCEPTION 'idempotency key % is being used by another request', quote_literal(the_key)
+      USING ERRCODE = 'PL008', HINT = 'Wait for that one''s answer, or ask again in a second.', COLUMN = 'idempotency_key';
+  END IF;
+  INSERT INTO postlane.idempotency_key AS used (credential, key, fingerprint, submission_id, expires_at)
+    VALUES (the_credential, the_key, print, new_id, clock_timestamp() + kept_for)
+    ON CONFLICT (credential, key) DO UPDATE
+      SET fingerprint = excluded.fingerprint, submission_id = excluded.submission_id, expires_at = excluded.expires_at
+      WHERE used.expires_at < clock_timestamp();
   IF FOUND THEN
     RETURN NULL;
   END IF;
   SELECT used.submission_id, used.fingerprint INTO STRICT earlier FROM postlane.idempotency_key AS used
-    WHERE used.credential = session_user AND used.key = the_key;
+    WHERE used.credential = the_credential AND used.key = the_key;
   IF earlier.fingerprint <> print THEN
     RAISE EXCEPTION 'idempotency key % was used for another email', quote_literal(the_key)
-      USING ERRCODE = 'PL005', HINT = 'A key names one submission for ever: use a new one for new content.';
+      USING ERRCODE = 'PL005', HINT = 'A key names one submission for ever: use a new one for new content.',
+      COLUMN = 'idempotency_key';
   END IF;
   RETURN earlier.submission_id;
+END
+$$;
+
+-- Where a submission waits. A lane takes no more mail while the queue is full (upkeep says so, src/upkeep/intake.ts):
+-- that is raised later, once it is known that the submission is new.
+CREATE FUNCTION postlane.lane_of(lane_name text) RETURNS postlane.lane
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found_lane postlane.lane;
+BEGIN
+  SELECT * INTO found_lane FROM postlane.lane WHERE lane.name = lane_name;
+  IF found_lane.id IS NULL THEN
+    RAISE EXCEPTION 'there is no lane %', quote_literal(left(lane_name, 100)) USING ERRCODE = 'PL003', COLUMN = 'lane',
+      HINT = 'Lanes: ' || (SELECT string_agg(lane.name, ', ' ORDER BY lane.id) FROM postlane.lane)
+        || '. More are made in postlane.yaml.';
+  END IF;
+  RETURN found_lane;
+END
+$$;
+
+CREATE FUNCTION postlane.refuse_full_lane(lane postlane.lane) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RAISE EXCEPTION 'lane % takes no more mail for now: %', lane.name, lane.full_because USING ERRCODE = 'PL009',
+    HINT = 'Nothing was queued. Send it again later: mail that waits goes out first.', COLUMN = 'lane';
+END
+$$;
+
+-- The rows of an accepted submission: its content, and per recipient a message with its row in the queue; and an entry in
+-- the books.
+CREATE FUNCTION postlane.place_submission(
+  new_id bigint, door text, credential text, metadata jsonb, body json, raw bytea, recipients text[],
+  lane_number smallint, at timestamptz, due timestamptz, expires timestamptz
+) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  today       date := (at AT TIME ZONE 'UTC')::date;
+  first_state text := CASE WHEN due > at THEN 'scheduled' ELSE 'queued' END;
+  recipient   text;
+  message_id  bigint;
+BEGIN
+  INSERT INTO postlane.content (id, body, raw) VALUES (new_id, body, raw);
+  INSERT INTO postlane.submission (id, door, credential, accepted_at, metadata)
+    VALUES (new_id, door, credential, at, metadata);
+  FOREACH recipient IN ARRAY recipients LOOP
+    INSERT INTO postlane.message (submission_id, campaign_id, lane_id, content_id, recipient, accepted_at, expires_at)
+      VALUES (new_id, 0, lane_number, new_id, recipient, at, expires)
+      RETURNING id INTO message_id;
+    INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
+      VALUES (message_id, due, 0, today, lane_number, first_state, postlane.destination_of(recipient));
+  END LOOP;
+  INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
+    VALUES (lane_number, 0, today, first_state, cardinality(recipients));
 END
 $$;
 
@@ -251,20 +315,19 @@ BEGIN
   FOREACH field IN ARRAY ARRAY['subject', 'text', 'html', 'lane', 'scheduled_at', 'expires_at', 'idempotency_key'] LOOP
     IF jsonb_typeof(email -> field) NOT IN ('string', 'null') THEN
       RAISE EXCEPTION 'field "%" must be a string, not %', field, jsonb_typeof(email -> field)
-        USING ERRCODE = 'PL001', HINT = 'Give the field as a JSON string, or leave it out.';
+        USING COLUMN = field, ERRCODE = 'PL001', HINT = 'Give the field as a JSON string, or leave it out.';
     END IF;
     -- Refused, never cleaned: header texts, and names that people must be able to print.
     IF field NOT IN ('text', 'html') AND email ->> field ~ '[\u0001-\u001f\u007f]' THEN
       RAISE EXCEPTION 'field "%" holds a control character', field
-        USING ERRCODE = 'PL001', HINT = 'Remove line breaks and other control characters.';
+        USING COLUMN = field, ERRCODE = 'PL001', HINT = 'Remove line breaks and other control characters.';
     END IF;
   END LOOP;
 END
 $$;
 
--- Takes one email into the caller's transaction. Inserts a submission, its content, and per recipient a message with
--- its row in the queue; and an entry in the books.
-CREATE FUNCTION postlane.accept_email(email jsonb, door text) RETURNS bigint
+-- Takes one email into the caller's transaction. The credential is who submits: keys are unique within it.
+CREATE FUNCTION postlane.accept_email(email jsonb, door text, credential text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
   recipients_max    CONSTANT integer := 50;
@@ -276,18 +339,13 @@ DECLARE
   envelope_fields   CONSTANT text[] := ARRAY['bcc', 'lane', 'scheduled_at', 'expires_at', 'metadata',
     'idempotency_key'];
   at          timestamptz := clock_timestamp();
-  today       date := (at AT TIME ZONE 'UTC')::date;
   content     jsonb;
   email_bytes integer;
   recipients  text[];
-  recipient   text;
-  lane_name   text;
-  lane_number smallint;
+  lane        postlane.lane;
   due         timestamptz := at;
   expires     timestamptz;
-  first_state text := 'queued';
   new_id      bigint;
-  message_id  bigint;
   earlier_id  bigint;
 BEGIN
   -- COMMIT means durable, also where the server or the role has it off; what is stronger is left as it is. A SET clause
@@ -302,7 +360,7 @@ BEGIN
   END IF;
   IF email - fields <> '{}' THEN
     RAISE EXCEPTION 'unknown field "%"', (SELECT left(min(field), 100) FROM jsonb_object_keys(email - fields) AS field)
-      USING ERRCODE = 'PL001', HINT = 'Known: ' || array_to_string(fields, ', ') || '.';
+      USING COLUMN = (SELECT left(min(field), 100) FROM jsonb_object_keys(email - fields) AS field), ERRCODE = 'PL001', HINT = 'Known: ' || array_to_string(fields, ', ') || '.';
   END IF;
   IF jsonb_typeof(email -> 'subject') <> 'string' OR jsonb_typeof(email -> 'text') <> 'string'
     OR jsonb_typeof(email -> 'html') <> 'string' OR jsonb_typeof(email -> 'lane') <> 'string'
@@ -332,13 +390,13 @@ BEGIN
       blind_copy_to text[] := postlane.mailbox_list(email, 'bcc', recipients_max);
     BEGIN
       IF cardinality(send_to) = 0 THEN
-        RAISE EXCEPTION 'field "to" is missing' USING ERRCODE = 'PL002', HINT = 'Give at least one address in "to".';
+        RAISE EXCEPTION 'field "to" is missing' USING COLUMN = 'to', ERRCODE = 'PL002', HINT = 'Give at least one address in "to".';
       END IF;
       -- One message per recipient, whichever list names it.
       recipients := postlane.distinct_addresses(send_to || copy_to || blind_copy_to);
       IF cardinality(recipients) > recipients_max THEN
         RAISE EXCEPTION 'the email has % recipients, at most % are taken', cardinality(recipients), recipients_max
-          USING ERRCODE = 'PL004', HINT = 'Use postlane.enqueue_many, one email for each.';
+          USING COLUMN = 'to', ERRCODE = 'PL004', HINT = 'Use postlane.enqueue_many, one email for each.';
       END IF;
       content := content || jsonb_build_object('to', send_to, 'cc', nullif(copy_to, '{}'));
     END;
@@ -353,10 +411,10 @@ BEGIN
   END IF;
 
   IF coalesce(email ->> 'text', email ->> 'html') IS NULL THEN
-    RAISE EXCEPTION 'the email has neither "text" nor "html"' USING ERRCODE = 'PL001', HINT = 'Give one of them, or both.';
+    RAISE EXCEPTION 'the email has neither "text" nor "html"' USING COLUMN = 'text', ERRCODE = 'PL001', HINT = 'Give one of them, or both.';
   END IF;
   IF length(email ->> 'subject') > subject_chars_max THEN
-    RAISE EXCEPTION 'the subject has more than % characters', subject_chars_max USING ERRCODE = 'PL004',
+    RAISE EXCEPTION 'the subject has more than % characters', subject_chars_max USING COLUMN = 'subject', ERRCODE = 'PL004',
       HINT = 'Shorten it.';
   END IF;
   IF jsonb_typeof(email -> 'headers') <> 'null' THEN
@@ -366,51 +424,138 @@ BEGIN
     PERFORM postlane.check_tags(email -> 'tags');
   END IF;
   IF jsonb_typeof(email -> 'metadata') NOT IN ('object', 'null') THEN
-    RAISE EXCEPTION 'field "metadata" must be an object' USING ERRCODE = 'PL001', HINT = 'For example {"order": 4711}.';
+    RAISE EXCEPTION 'field "metadata" must be an object' USING COLUMN = 'metadata', ERRCODE = 'PL001', HINT = 'For example {"order": 4711}.';
   END IF;
 
-  lane_name := coalesce(email ->> 'lane', 'transactional');
-  SELECT lane.id INTO lane_number FROM postlane.lane WHERE lane.name = lane_name;
-  IF lane_number IS NULL THEN
-    RAISE EXCEPTION 'there is no lane %', quote_literal(left(lane_name, 100)) USING ERRCODE = 'PL003', HINT = 'Lanes: '
-      || (SELECT string_agg(lane.name, ', ' ORDER BY lane.id) FROM postlane.lane) || '. More are made in postlane.yaml.';
-  END IF;
-
+  lane := postlane.lane_of(coalesce(email ->> 'lane', 'transactional'));
   IF email ->> 'scheduled_at' IS NOT NULL THEN
     due := greatest(postlane.time_field(email, 'scheduled_at'), at);
-    IF due > at THEN
-      first_state := 'scheduled';
-    END IF;
   END IF;
   IF email ->> 'expires_at' IS NOT NULL THEN
     expires := postlane.time_field(email, 'expires_at');
     IF expires <= due THEN
-      RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING ERRCODE = 'PL006',
+      RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING COLUMN = 'expires_at', ERRCODE = 'PL006',
         HINT = 'Give a later expires_at, or none: the lane''s time to live holds anyway.';
     END IF;
   END IF;
 
   new_id := nextval('postlane.content_id_seq');
   IF email ->> 'idempotency_key' IS NOT NULL THEN
-    earlier_id := postlane.enqueue_once(email, new_id);
+    earlier_id := postlane.enqueue_once(email ->> 'idempotency_key',
+      sha256(convert_to((email - 'idempotency_key')::text, 'UTF8')), new_id, door, credential);
     IF earlier_id IS NOT NULL THEN
       RETURN earlier_id;
     END IF;
   END IF;
+  IF lane.full_because IS NOT NULL THEN
+    PERFORM postlane.refuse_full_lane(lane);
+  END IF;
 
-  INSERT INTO postlane.content (id, body) VALUES (new_id, jsonb_strip_nulls(content)::json);
-  INSERT INTO postlane.submission (id, door, credential, accepted_at, metadata)
-    VALUES (new_id, door, session_user, at, nullif(email -> 'metadata', 'null'));
-  FOREACH recipient IN ARRAY recipients LOOP
-    INSERT INTO postlane.message (submission_id, campaign_id, lane_id, content_id, recipient, accepted_at, expires_at)
-      VALUES (new_id, 0, lane_number, new_id, recipient, at, expires)
-      RETURNING id INTO message_id;
-    INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
-      VALUES (message_id, due, 0, today, lane_number, first_state, postlane.destination_of(recipient));
-  END LOOP;
-  INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
-    VALUES (lane_number, 0, today, first_state, cardinality(recipients));
+  PERFORM postlane.place_submission(new_id, door, credential, nullif(email -> 'metadata', 'null'),
+    jsonb_strip_nulls(content)::json, NULL, recipients, lane.id, at, due, expires);
   RETURN new_id;
+END
+$$;
+
+-- Takes one whole mail that came by SMTP into the caller's transaction. `envelope` is the door's own
+-- (src/submission/submission.ts): `to`, `lane`, `expires_at`, `scheduled_at`, `metadata`, `idempotency_key` with
+-- `fingerprint` (hex) and `key_kept_s`; and `mail`, an object that is kept as it is for whoever hands the mail over and
+-- tells its sender what became of it.
+CREATE FUNCTION postlane.accept_mail(envelope jsonb, raw bytea, door text, credential text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  mail_recipients_max CONSTANT integer := 1000;
+  at         timestamptz := clock_timestamp();
+  recipients text[] := ARRAY(SELECT jsonb_array_elements_text(envelope -> 'to'));
+  recipient  text;
+  lane       postlane.lane := postlane.lane_of(coalesce(envelope ->> 'lane', 'transactional'));
+  due        timestamptz := at;
+  expires    timestamptz;
+  new_id     bigint := nextval('postlane.content_id_seq');
+  earlier_id bigint;
+BEGIN
+  IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  IF cardinality(recipients) NOT BETWEEN 1 AND mail_recipients_max THEN
+    RAISE EXCEPTION 'the mail has % recipients, 1 to % are taken', cardinality(recipients), mail_recipients_max
+      USING ERRCODE = 'PL004', HINT = 'Send it to the others in another transaction.', COLUMN = 'to';
+  END IF;
+  FOREACH recipient IN ARRAY recipients LOOP
+    IF postlane.address_problem(recipient) IS NOT NULL THEN
+      RAISE EXCEPTION '% is not an address: %', quote_literal(left(recipient, 100)), postlane.address_problem(recipient)
+        USING ERRCODE = 'PL002', HINT = 'Give local@domain.', COLUMN = 'to';
+    END IF;
+  END LOOP;
+  recipients := postlane.distinct_addresses(recipients);
+  IF envelope ->> 'scheduled_at' IS NOT NULL THEN
+    due := greatest(postlane.time_field(envelope, 'scheduled_at'), at);
+  END IF;
+  IF envelope ->> 'expires_at' IS NOT NULL THEN
+    expires := postlane.time_field(envelope, 'expires_at');
+    IF expires <= due THEN
+      RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING ERRCODE = 'PL006',
+        HINT = 'Give a later expires_at, or none: the lane''s time to live holds anyway.', COLUMN = 'expires_at';
+    END IF;
+  END IF;
+  IF envelope ->> 'idempotency_key' IS NOT NULL THEN
+    earlier_id := postlane.enqueue_once(envelope ->> 'idempotency_key', decode(envelope ->> 'fingerprint', 'hex'), new_id,
+      door, credential, (envelope ->> 'key_kept_s')::float8 * interval '1 second');
+    IF earlier_id IS NOT NULL THEN
+      RETURN earlier_id;
+    END IF;
+  END IF;
+  IF lane.full_because IS NOT NULL THEN
+    PERFORM postlane.refuse_full_lane(lane);
+  END IF;
+  PERFORM postlane.place_submission(new_id, door, credential, envelope -> 'metadata', (envelope -> 'mail')::json, raw,
+    recipients, lane.id, at, due, expires);
+  RETURN new_id;
+END
+$$;
+
+-- What the doors with a process in front have taken in meanwhile, in one transaction: each is accepted, or refused for
+-- itself. Nearly always all are accepted; only when one is not, they are taken one by one, each behind a savepoint.
+CREATE FUNCTION postlane.accept_group(given jsonb, raws bytea[], doors text[], credentials text[])
+RETURNS TABLE (place integer, submission_id bigint, is_repeated boolean, code text, message text, hint text, field text)
+LANGUAGE plpgsql AS $$
+DECLARE
+  emails       jsonb[] := ARRAY(SELECT jsonb_array_elements(given));
+  accepted_ids bigint[] := '{}';
+  -- What has a smaller id was there before.
+  newest_id    bigint;
+BEGIN
+  newest_id := nextval('postlane.content_id_seq');
+  BEGIN
+    FOR i IN 1 .. cardinality(emails) LOOP
+      accepted_ids[i] := CASE WHEN raws[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
+        ELSE postlane.accept_mail(emails[i], raws[i], doors[i], credentials[i]) END;
+    END LOOP;
+    RETURN QUERY SELECT ordinality::integer, id, id <= newest_id, NULL, NULL, NULL, NULL
+      FROM unnest(accepted_ids) WITH ORDINALITY AS accepted (id, ordinality);
+    RETURN;
+  EXCEPTION WHEN OTHERS THEN
+    IF SQLSTATE !~ '^PL00\d$' THEN
+      RAISE;
+    END IF;
+  END;
+  FOR i IN 1 .. cardinality(emails) LOOP
+    place := i;
+    BEGIN
+      code := NULL; message := NULL; hint := NULL; field := NULL;
+      submission_id := CASE WHEN raws[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
+        ELSE postlane.accept_mail(emails[i], raws[i], doors[i], credentials[i]) END;
+      is_repeated := submission_id <= newest_id;
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT,
+        field = COLUMN_NAME;
+      IF code !~ '^PL00\d$' THEN
+        RAISE;
+      END IF;
+      submission_id := NULL;
+    END;
+    RETURN NEXT;
+  END LOOP;
 END
 $$;
 
@@ -418,7 +563,7 @@ $$;
 CREATE FUNCTION postlane.enqueue(email jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN 'sub_' || postlane.accept_email(email, 'sql');
+  RETURN 'sub_' || postlane.accept_email(email, 'sql', session_user);
 END
 $$;
 
@@ -432,6 +577,7 @@ DECLARE
   said  text;
   code  text;
   hint  text;
+  field text;
 BEGIN
   IF jsonb_typeof(emails) IS DISTINCT FROM 'array' THEN
     RAISE EXCEPTION 'enqueue_many takes a JSON array of emails' USING ERRCODE = 'PL001',
@@ -442,13 +588,13 @@ BEGIN
       USING ERRCODE = 'PL004', HINT = 'Call it several times, in one transaction if they belong together.';
   END IF;
   FOR email IN SELECT jsonb_array_elements(emails) LOOP
-    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql');
+    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql', session_user);
     place := place + 1;
   END LOOP;
 EXCEPTION WHEN SQLSTATE 'PL001' OR SQLSTATE 'PL002' OR SQLSTATE 'PL003' OR SQLSTATE 'PL004' OR SQLSTATE 'PL005'
-  OR SQLSTATE 'PL006' THEN
-  GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, code = RETURNED_SQLSTATE, hint = PG_EXCEPTION_HINT;
-  RAISE EXCEPTION 'emails[%]: %', place, said USING ERRCODE = code, HINT = hint;
+  OR SQLSTATE 'PL006' OR SQLSTATE 'PL009' THEN
+  GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, code = RETURNED_SQLSTATE, hint = PG_EXCEPTION_HINT, field = COLUMN_NAME;
+  RAISE EXCEPTION 'emails[%]: %', place, said USING ERRCODE = code, HINT = hint, COLUMN = field;
 END
 $$;
 -- One chunk of a list, which the caller has copied into pg_temp.import_row (line, recipient, data), becomes messages
@@ -465,6 +611,7 @@ CREATE FUNCTION postlane.accept_recipients(the_campaign_id integer) RETURNS bigi
 LANGUAGE plpgsql AS $$
 DECLARE
   campaign record;
+  lane  postlane.lane;
   at    timestamptz := clock_timestamp();
   today date := (at AT TIME ZONE 'UTC')::date;
   added bigint;
@@ -473,6 +620,10 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
   SELECT c.lane_id, c.content_id INTO STRICT campaign FROM postlane.campaign AS c WHERE c.id = the_campaign_id;
+  SELECT * INTO STRICT lane FROM postlane.lane AS l WHERE l.id = campaign.lane_id;
+  IF lane.full_because IS NOT NULL THEN
+    PERFORM postlane.refuse_full_lane(lane);
+  END IF;
   -- Every row has a due time of its own, so that a destination's rows have an order, and claims a cursor.
   WITH copy AS (
     INSERT INTO postlane.message (campaign_id, lane_id, content_id, recipient, data, accepted_at)
