@@ -7,6 +7,7 @@ import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
+import { openEntry } from "./entry-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
@@ -22,6 +23,7 @@ export async function runFront(config: Config): Promise<number> {
   const telling = tellOfEngine(config, database, log);
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
+  const entry = await openEntry(config, log);
   const upkeep = startUpkeep(
     { noProgressAlarmMs: config.noProgressAlarmMs, ...returnSettingsOf(config) },
     {
@@ -48,6 +50,7 @@ export async function runFront(config: Config): Promise<number> {
   await returns.closeDoor();
   await upkeep.stop();
   await returns.close();
+  await entry.close();
   stopAlive();
   await telling.stop();
   await database.close();
