@@ -8,6 +8,7 @@ import type { Log } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { createKeyring, type Keyring } from "../senders/keyring.ts";
 import { createAcceptance, type Acceptance } from "../submission/accept-submission.ts";
+import { bulkLanesOf } from "./lanes.ts";
 
 export interface EntryHere {
   readonly pool: Pool;
@@ -33,9 +34,4 @@ export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
       await close();
     },
   };
-}
-
-function bulkLanesOf({ lanes }: Config): ReadonlySet<string> {
-  const bulk = Object.values(lanes).filter(({ priority }) => priority === "bulk");
-  return new Set(bulk.map(({ name }) => name));
 }
