@@ -11,6 +11,7 @@ import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
+import { openWebhooks } from "./webhooks-here.ts";
 
 const CONNECTIONS_MAX = 4;
 
@@ -22,6 +23,7 @@ export async function runFront(config: Config): Promise<number> {
   const telling = tellOfEngine(config, database, log);
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
+  const webhooks = await openWebhooks(config, log);
   const upkeep = startUpkeep(
     { noProgressAlarmMs: config.noProgressAlarmMs, ...returnSettingsOf(config) },
     {
@@ -47,6 +49,7 @@ export async function runFront(config: Config): Promise<number> {
   await new Promise<void>((resolve) => onStop(() => resolve()));
   await returns.closeDoor();
   await upkeep.stop();
+  await webhooks.stop();
   await returns.close();
   stopAlive();
   await telling.stop();
