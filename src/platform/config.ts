@@ -38,6 +38,8 @@ export interface Config {
   readonly returnsDomain?: string;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
+  /** Hosts and addresses inside the machine or its network that webhooks may go to all the same. */
+  readonly webhookAllow: readonly string[];
   readonly noProgressAlarmMs: number;
   readonly rescueGraceMs: number;
   /** Up to where mail is taken in. */
@@ -176,6 +178,7 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
       databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),
       freeDiskBytesMin: bytes(input.queue?.min_free_disk ?? "1 GB"),
     },
+    webhookAllow: input.webhooks?.allow ?? [],
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
     leaseMs: ms(input.lease ?? "15 s"),

@@ -13,6 +13,7 @@ import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
+import { openWebhooks } from "./webhooks-here.ts";
 
 const CONNECTIONS_MAX = 4;
 
@@ -25,6 +26,7 @@ export async function runFront(config: Config): Promise<number> {
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const entry = await openEntry(config, log);
+  const webhooks = await openWebhooks(config, log);
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
@@ -62,6 +64,7 @@ export async function runFront(config: Config): Promise<number> {
   await new Promise<void>((resolve) => onStop(() => resolve()));
   await returns.closeDoor();
   await upkeep.stop();
+  await webhooks.stop();
   await returns.close();
   await entry.close();
   stopAlive();

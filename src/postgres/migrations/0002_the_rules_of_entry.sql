@@ -510,6 +510,9 @@ BEGIN
   END IF;
   PERFORM postlane.place_submission(new_id, door, credential, envelope -> 'metadata', (envelope -> 'mail')::json, raw,
     recipients, lane.id, at, due, expires);
+  IF envelope #> '{mail,notify}' IS NOT NULL THEN
+    PERFORM postlane.remember_success_asked(new_id, envelope #> '{mail,notify}');
+  END IF;
   RETURN new_id;
 END
 $$;
