@@ -82,12 +82,18 @@ export async function httpLoad(
   }
 }
 
-interface HttpClient {
+export interface HttpClient {
   post(path: string, body: string): Promise<{ readonly status: number; readonly body: string }>;
   close(): void;
 }
 
-async function openHttpClient({ http, key }: { readonly http: string; readonly key: string }): Promise<HttpClient> {
+export async function openHttpClient({
+  http,
+  key,
+}: {
+  readonly http: string;
+  readonly key: string;
+}): Promise<HttpClient> {
   const { hostname, port, host } = new URL(http);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
   await once(socket, "connect");

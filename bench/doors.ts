@@ -16,6 +16,7 @@ import { MESSAGE_BYTES } from "./newsletter.ts";
 import { feedBySmtpSource, smtpProgramMissing } from "./peers/smtp-source.ts";
 import { runCommand } from "./run-command.ts";
 import { over } from "./road.ts";
+import { childrenOf } from "./running-processes.ts";
 import { makeSlowDisk } from "./slow-disk.ts";
 
 const FULL = { smtp: 20_000, postfix: 5_000, seconds: 8 };
@@ -75,15 +76,17 @@ function report(figures: Figures, postfix: PeerResult, slowDisk: boolean): Bench
   };
 }
 
-interface Doors {
+export interface Doors {
   readonly http: string;
+  readonly httpPort: number;
   readonly smtpPort: number;
+  readonly frontPid: number;
   readonly key: string;
   readonly pool: pg.Pool;
   stop(): Promise<void>;
 }
 
-async function startDoors(scope: Scope, env: Env): Promise<Doors> {
+export async function startDoors(scope: Scope, env: Env): Promise<Doors> {
   const installation = makeInstallation(scope, "bench-doors");
   const [http, smtp] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
   installation.configure("log_level: warn\n");
@@ -93,7 +96,9 @@ async function startDoors(scope: Scope, env: Env): Promise<Doors> {
   const pool = await openPool(scope, installation);
   return {
     http: `http://${http}`,
+    httpPort: Number(http.split(":")[1]),
     smtpPort: Number(smtp.split(":")[1]),
+    frontPid: childrenOf(supervisor.pid).find(({ command }) => command.includes(" front "))!.pid,
     key: (JSON.parse(made) as { readonly key: string }).key,
     pool,
     async stop() {

@@ -36,6 +36,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "messages accepted a second by SMTP, HTTP and SQL, beside Postfix and a plain INSERT",
     load: () => import("./doors.ts"),
   },
+  siege: {
+    about: "what hostile clients are answered, and what an honest one feels of them",
+    load: () => import("./siege.ts"),
+  },
   governor: {
     about: "the queue of a real Postfix, governed and ungoverned",
     load: () => import("./governor.ts"),
