@@ -12,6 +12,7 @@ import { openEntry } from "./entry-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
+import { openSmtp } from "./smtp-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 const CONNECTIONS_MAX = 4;
@@ -25,6 +26,7 @@ export async function runFront(config: Config): Promise<number> {
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const entry = await openEntry(config, log);
+  const smtp = await openSmtp(config, entry, log);
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
@@ -60,6 +62,7 @@ export async function runFront(config: Config): Promise<number> {
   );
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
+  await smtp.stop();
   await returns.closeDoor();
   await upkeep.stop();
   await returns.close();
