@@ -133,7 +133,7 @@ test("what the client asks of failure notices, and UTF-8, is kept beside the mai
     orcpt: { "ann@example.com": "rfc822;Ann+2Bx@example.com" },
   });
   assert.deepEqual(kept?.recipients, ["ann@example.com", "bob@xn--bcher-kva.example"]);
-  assert.match(kept!.raw, /with UTF8SMTP id/);
+  assert.match(kept.raw, /with UTF8SMTP id/);
   talk.end();
 });
 
