@@ -12,6 +12,7 @@ import { openEntry } from "./entry-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
+import { openSmtp } from "./smtp-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 import { openWebhooks } from "./webhooks-here.ts";
 
@@ -27,6 +28,7 @@ export async function runFront(config: Config): Promise<number> {
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const entry = await openEntry(config, log);
   const webhooks = await openWebhooks(config, log);
+  const smtp = await openSmtp(config, entry, log);
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
@@ -62,6 +64,7 @@ export async function runFront(config: Config): Promise<number> {
   );
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
+  await smtp.stop();
   await returns.closeDoor();
   await upkeep.stop();
   await webhooks.stop();
