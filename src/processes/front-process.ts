@@ -8,6 +8,7 @@ import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
+import { openEntry } from "./entry-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
@@ -23,6 +24,7 @@ export async function runFront(config: Config): Promise<number> {
   const telling = tellOfEngine(config, database, log);
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
+  const entry = await openEntry(config, log);
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
@@ -61,6 +63,7 @@ export async function runFront(config: Config): Promise<number> {
   await returns.closeDoor();
   await upkeep.stop();
   await returns.close();
+  await entry.close();
   stopAlive();
   await telling.stop();
   await database.close();
