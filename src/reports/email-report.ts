@@ -5,6 +5,7 @@ import type { Pool } from "pg";
 import type { MessageId, SubmissionId } from "../mail/ids.ts";
 import { isSettled, SETTLED_STATES, STATES, type State } from "../mail/state.ts";
 import {
+  findOwner,
   findSubmission,
   listSubmissions,
   readEnds,
@@ -24,6 +25,7 @@ export interface ReportedEmail<Row extends ListedRow = ListedRow> {
 
 export interface ReportedMessage {
   readonly id: MessageId;
+  readonly submissionId: SubmissionId;
   readonly recipient: string;
   readonly lane: string;
   /** Null: it waits no longer, and its history is older than what is kept. */
@@ -48,6 +50,16 @@ export async function reportEmail(pool: Pool, id: SubmissionId): Promise<Reporte
   return { row, messages: messages.map((message) => shapeMessage(message, events.get(message.id) ?? [])) };
 }
 
+/** Where the messages of a submission stand, without what it says. */
+export async function reportStanding(
+  pool: Pool,
+  id: SubmissionId,
+): Promise<{ readonly credential: string; readonly messages: readonly ReportedMessage[] } | undefined> {
+  const credential = await findOwner(pool, id);
+  if (credential === undefined) return undefined;
+  return { credential, messages: await withEnds(pool, await readSubmitted(pool, [id], MESSAGES_MAX)) };
+}
+
 export interface EmailPage {
   readonly emails: readonly ReportedEmail[];
   readonly hasMore: boolean;
@@ -62,23 +74,22 @@ export async function listEmails(
   const rows = await listSubmissions(pool, { credential, before: after, rowsMax: limit + 1 });
   const page = rows.slice(0, limit);
   const ids = page.map((row) => row.id);
-  const messages = await readSubmitted(pool, ids, LISTED_MESSAGES_MAX);
-  const settled = messages.filter((message) => message.queue_state === null).map((message) => message.id);
-  const ends = await readEnds(pool, settled, SETTLED_STATES);
-  const bySubmission = grouped(messages, (message) => message.submission_id);
-  const emails = page.map((row) => ({
-    row,
-    messages: (bySubmission.get(row.id) ?? []).map((message) => ({
-      ...shapeMessage(message, []),
-      state: message.queue_state ?? ends.get(message.id) ?? null,
-    })),
-  }));
+  const messages = await withEnds(pool, await readSubmitted(pool, ids, LISTED_MESSAGES_MAX));
+  const bySubmission = grouped(messages, (message) => message.submissionId);
+  const emails = page.map((row) => ({ row, messages: bySubmission.get(row.id) ?? [] }));
   return { emails, hasMore: rows.length > limit };
+}
+
+async function withEnds(pool: Pool, rows: readonly SubmittedRow[]): Promise<readonly ReportedMessage[]> {
+  const settled = rows.filter((row) => row.queue_state === null).map((row) => row.id);
+  const ends = await readEnds(pool, settled, SETTLED_STATES);
+  return rows.map((row) => ({ ...shapeMessage(row, []), state: row.queue_state ?? ends.get(row.id) ?? null }));
 }
 
 function shapeMessage(row: SubmittedRow, events: readonly SubmittedEventRow[]): ReportedMessage {
   return {
     id: row.id,
+    submissionId: row.submission_id,
     recipient: row.recipient,
     lane: row.lane,
     state: row.queue_state ?? lastEnd(events),

@@ -44,6 +44,15 @@ export async function findSubmission(on: Queryable, id: SubmissionId): Promise<E
   return row;
 }
 
+export const OWNER = statement<{ readonly credential: string }>(
+  "email_owner",
+  `SELECT credential FROM postlane.submission WHERE id = $1`,
+);
+export async function findOwner(on: Queryable, id: SubmissionId): Promise<string | undefined> {
+  const [row] = await rowsOf(on, OWNER, [id]);
+  return row?.credential;
+}
+
 // `door` is in the condition since it is in the index's: what came by SQL has no row there.
 export const LIST_OF = statement<ListedRow>(
   "email_list_of",

@@ -58,9 +58,9 @@ function frameworkProblem(error: FastifyError): Problem {
 /** Of the body, the field is to blame; of the address, the parameter. */
 function validationProblem(error: Pick<FastifyError, "validation" | "validationContext">): Problem {
   const [first] = error.validation ?? [];
-  const { additionalProperty, missingProperty } = first?.params ?? {};
-  const named = [first?.instancePath.split("/")[1], missingProperty, additionalProperty].find(Boolean);
-  const field = named === undefined ? undefined : String(named).slice(0, FIELD_CHARS_MAX);
+  const { additionalProperty, missingProperty } = (first?.params ?? {}) as Readonly<Record<string, string | undefined>>;
+  const named = first?.instancePath.split("/")[1] ?? missingProperty ?? additionalProperty;
+  const field = named?.slice(0, FIELD_CHARS_MAX);
   if (error.validationContext !== "body") {
     return new Problem("bad_parameter", `parameter "${field}" ${first?.message ?? "is wrong"}`, {
       hint: "docs/reference/http.md has the parameters of each route.",
@@ -80,12 +80,14 @@ function fieldProblem(
       hint: 'Send a JSON object such as {"to": "ann@example.com", "subject": "Hello", "text": "Hello Ann"}.',
     });
   }
-  const fields: Readonly<Record<string, { readonly description?: string }>> = EMAIL.properties;
+  const fields = EMAIL.properties as Readonly<Record<string, object>>;
   if (about.isUnknown) {
     const hint = `Known: ${Object.keys(fields).join(", ")}.`;
     return new Problem("bad_field", `there is no field "${field}"`, { hint, field });
   }
-  const expected = Object.hasOwn(fields, field) ? fields[field]?.description : undefined;
+  const { description: expected } = (Object.hasOwn(fields, field) ? fields[field] : {}) as {
+    readonly description?: string;
+  };
   return new Problem("bad_field", `field "${field}" is ${about.isMissing ? "missing" : "not of its type"}`, {
     hint: expected === undefined ? "Correct it." : `Expected: ${expected}.`,
     field,

@@ -4,10 +4,11 @@
 
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { Socket } from "node:net";
-import { CONNECTIONS_LOOK_MS, HEADER_BYTES_MAX, HEADER_MS_MAX, KEEP_ALIVE_MS, type HttpLimits } from "./http-limits.ts";
+import type { HttpConfig } from "../../platform/config.ts";
+import { CONNECTIONS_LOOK_MS, HEADER_BYTES_MAX, HEADER_MS_MAX, KEEP_ALIVE_MS } from "./http-limits.ts";
 import { Problem, problemBody } from "./problem.ts";
 
-export function createGatedServer(listener: RequestListener, limits: HttpLimits): Server {
+export function createGatedServer(listener: RequestListener, limits: HttpConfig): Server {
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -31,10 +32,10 @@ export function createGatedServer(listener: RequestListener, limits: HttpLimits)
 /** What the parser could not read; it has no request that could be answered. */
 export function answerUnreadable(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || socket.destroyed) return void socket.destroy();
-  endWith(socket, unreadable(error.code));
+  endWith(socket, unreadable(error.code ?? ""));
 }
 
-function unreadable(code: string | undefined): Problem {
+function unreadable(code: string): Problem {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
       return new Problem("header_too_large", `the header has more than ${HEADER_BYTES_MAX} octets`, {
@@ -51,7 +52,7 @@ function unreadable(code: string | undefined): Problem {
   }
 }
 
-function createGate({ connectionsMax, connectionsPerClientMax }: HttpLimits): (socket: Socket) => boolean {
+function createGate({ connectionsMax, connectionsPerClientMax }: HttpConfig): (socket: Socket) => boolean {
   const byClient = new Map<string, number>();
   let open = 0;
   return (socket) => {

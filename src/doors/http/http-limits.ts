@@ -1,15 +1,5 @@
-// Every limit of the HTTP door, with its name. Those that a site may want to change come from the configuration, the others
-// are here; docs/reference/http.md has them all.
-
-export interface HttpLimits {
-  /** Of one request, in octets. */
-  readonly bodyBytesMax: number;
-  readonly batchBodyBytesMax: number;
-  readonly connectionsMax: number;
-  readonly connectionsPerClientMax: number;
-  /** Until the whole request is there. */
-  readonly requestMsMax: number;
-}
+// Every limit of the HTTP door, with its name. Those that a site may want to change are in the
+// configuration (`http`), the others here; docs/reference/http.md has them all.
 
 /** A thousand emails take the database about 100 ms. */
 export const BATCH_ITEMS_MAX = 1000;

@@ -22,7 +22,7 @@ const [LEFT_BRACKET, RIGHT_BRACKET, LEFT_BRACE, RIGHT_BRACE] = [0x5b, 0x5d, 0x7b
 function refuseBomb(bytes: Buffer, valuesMax: number): void {
   let [depth, values, items] = [0, 0, 0];
   for (let at = 0; at < bytes.length; at++) {
-    switch (bytes[at]) {
+    switch (bytes[at]!) {
       case QUOTE:
         at = endOfString(bytes, at);
         break;

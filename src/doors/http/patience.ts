@@ -11,6 +11,8 @@ export interface Patience {
   readonly signal: AbortSignal;
   /** Throws the problem `database_silent` with this hint when the work does not end in time, or fails by the database. */
   within<T>(work: Promise<T>, hint?: string): Promise<T>;
+  /** Waits for work that bounds its own waiting: what it took is taken from the rest. */
+  during<T>(work: Promise<T>): Promise<T>;
 }
 
 const HINT = "Ask again later.";
@@ -18,10 +20,22 @@ const HINT = "Ask again later.";
 export function createPatience(clock: Clock): Patience {
   const controller = new AbortController();
   let leftMs = DATABASE_MS_MAX;
+
+  async function during<T>(work: Promise<T>, hint = HINT): Promise<T> {
+    const startedAtMs = clock.monotonicMs();
+    try {
+      return await work;
+    } catch (error) {
+      throw isOfDatabase(error) ? silent("the database failed", hint, error) : error;
+    } finally {
+      leftMs = Math.max(0, leftMs - (clock.monotonicMs() - startedAtMs));
+    }
+  }
+
   return {
+    during,
     signal: controller.signal,
     async within(work, hint = HINT) {
-      const startedAtMs = clock.monotonicMs();
       let cancel = (): void => {};
       const late = new Promise<never>((_, reject) => {
         const timer = clock.after(leftMs, () => {
@@ -31,12 +45,9 @@ export function createPatience(clock: Clock): Patience {
         cancel = () => timer.cancel();
       });
       try {
-        return await Promise.race([work, late]);
-      } catch (error) {
-        throw isOfDatabase(error) ? silent("the database failed", hint, error) : error;
+        return await during(Promise.race([work, late]), hint);
       } finally {
         cancel();
-        leftMs = Math.max(0, leftMs - (clock.monotonicMs() - startedAtMs));
       }
     },
   };

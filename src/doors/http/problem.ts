@@ -107,7 +107,7 @@ export class Problem extends Error {
 
   /** Undefined: coming back changes nothing. */
   get retryAfterS(): number | undefined {
-    return this.facts.retryAfterS ?? (PROBLEMS[this.code] as Catalogued).retryAfterS;
+    return this.facts.retryAfterS ?? PROBLEMS[this.code].retryAfterS;
   }
 }
 
