@@ -9,7 +9,7 @@ import { revokeIfThere, type KeyRights } from "../../src/senders/key-store.ts";
 import { createKeyring, type Keyring } from "../../src/senders/keyring.ts";
 import { makeKey, rotateKey } from "../../src/senders/make-key.ts";
 import type { Sender } from "../../src/senders/sender.ts";
-import { ANSWER_MS_MAX } from "../../src/senders/silent-database.ts";
+import { DATABASE_ANSWER_MS_MAX } from "../../src/senders/silent-database.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 
 const RIGHTS: KeyRights = {
@@ -261,7 +261,7 @@ function clockThatNotes() {
     monotonicMs: () => nowMs,
     wallMs: () => nowMs,
     after(ms: number, fire: () => void) {
-      if (ms === ANSWER_MS_MAX) return { cancel() {} };
+      if (ms === DATABASE_ANSWER_MS_MAX) return { cancel() {} };
       delaysMs.push(ms);
       const timer = setImmediate(fire);
       return { cancel: () => clearImmediate(timer) };
