@@ -99,7 +99,7 @@ export async function startDoors(scope: Scope, env: Env): Promise<Doors> {
     httpPort: Number(http.split(":")[1]),
     smtpPort: Number(smtp.split(":")[1]),
     frontPid: childrenOf(supervisor.pid).find(({ command }) => command.includes(" front "))!.pid,
-    key: (JSON.parse(made) as { readonly key: string }).key,
+    key: (JSON.parse(made) as { readonly token: string }).token,
     pool,
     async stop() {
       await pool.end();

@@ -28,7 +28,7 @@ test(
     const supervisor = await installation.up({ POSTLANE_LISTEN__HTTP: http, POSTLANE_LISTEN__SMTP: smtp });
     for (const lane of ["transactional", "bulk"]) await runCommand(installation, "lane", "pause", lane);
     const created = await runCommand(installation, "key", "create", "--name", "shop", "--json");
-    const { key } = JSON.parse(created) as { readonly key: string };
+    const { token: key } = JSON.parse(created) as { readonly token: string };
 
     const endsAt = performance.now() + MS_MAX;
     let done = 0;
