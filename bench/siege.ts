@@ -13,6 +13,8 @@ import { quantile } from "./quantile.ts";
 const ATTACKER = "127.0.0.66";
 const PROBE_EVERY_MS = 25;
 const MB = 1024 * 1024;
+const BLOCK = 65_536;
+const EMAIL = `{"to":"a@example.com","text":"x"}`;
 
 interface Answers {
   /** First words of what was answered → how often; `closed` without a word, `silent`: nothing yet. */
@@ -30,12 +32,8 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   idle_smtp: (doors, seconds) => crowd(doors.smtpPort, 2000, seconds, ""),
   slowloris: (doors, seconds) =>
     crowd(doors.httpPort, 200, Math.max(seconds, 8), "POST /emails HTTP/1.1\r\nHost: a\r\nX-A: "),
-  json_bomb: (doors) =>
-    request(doors, "/emails", 100_000_000, (at) => (at === 0 ? `{"to":` : "["), "Content-Type: application/json"),
-  batch_of_100000: (doors) =>
-    request(doors, "/emails/batch", 100_000 * 40 + 2, (at) =>
-      at === 0 ? "[" : `{"to":"a@example.com","text":"x"},      `,
-    ),
+  json_bomb: (doors) => request(doors, "/emails", `{"to":${"[".repeat(100_000_000)}`),
+  batch_of_100000: (doors) => request(doors, "/emails/batch", `[${EMAIL},${`${EMAIL},`.repeat(99_998)}${EMAIL}]`),
   gigabyte_by_smtp: (doors) => gigabyteBySmtp(doors.smtpPort),
 };
 
@@ -103,23 +101,18 @@ async function crowd(port: number, count: number, seconds: number, beginning: st
   return countAnswers(heard.map((text) => (text === "" ? "silent" : text)));
 }
 
-/** One request with a huge body, sent as fast as it is read. */
-async function request(
-  doors: Doors,
-  path: string,
-  bytes: number,
-  pieceAt: (at: number) => string,
-  more = "Content-Type: application/json",
-): Promise<Answers> {
-  const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${doors.key}\r\n${more}\r\nContent-Length: ${bytes}\r\n\r\n`;
-  return countAnswers([await pour(doors.httpPort, head, bytes, pieceAt)]);
+/** One request, sent as fast as it is read. */
+async function request({ httpPort, key }: Doors, path: string, body: string): Promise<Answers> {
+  const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\n`;
+  const length = `Content-Length: ${body.length}\r\n\r\n`;
+  return countAnswers([await pour(httpPort, head + length, body.length, (at) => body.slice(at, at + BLOCK))]);
 }
 
 async function gigabyteBySmtp(port: number): Promise<Answers> {
   const envelope = "EHLO attacker.test\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n";
-  const line = `${"x".repeat(76)}\r\n`;
-  const said = await pour(port, envelope, 1024 * MB, (at) => (at === 0 ? "Subject: large\r\n\r\n" : line));
-  return countAnswers([said.split("\r\n").findLast((reply) => /^\d{3} /.test(reply)) ?? said]);
+  const lines = `${"x".repeat(76)}\r\n`.repeat(BLOCK / 64);
+  const said = await pour(port, envelope, 1024 * MB, (at) => (at === 0 ? "Subject: large\r\n\r\n" : lines));
+  return countAnswers([said.split("\r\n").find((reply) => /^[45]\d\d /.test(reply)) ?? said]);
 }
 
 /** Answers what was said until the other side closed, or all was written and nothing came for a while. */
@@ -136,9 +129,9 @@ function pour(port: number, head: string, bytes: number, pieceAt: (at: number) =
     const timer = setTimeout(end, POUR_MS_MAX);
     const write = (): void => {
       while (written < bytes && !socket.destroyed) {
-        const block = written === 0 ? pieceAt(0) : pieceAt(written).repeat(1000);
+        const block = pieceAt(written);
         written += block.length;
-        if (!socket.write(block.slice(0, Math.max(0, bytes - written + block.length)))) return;
+        if (!socket.write(block)) return;
       }
       if (written >= bytes) socket.write("\r\n.\r\nQUIT\r\n");
     };

@@ -17,8 +17,8 @@ export interface EntryHere {
   close(): Promise<void>;
 }
 
-/** Two groups may be committing, urgent and bulk; keys and rates are asked for meanwhile, and what clients read. */
-const CONNECTIONS_MAX = 4;
+/** Four groups may be committing, two each of urgent and bulk; keys, rates and what clients read are asked for meanwhile. */
+const CONNECTIONS_MAX = 7;
 
 export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
   const { databaseUrl, dataDir } = config;
