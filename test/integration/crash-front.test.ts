@@ -14,7 +14,7 @@ import { freePort } from "../rig/smtp-sink.ts";
 
 const CLIENTS = 50;
 const SUBMISSIONS_EACH = 30;
-const KILLS = 4;
+const KILLS = 3;
 /** Of all submissions; a front that stays away fails the test. */
 const MS_MAX = 120_000;
 
