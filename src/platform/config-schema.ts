@@ -5,7 +5,7 @@
 import Type, { type Static } from "typebox";
 import { addressProblem, parseMailbox } from "../mail/address.ts";
 import { parseHost, parseListen } from "./config-host.ts";
-import { parseDuration, parseRate, parseShare, printDuration } from "./quantities.ts";
+import { parseDuration, parseRate, parseShare, parseSize, printDuration, printSize } from "./quantities.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -18,6 +18,10 @@ const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+
+/** JSON of that size takes seconds to read, and nobody else is served meanwhile. */
+const BODY_BYTES_MAX = 100_000_000;
+const BODY_BYTES_MIN = 1000;
 
 const RETRY_LIST_MAX = 50;
 const HOST_EXPECTED = 'a host such as "relay.example.com:25" or "[::1]:25"';
@@ -159,12 +163,28 @@ const CONFIG_SCHEMA = mapping({
   ),
   from: Type.Optional(mailbox()),
   listen: Type.Optional(mapping({ http: Type.Optional(listenAddress()), returns: Type.Optional(listenAddress()) })),
+  http: Type.Optional(
+    mapping({
+      max_body: Type.Optional(bodySize("12 MB")),
+      max_batch_body: Type.Optional(bodySize("24 MB")),
+      max_connections: Type.Optional(integer(1, 100_000)),
+      max_connections_per_client: Type.Optional(integer(1, 100_000)),
+      request_time: Type.Optional(duration(SECOND_MS, HOUR_MS, "30 s")),
+    }),
+  ),
   returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
   resolvers: Type.Optional(
     Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
   ),
   lanes: Type.Optional(named(LANE, "a mapping of lanes, each under its name")),
   outlets: Type.Optional(named(Type.Union([CAPTURE_OUTLET, SMTP_OUTLET]), "a mapping of outlets, each under its name")),
+  queue: Type.Optional(
+    mapping({
+      max_waiting: Type.Optional(integer(1000, 1_000_000_000)),
+      max_size: Type.Optional(size("100 GB")),
+      min_free_disk: Type.Optional(size("1 GB")),
+    }),
+  ),
   no_progress_alarm: Type.Optional(duration(SECOND_MS, DAY_MS, "60 s")),
   rescue_grace: Type.Optional(duration(0, DAY_MS, "60 s")),
   lease: Type.Optional(duration(3 * SECOND_MS, 10 * MINUTE_MS, "15 s")),
@@ -226,6 +246,21 @@ function share() {
     Type.String({ expected: 'a share from 0 % to 100 %, such as "5 %"' }),
     (text) => parseShare(text).kind === "quantity",
   );
+}
+
+function size(example: string) {
+  return Type.Refine(
+    Type.String({ expected: `a size such as "${example}"` }),
+    (text) => parseSize(text).kind === "quantity",
+  );
+}
+
+function bodySize(example: string) {
+  const range = `from ${printSize(BODY_BYTES_MIN)} to ${printSize(BODY_BYTES_MAX)}`;
+  return Type.Refine(Type.String({ expected: `a size ${range}, such as "${example}"` }), (text) => {
+    const quantity = parseSize(text);
+    return quantity.kind === "quantity" && quantity.value >= BODY_BYTES_MIN && quantity.value <= BODY_BYTES_MAX;
+  });
 }
 
 function yesOrNo() {

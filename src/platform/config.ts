@@ -17,7 +17,7 @@ import {
   type SmtpOutletInput,
 } from "./config-schema.ts";
 import { printKeys, readConfigSource, type Environment } from "./config-source.ts";
-import { parseDuration, parseRate, parseShare, type Quantity } from "./quantities.ts";
+import { parseDuration, parseRate, parseShare, parseSize, type Quantity } from "./quantities.ts";
 
 export interface Config {
   /** The file that was read, absolute; absent when there was none. */
@@ -34,12 +34,15 @@ export interface Config {
   readonly outlets: Readonly<Record<string, OutletConfig>>;
   /** Where the front listens; absent: it does not. */
   readonly listen: { readonly http?: ListenAddress; readonly returns?: ListenAddress };
+  readonly http: HttpConfig;
   /** The domain of return paths that Postlane reads; absent: nothing comes home. */
   readonly returnsDomain?: string;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
   readonly noProgressAlarmMs: number;
   readonly rescueGraceMs: number;
+  /** Up to where mail is taken in. */
+  readonly queue: { readonly waitingMax: number; readonly databaseBytesMax: number; readonly freeDiskBytesMin: number };
   readonly leaseMs: number;
   readonly logLevel: LogLevel;
 }
@@ -48,6 +51,16 @@ export interface ListenAddress {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+}
+
+/** Limits of what clients of the HTTP door may do. */
+export interface HttpConfig {
+  readonly bodyBytesMax: number;
+  readonly batchBodyBytesMax: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerClientMax: number;
+  /** Until a whole request is there. */
+  readonly requestMsMax: number;
 }
 
 export type OutletConfig = CaptureOutletConfig | SmtpOutletConfig;
@@ -167,8 +180,14 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
       returnPath: input.returns?.domain === undefined ? "keep" : "verp",
     }),
     listen: assembleListen(input),
+    http: assembleHttp(input.http ?? {}),
     ...(input.returns?.domain === undefined ? {} : { returnsDomain: input.returns.domain.toLowerCase() }),
     resolvers: input.resolvers ?? [],
+    queue: {
+      waitingMax: input.queue?.max_waiting ?? 10_000_000,
+      databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),
+      freeDiskBytesMin: bytes(input.queue?.min_free_disk ?? "1 GB"),
+    },
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
     leaseMs: ms(input.lease ?? "15 s"),
@@ -184,6 +203,17 @@ function assembleListen({ listen, returns }: ConfigInput): Config["listen"] {
   const http = parseListen(listen?.http ?? LISTEN_HTTP);
   const returnsAt = returns?.domain === undefined ? undefined : parseListen(listen?.returns ?? LISTEN_RETURNS);
   return { ...(http === undefined ? {} : { http }), ...(returnsAt === undefined ? {} : { returns: returnsAt }) };
+}
+
+/** An email has 10 MiB at most; what is escaped in JSON takes more. */
+function assembleHttp(input: NonNullable<ConfigInput["http"]>): HttpConfig {
+  return {
+    bodyBytesMax: bytes(input.max_body ?? "12 MB"),
+    batchBodyBytesMax: bytes(input.max_batch_body ?? "24 MB"),
+    connectionsMax: input.max_connections ?? 1000,
+    connectionsPerClientMax: input.max_connections_per_client ?? 250,
+    requestMsMax: ms(input.request_time ?? "30 s"),
+  };
 }
 
 /** A name without a dot is no domain that mail could come from; then a name that is surely nobody else's stands in. */
@@ -384,6 +414,10 @@ function quantityOf(quantity: Quantity): number {
 
 function ms(text: string): number {
   return quantityOf(parseDuration(text));
+}
+
+function bytes(text: string): number {
+  return quantityOf(parseSize(text));
 }
 
 function msOr(text: string | undefined, defaultMs: number): number {
