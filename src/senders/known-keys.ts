@@ -85,9 +85,12 @@ export function createKnownKeys(pool: Pool, clock: Clock): KnownKeys {
     async find(id) {
       const key = known.get(id);
       const ageMs = key === undefined ? Infinity : clock.monotonicMs() - key.askedAtMs;
-      if (ageMs > KEY_KEPT_MS_MAX)
-        return await ask(id).catch((error: unknown) => believed(known.get(id), clock, error));
-      // Who comes after the key is too old hears the error.
+      if (ageMs > KEY_KEPT_MS_MAX) {
+        // Bounded by itself: before its own group it may have to wait for the end of another one.
+        const answer = within(clock, ask(id));
+        return await answer.catch((error: unknown) => believed(known.get(id), clock, error));
+      }
+      // Who comes once the key is too old hears the error.
       if (ageMs > KEY_ASKED_AGAIN_MS) ask(id).catch(() => {});
       return key;
     },

@@ -571,11 +571,12 @@ BEGIN
 END
 $$;
 
--- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it.
+-- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it. Its
+-- credential is the role that logged in, with a prefix: no role can be named so that it is a key, or another door.
 CREATE FUNCTION postlane.enqueue(email jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN 'sub_' || postlane.accept_email(email, 'sql', session_user);
+  RETURN 'sub_' || postlane.accept_email(email, 'sql', 'sql:' || session_user);
 END
 $$;
 
@@ -600,7 +601,7 @@ BEGIN
       USING ERRCODE = 'PL004', HINT = 'Call it several times, in one transaction if they belong together.';
   END IF;
   FOR email IN SELECT jsonb_array_elements(emails) LOOP
-    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql', session_user);
+    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql', 'sql:' || session_user);
     place := place + 1;
   END LOOP;
 EXCEPTION WHEN SQLSTATE 'PL001' OR SQLSTATE 'PL002' OR SQLSTATE 'PL003' OR SQLSTATE 'PL004' OR SQLSTATE 'PL005'
