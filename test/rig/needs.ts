@@ -9,6 +9,7 @@ const PROGRAMS = {
   postfix: { debianPackage: "postfix", paths: ["/usr/sbin/postfix"] },
   "postgresql-15": { debianPackage: "postgresql-15", paths: ["/usr/lib/postgresql/15/bin/postgres"] },
   exim4: { debianPackage: "exim4-daemon-light", paths: ["/usr/sbin/exim4"] },
+  curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
   // Debian ships Postfix's test programs in its main package.
   "smtp-sink": { debianPackage: "postfix", paths: ["/usr/sbin/smtp-sink"] },
