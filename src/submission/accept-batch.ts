@@ -125,22 +125,37 @@ function refusalOf(error: unknown): SubmissionRefused | undefined {
 }
 
 function createTurns() {
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
   let open = 0;
 
   /** Whoever waits longest takes over the place of the one that ends. */
   const end = (): void => {
-    const next = waiting.shift();
+    const [next] = waiting;
     if (next === undefined) open--;
     else next();
   };
 
+  /** Who gives up is forgotten at once, with all that it holds. */
+  const turn = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const begin = (): void => {
+        waiting.delete(begin);
+        signal.removeEventListener("abort", giveUp);
+        resolve();
+      };
+      const giveUp = (): void => {
+        waiting.delete(begin);
+        reject(new AcceptanceBusy("the batch waited too long for its turn"));
+      };
+      waiting.add(begin);
+      signal.addEventListener("abort", giveUp, { once: true });
+    });
+
   return async <T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> => {
     if (open < BATCHES_OPEN_MAX) open++;
-    else if (waiting.length >= BATCHES_WAITING_MAX) throw new AcceptanceBusy("too many batches wait to be written");
-    else await new Promise<void>((resolve) => void waiting.push(resolve));
+    else if (waiting.size >= BATCHES_WAITING_MAX) throw new AcceptanceBusy("too many batches wait to be written");
+    else await turn(signal);
     try {
-      if (signal.aborted) throw new AcceptanceBusy("the batch waited too long for its turn");
       return await work();
     } finally {
       end();
