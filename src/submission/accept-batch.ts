@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import type { ClientBase, Pool } from "pg";
 import { inTransaction } from "../postgres/transaction.ts";
 import { AcceptanceBusy, answerOf, laneOf } from "./accept-submission.ts";
-import { acceptGroup, nameBatchOnce } from "./submission-store.ts";
+import { acceptGroup, lockKey, nameBatchOnce } from "./submission-store.ts";
 import {
   REFUSAL_CODES,
   type RefusalCode,
@@ -71,6 +71,7 @@ async function acceptAtOnce(pool: Pool, batch: Batch): Promise<BatchAnswer> {
   const submissions = batch.key === undefined ? batch.submissions : withKeys(batch.submissions, batch.key);
   try {
     return await inTransaction(pool, async (client) => {
+      await lockItsKey(client, batch);
       const answers = (await acceptGroup(client, submissions)).map(answerOf);
       refuseAsOne(batch, answers);
       return { kind: "accepted", answers, isRepeated: await isRepeated(client, batch, answers) };
@@ -81,6 +82,15 @@ async function acceptAtOnce(pool: Pool, batch: Batch): Promise<BatchAnswer> {
     if (refusal !== undefined) return { kind: "key_refused", refusal };
     throw error;
   }
+}
+
+async function lockItsKey(client: ClientBase, { key, credential }: Batch): Promise<void> {
+  if (key === undefined || (await lockKey(client, key, credential))) return;
+  const message = "the idempotency key is being used by another request";
+  throw new NothingAccepted({
+    kind: "key_refused",
+    refusal: { kind: "refused", code: REFUSAL_CODES.keyInProgress, message, hint: "Ask again in a second." },
+  });
 }
 
 function refuseAsOne({ key, isAllOrNone }: Batch, answers: readonly SubmissionAnswer[]): void {
