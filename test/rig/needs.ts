@@ -21,6 +21,7 @@ const PROGRAMS = {
       ["5.36", "5.40"].map((perl) => `/usr/lib/${cpu}-linux-gnu/perl5/${perl}/auto/DBD/Pg`),
     ),
   },
+  curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
   // Debian ships Postfix's test programs in its main package.
   "smtp-sink": { debianPackage: "postfix", paths: ["/usr/sbin/smtp-sink"] },
