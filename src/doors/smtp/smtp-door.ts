@@ -125,6 +125,8 @@ interface Surroundings {
 }
 
 const RETRY_MS = 5000;
+/** Connections the kernel may hold until they are taken. With Node's 511, some of 2,000 at once hang for half a minute. */
+const BACKLOG = 4096;
 
 function keepOpen({ kind, listen }: ListenerSettings, own: ListenerPorts, around: Surroundings): Keeper {
   const { clock, log, tell } = around.ports;
@@ -143,7 +145,7 @@ function keepOpen({ kind, listen }: ListenerSettings, own: ListenerPorts, around
     if (kind !== "smtp" && certificate === undefined) return failed("there is no certificate that can be used");
     const fresh = new SmtpListener(own, around.limits, certificate);
     try {
-      fresh.listen(listen.port, listen.host);
+      fresh.listen(listen.port, listen.host, BACKLOG);
       await once(fresh.server, "listening");
     } catch (error) {
       return failed(error instanceof Error ? error.message : String(error));
