@@ -128,7 +128,7 @@ const RETRY_MS = 5000;
 /** Connections the kernel may hold until they are taken. With Node's 511, some of 2,000 at once hang for half a minute. */
 const BACKLOG = 4096;
 
-function keepOpen({ kind, listen }: ListenerSettings, own: ListenerPorts, around: Surroundings): Keeper {
+function keepOpen({ kind, listen, lane }: ListenerSettings, own: ListenerPorts, around: Surroundings): Keeper {
   const { clock, log, tell } = around.ports;
   const where = `${listen.host}:${listen.port}`;
   let listener: SmtpListener | undefined;
@@ -152,7 +152,7 @@ function keepOpen({ kind, listen }: ListenerSettings, own: ListenerPorts, around
     }
     listener = fresh;
     const { port } = fresh.server.address() as AddressInfo;
-    log.info("smtp.opened", { listener: kind, host: listen.host, port });
+    log.info("smtp.opened", { listener: kind, lane, host: listen.host, port });
     if (told !== undefined) tell(`smtp: ${kind} listens at ${listen.host}:${port} now`);
     open(port);
     return true;
