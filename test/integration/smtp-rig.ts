@@ -28,6 +28,8 @@ export interface DoorOptions {
   readonly acceptance?: Acceptance;
   readonly clock?: Clock;
   readonly tell?: (line: string) => void;
+  /** Any free port, unless one is named. */
+  readonly listenAt?: number;
 }
 
 export interface OpenDoor {
@@ -52,7 +54,10 @@ export async function openDoor(t: TestContext, pool: Pool, options: DoorOptions 
   const keyring = createKeyring({ pool, clock, log: silentLog });
   const door = openSmtpDoor(
     {
-      listeners: listeners.map((listener) => ({ ...listener, listen: { host: "127.0.0.1", port: 0 } })),
+      listeners: listeners.map((listener) => ({
+        ...listener,
+        listen: { host: "127.0.0.1", port: options.listenAt ?? 0 },
+      })),
       ...(certificate === undefined ? {} : { certificate }),
       allow: options.allow ?? [],
       limits: { ...LIMITS, ...limits },

@@ -23,6 +23,8 @@ const PROGRAMS = {
   },
   curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
+  swaks: { debianPackage: "swaks", paths: ["/usr/bin/swaks"] },
+  python3: { debianPackage: "python3", paths: ["/usr/bin/python3"] },
   // Debian ships Postfix's test programs in its main package.
   "smtp-sink": { debianPackage: "postfix", paths: ["/usr/sbin/smtp-sink"] },
 } as const;
