@@ -160,6 +160,7 @@ const CONFIG_SCHEMA = mapping({
   from: Type.Optional(mailbox()),
   listen: Type.Optional(mapping({ http: Type.Optional(listenAddress()), returns: Type.Optional(listenAddress()) })),
   returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
+  sendmail: Type.Optional(mapping({ spool: Type.Optional(filePath()) })),
   resolvers: Type.Optional(
     Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
   ),

@@ -36,6 +36,8 @@ export interface Config {
   readonly listen: { readonly http?: ListenAddress; readonly returns?: ListenAddress };
   /** The domain of return paths that Postlane reads; absent: nothing comes home. */
   readonly returnsDomain?: string;
+  /** Absolute: where the sendmail command keeps mail that the front hands over; absent: the front looks nowhere. */
+  readonly sendmailSpool?: string;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
   readonly noProgressAlarmMs: number;
@@ -168,6 +170,9 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     }),
     listen: assembleListen(input),
     ...(input.returns?.domain === undefined ? {} : { returnsDomain: input.returns.domain.toLowerCase() }),
+    ...(input.sendmail?.spool === undefined
+      ? {}
+      : { sendmailSpool: path.resolve(surroundings.baseDir, input.sendmail.spool) }),
     resolvers: input.resolvers ?? [],
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),

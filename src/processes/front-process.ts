@@ -10,6 +10,7 @@ import { tellOfEngine } from "./engine-telling.ts";
 import { rescueHere } from "./journals-here.ts";
 import { rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
+import { openSendmailSpool } from "./sendmail-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 const CONNECTIONS_MAX = 4;
@@ -43,8 +44,10 @@ export async function runFront(config: Config): Promise<number> {
       onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
     },
   );
+  const sendmailSpool = openSendmailSpool(config, log);
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
+  await sendmailSpool.stop();
   await returns.closeDoor();
   await upkeep.stop();
   await returns.close();
