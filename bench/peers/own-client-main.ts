@@ -47,7 +47,7 @@ function handOver(index: number): HandOver {
   return {
     token: String(index),
     envelope: { sender: "news@example.com", recipient: `user${index}@d${index % 1000}.example.com` },
-    content: { text, bytes: text.length, isAscii: true },
+    content: { text, isAscii: true },
   };
 }
 

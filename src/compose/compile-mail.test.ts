@@ -59,7 +59,6 @@ test("the campaign's sender goes before the template's; without any it is refuse
 test("only a local part beyond ASCII makes more than ASCII of it", () => {
   const content = mergeMail(compileMail(TEMPLATE), { ...FIELDS, recipient: "jürgen@example.net", data: { name: "é" } });
   assert.equal(content.isAscii, false);
-  assert.equal(content.bytes, Buffer.byteLength(content.text));
   assert.ok(mergeMail(compileMail(TEMPLATE), { ...FIELDS, data: { name: "é" } }).isAscii);
 });
 

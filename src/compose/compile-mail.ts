@@ -70,7 +70,7 @@ export function mergeMail(mail: CompiledMail, fields: MergeFields): Content {
     messageIdHeader(fields.messageId);
   const text = headers + mergeBodies(mail, fields);
   // Bodies and all other headers are ASCII by construction, which saves looking through them.
-  return mail.isFixedAscii && isAscii(recipient) ? { text, bytes: text.length, isAscii: true } : contentOf(text);
+  return mail.isFixedAscii && isAscii(recipient) ? { text, isAscii: true } : contentOf(text);
 }
 
 const SUBJECT_CHARS_MAX = 998;

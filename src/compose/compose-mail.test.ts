@@ -28,7 +28,6 @@ test("a plain text goes out as it is", () => {
       "Hi Ann,",
       "bye",
     ),
-    bytes: 255,
     isAscii: true,
   });
 });
@@ -105,9 +104,8 @@ test("long and foreign names, subjects and lists are folded or encoded", () => {
 
 test("a local part beyond ASCII stands as it is, and the content says so", () => {
   const content = composeMail({ text: "" }, { ...FIELDS, to: ["用户@例え.jp"] });
-  assert.ok(content.text.includes("To: 用户@xn--r8jz45g.jp\r\n"));
+  assert.ok(Buffer.from(content.text, "latin1").includes("To: 用户@xn--r8jz45g.jp\r\n"));
   assert.equal(content.isAscii, false);
-  assert.equal(content.bytes, Buffer.byteLength(content.text));
 });
 
 test("what cannot be written is refused with its field and reason", () => {

@@ -35,10 +35,10 @@ export function composeMail(parts: MailParts, fields: MailFields): Content {
   return contentOf(text);
 }
 
-/** Measures what was written. Only a local part beyond ASCII can make it more than ASCII. */
+/** Only a local part beyond ASCII, in a header, can make it more than ASCII. */
 export function contentOf(text: string): Content {
-  const bytes = Buffer.byteLength(text);
-  return { text, bytes, isAscii: bytes === text.length };
+  if (Buffer.byteLength(text) === text.length) return { text, isAscii: true };
+  return { text: Buffer.from(text).toString("latin1"), isAscii: false, isUtf8: true };
 }
 
 /** The headers that are the same for every message of a campaign: whom it is from, and what the site adds. */

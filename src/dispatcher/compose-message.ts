@@ -1,14 +1,15 @@
 // From a claimed row to what goes on the wire: a campaign's message is merged with its template, a single email is
-// written from its parts. Templates are read once per process and compiled once. Throws what is wrong with this
-// message; the dispatcher then holds it, alone.
+// written from its parts, and a mail that came by SMTP goes as it came. Templates are read once per process and compiled
+// once. Throws what is wrong with this message; the dispatcher then holds it, alone.
 
 import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
 import { composeMail } from "../compose/compose-mail.ts";
 import { wireAddress } from "../compose/mailbox-header.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
-import type { Content, Envelope } from "../mail/envelope.ts";
+import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
 import { printMessageId } from "../mail/ids.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
+import type { KeptMail } from "../submission/submission.ts";
 import { compileTemplate } from "../templates/compile-template.ts";
 import type { TemplateSource } from "../templates/compiled-template.ts";
 
@@ -60,6 +61,7 @@ export function createComposer(given: {
       }
     },
     compose(row, wallMs) {
+      if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail);
       if (row.content !== null) return composeSingle(row, row.content as unknown as StoredEmail, given.from, wallMs);
       const template = templates.get(row.content_id);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
@@ -107,6 +109,37 @@ function composeSingle(
     },
   );
   return { envelope: envelopeOf(row, sender), content };
+}
+
+/** Octet for octet: the door has added what had to be added. */
+function passOn(row: ClaimedRow, raw: Buffer, mail: KeptMail): { envelope: Envelope; content: Content } {
+  const text = raw.toString("latin1");
+  const dsn = dsnWishes(mail, row.recipient);
+  return {
+    envelope: { sender: mail.sender, recipient: row.recipient, ...(dsn === undefined ? {} : { dsn }) },
+    content: {
+      text,
+      isAscii: Buffer.byteLength(text) === text.length,
+      ...(mail.is_utf8 === true ? { isUtf8: true } : {}),
+    },
+  };
+}
+
+function dsnWishes({ ret, envid, notify, orcpt }: KeptMail, recipient: string): DsnWishes | undefined {
+  const asked = notify?.[recipient];
+  const wishes = {
+    ...(ret === undefined ? {} : { ret }),
+    ...(envid === undefined ? {} : { envid }),
+    ...(asked === undefined ? {} : { notify: withoutSuccess(asked) }),
+    ...(orcpt?.[recipient] === undefined ? {} : { orcpt: orcpt[recipient] }),
+  };
+  return Object.keys(wishes).length === 0 ? undefined : wishes;
+}
+
+/** That a message went out is told from here, once. */
+function withoutSuccess(notify: string): string {
+  const others = notify.split(",").filter((word) => word !== "SUCCESS");
+  return others.length === 0 ? "NEVER" : others.join(",");
 }
 
 // The same for every attempt of a message, so that whoever gets a second copy can tell (RFC 5322 §3.6.4). The time of

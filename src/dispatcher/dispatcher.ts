@@ -586,7 +586,7 @@ class LaneDispatcher implements Dispatcher {
     const { content, envelope } = composed;
     if (!at.limits.isVerp) return { token, envelope, content };
     const sender = this.#ports.returnPath({ messageId: row.message_id, attempt });
-    return { token, envelope: { ...envelope, sender, wantsHeadersOnly: true }, content };
+    return { token, envelope: { recipient: envelope.recipient, sender, wantsHeadersOnly: true }, content };
   }
 
   #expiresAtMs(row: ClaimedRow): number {

@@ -44,6 +44,7 @@ const ROW: ClaimedRow = {
   data: null,
   content_id: 1,
   content: null,
+  raw: null,
 };
 const RESULT: AttemptResult = {
   kind: "replied",

@@ -147,9 +147,9 @@ class CaptureOutletAtWork implements Outlet {
 
   async #writeWhole(file: string, { envelope, content }: HandOver): Promise<void> {
     const temporary = path.join(this.#dir, "tmp", file);
-    const header = `Return-Path: <${envelope.sender}>\r\nDelivered-To: ${envelope.recipient}\r\n`;
+    const header = Buffer.from(`Return-Path: <${envelope.sender}>\r\nDelivered-To: ${envelope.recipient}\r\n`);
     try {
-      await writeFile(temporary, header + content.text, { flag: "wx" });
+      await writeFile(temporary, Buffer.concat([header, Buffer.from(content.text, "latin1")]), { flag: "wx" });
       await rename(temporary, path.join(this.#dir, "new", file));
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);

@@ -25,7 +25,13 @@ function hasOnlyPairedLineEnds(text: string): boolean {
   return pairs === 0;
 }
 
-/** True when each character is one octet below 0x80: only then is writing it as Latin-1 the same as UTF-8. */
+/** True when each character is one octet below 0x80. */
 export function isAscii(text: string): boolean {
   return Buffer.byteLength(text, "utf8") === text.length;
+}
+
+/** True when each character stands for one octet, so that writing it as Latin-1 loses nothing. */
+export function isOctets(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex
+  return !/[^\x00-\xff]/.test(text);
 }

@@ -63,7 +63,7 @@ async function openedConnection(text: string) {
   const open = async (): Promise<void> => {
     socket.emit("connect");
     await hear("220 x\r\n250-x\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
-    const content = { text, bytes: text.length, isAscii: true };
+    const content = { text, isAscii: true };
     const prepared = prepareTransaction(
       { token: "t", envelope: { sender: "", recipient: "b@example.net" }, content },
       connection.session.extensions,

@@ -147,7 +147,7 @@ export class SmtpConnection {
   #do(action: SessionAction): void {
     switch (action.kind) {
       case "write":
-        return this.#write(action.text, action.isAscii);
+        return this.#write(action.text);
       case "timer":
         return this.#setTimer(action.phase);
       case "start_tls":
@@ -170,15 +170,14 @@ export class SmtpConnection {
     return { ...result, clientPort: this.clientPort };
   }
 
-  // Strings of ASCII as Latin-1: Node then copies octets and counts nothing.
-  #write(text: string, isAscii: boolean): void {
-    const encoding = isAscii ? "latin1" : "utf8";
+  // One character for each octet, so as Latin-1: Node then copies octets and counts nothing.
+  #write(text: string): void {
     if (this.#unsentBlocks.length === 0 && text.length < BLOCK_BYTES / 4) {
-      this.#socket.write(text, encoding);
+      this.#socket.write(text, "latin1");
       return;
     }
     const isWriting = this.#unsentBlocks.length > 0;
-    this.#unsentBlocks.push(...blocksOf(Buffer.from(text, encoding)));
+    this.#unsentBlocks.push(...blocksOf(Buffer.from(text, "latin1")));
     if (!isWriting) this.#writeNextBlock();
   }
 

@@ -87,7 +87,7 @@ function transaction(talk: Talk, token: string): SmtpTransaction {
   const handOver: HandOver = {
     token,
     envelope: { sender: `${token}@example.org`, recipient: `to-${token}@example.net` },
-    content: { text, bytes: text.length, isAscii: true },
+    content: { text, isAscii: true },
   };
   const prepared = prepareTransaction(handOver, talk.session.extensions, "relay:25");
   if (prepared.kind === "refused") throw new Error(prepared.result.reply.text);

@@ -40,7 +40,7 @@ export type TimerPhase =
   | "none";
 
 export type SessionAction =
-  | { readonly kind: "write"; readonly text: string; readonly isAscii: boolean }
+  | { readonly kind: "write"; readonly text: string }
   /** Restart the only timer for this phase; `none` stops it. */
   | { readonly kind: "timer"; readonly phase: TimerPhase }
   | { readonly kind: "start_tls" }
@@ -97,7 +97,6 @@ export interface SmtpSession {
   /** What this step wants done; emptied at its end. */
   actions: SessionAction[];
   out: string;
-  isOutAscii: boolean;
 }
 
 export function createSmtpSession(settings: SessionSettings): SmtpSession {
@@ -117,7 +116,6 @@ export function createSmtpSession(settings: SessionSettings): SmtpSession {
     sentCount: 0,
     actions: [],
     out: "",
-    isOutAscii: true,
   };
 }
 
@@ -184,7 +182,7 @@ export function permitDot(session: SmtpSession, next: SmtpTransaction | undefine
   const { current } = session;
   if (current?.step !== "permit") throw new Error("no final dot waits for permission");
   current.step = "content";
-  send(session, "dot", contentWithFinalDot(current), current.content.isAscii);
+  send(session, "dot", contentWithFinalDot(current));
   if (next !== undefined) {
     session.riding = next;
     session.begunCount++;
@@ -393,7 +391,7 @@ function takeMailReply(session: SmtpSession, transaction: SmtpTransaction, reply
   session.expected.shift();
   transaction.isMailAccepted = isPositive(reply);
   if (!isPositive(reply)) return refuse(session, transaction, "mail", reply);
-  if (!session.extensions.hasPipelining) send(session, "rcpt", transaction.rcpt, transaction.isEnvelopeAscii);
+  if (!session.extensions.hasPipelining) send(session, "rcpt", transaction.rcpt);
 }
 
 function takeRcptReply(session: SmtpSession, transaction: SmtpTransaction, reply: Reply): void {
@@ -455,21 +453,20 @@ function endTransaction(session: SmtpSession, needsReset: boolean): void {
 
 function sendEnvelope(session: SmtpSession, transaction: SmtpTransaction): void {
   session.expected.push("mail", "rcpt", "data");
-  write(session, transaction.envelope, transaction.isEnvelopeAscii);
+  write(session, transaction.envelope);
 }
 
 function sendMail(session: SmtpSession, transaction: SmtpTransaction): void {
-  send(session, "mail", transaction.mail, transaction.isEnvelopeAscii);
+  send(session, "mail", transaction.mail);
 }
 
-function send(session: SmtpSession, kind: Expected, text: string, isAscii = true): void {
+function send(session: SmtpSession, kind: Expected, text: string): void {
   session.expected.push(kind);
-  write(session, text, isAscii);
+  write(session, text);
 }
 
-function write(session: SmtpSession, text: string, isAscii = true): void {
+function write(session: SmtpSession, text: string): void {
   session.out += text;
-  if (!isAscii) session.isOutAscii = false;
 }
 
 // ── Endings ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -577,9 +574,8 @@ function phaseOf(session: SmtpSession): Phase {
 function endStep(session: SmtpSession): SessionAction[] {
   const { actions } = session;
   session.actions = [];
-  if (session.out !== "") actions.unshift({ kind: "write", text: session.out, isAscii: session.isOutAscii });
+  if (session.out !== "") actions.unshift({ kind: "write", text: session.out });
   session.out = "";
-  session.isOutAscii = true;
   if (session.stage !== "closed") actions.push(TIMERS[timerPhase(session)]);
   return actions;
 }

@@ -4,9 +4,9 @@
 
 import { domainToASCII } from "node:url";
 import type { AttemptRefusedHere } from "../mail/attempt.ts";
-import type { Content } from "../mail/envelope.ts";
+import type { Content, Envelope } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";
-import { isAscii, isWireSafe, stuffDots } from "./dot-stuffing.ts";
+import { isAscii, isOctets, isWireSafe, stuffDots } from "./dot-stuffing.ts";
 import type { AttemptToken, HandOver } from "./outlet.ts";
 import type { SmtpExtensions } from "./smtp-extensions.ts";
 
@@ -19,7 +19,6 @@ export interface SmtpTransaction {
   readonly rcpt: string;
   /** MAIL, RCPT and DATA, for servers that take them in one group. */
   readonly envelope: string;
-  readonly isEnvelopeAscii: boolean;
   readonly content: Content;
   /**
    * `envelope`: its commands are out or on their way; `permit`: all were positive, the final dot waits for permission;
@@ -86,13 +85,15 @@ function whyUnsafe(sender: string | undefined, recipient: string | undefined, co
   if (!recipient) return refusal(553, "5.1.3", "the recipient's address cannot be given to a mail server");
   if (!isWireSafe(content.text)) return refusal(554, "5.6.0", "the content has a bare CR, bare LF or NUL");
   // Written as Latin-1, a character above 0xff would lose its high bits and could turn into CR or LF.
-  if (content.isAscii && !isAscii(content.text)) return refusal(554, "5.6.0", "the content is not ASCII as it claims");
+  if (content.isAscii ? !isAscii(content.text) : !isOctets(content.text)) {
+    return refusal(554, "5.6.0", "the content is not the octets that it claims to be");
+  }
   return undefined;
 }
 
 function whyNotOffered(sender: string, recipient: string, content: Content, offers: SmtpExtensions): Reply | undefined {
-  if (content.bytes > offers.sizeMax) {
-    return refusal(552, "5.3.4", `${content.bytes} octets are more than the server's limit of ${offers.sizeMax}`);
+  if (content.text.length > offers.sizeMax) {
+    return refusal(552, "5.3.4", `${content.text.length} octets are more than the server's limit of ${offers.sizeMax}`);
   }
   if (needsSmtpUtf8(sender, recipient, content) && !(offers.hasSmtpUtf8 && offers.has8BitMime)) {
     return refusal(553, "5.6.7", "the message needs SMTPUTF8 and the server does not offer it");
@@ -107,24 +108,18 @@ const refusal = (code: number, enhanced: string, text: string): Reply => ({ code
 
 // RFC 6531 §3.2: for a local part, or a header field, that is not ASCII. The domain is ASCII by now.
 function needsSmtpUtf8(sender: string, recipient: string, content: Content): boolean {
-  return !isAscii(sender) || !isAscii(recipient) || (!content.isAscii && !isAscii(headerOf(content.text)));
-}
-
-function headerOf(text: string): string {
-  const end = text.indexOf("\r\n\r\n");
-  return end < 0 ? text : text.slice(0, end);
+  return !isAscii(sender) || !isAscii(recipient) || content.isUtf8 === true;
 }
 
 function writeCommands(handOver: HandOver, sender: string, recipient: string, offers: SmtpExtensions): SmtpTransaction {
   const { content, token } = handOver;
-  const mail = `MAIL FROM:<${sender}>${mailParameters(handOver, sender, recipient, offers)}\r\n`;
-  const rcpt = `RCPT TO:<${recipient}>\r\n`;
+  const mail = `MAIL FROM:<${octetsOf(sender)}>${mailParameters(handOver, sender, recipient, offers)}\r\n`;
+  const rcpt = `RCPT TO:<${octetsOf(recipient)}>${rcptParameters(handOver, offers)}\r\n`;
   return {
     token,
     mail,
     rcpt,
     envelope: `${mail}${rcpt}DATA\r\n`,
-    isEnvelopeAscii: isAscii(sender) && isAscii(recipient),
     content,
     step: "envelope",
     isMailAccepted: false,
@@ -133,18 +128,40 @@ function writeCommands(handOver: HandOver, sender: string, recipient: string, of
   };
 }
 
+/** UTF-8, one character for each octet. */
+const octetsOf = (address: string): string =>
+  isAscii(address) ? address : Buffer.from(address, "utf8").toString("latin1");
+
 function mailParameters(
   { envelope, content }: HandOver,
   sender: string,
   recipient: string,
   offers: SmtpExtensions,
 ): string {
-  const size = offers.hasSize ? ` SIZE=${content.bytes}` : "";
+  const size = offers.hasSize ? ` SIZE=${content.text.length}` : "";
   const isUtf8 = needsSmtpUtf8(sender, recipient, content);
   const body = isUtf8 || !content.isAscii ? " BODY=8BITMIME" : "";
-  const returned = envelope.wantsHeadersOnly === true && offers.hasDsn ? " RET=HDRS" : "";
-  return size + body + (isUtf8 ? " SMTPUTF8" : "") + returned;
+  return size + body + (isUtf8 ? " SMTPUTF8" : "") + (offers.hasDsn ? returnParameters(envelope) : "");
 }
+
+// RFC 3461 §4.3, §4.4.
+function returnParameters({ wantsHeadersOnly, dsn }: Envelope): string {
+  if (wantsHeadersOnly === true) return " RET=HDRS";
+  return parameter(" RET=", dsn?.ret) + parameter(" ENVID=", dsn?.envid);
+}
+
+// RFC 3461 §4.1, §4.2.
+function rcptParameters({ envelope: { dsn } }: HandOver, offers: SmtpExtensions): string {
+  return offers.hasDsn ? parameter(" NOTIFY=", dsn?.notify) + parameter(" ORCPT=", dsn?.orcpt) : "";
+}
+
+/** Left out when it could end the command: what comes by SMTP was looked at, and it is looked at again. */
+function parameter(name: string, value: string | undefined): string {
+  return value !== undefined && DSN_VALUE.test(value) ? name + value : "";
+}
+
+// Printable ASCII without space; RFC 3461 §4.2 allows 500 octets.
+const DSN_VALUE = /^[!-~]{1,500}$/;
 
 /** Content as it goes on the wire, with its final dot. */
 export function contentWithFinalDot(transaction: SmtpTransaction): string {

@@ -1,5 +1,6 @@
 // The front: upkeep, what comes home, and over HTTP what it has in mind of the engine: metrics, health, explain.
 
+import { statfs } from "node:fs/promises";
 import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
@@ -7,10 +8,12 @@ import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
+import { openEntry } from "./entry-here.ts";
 import { rescueHere } from "./journals-here.ts";
-import { rescueContextOf } from "./lanes.ts";
+import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { openSendmailSpool } from "./sendmail-here.ts";
+import { openSmtp } from "./smtp-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 const CONNECTIONS_MAX = 4;
@@ -23,8 +26,15 @@ export async function runFront(config: Config): Promise<number> {
   const telling = tellOfEngine(config, database, log);
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
+  const entry = await openEntry(config, log);
+  const smtp = await openSmtp(config, entry, log);
   const upkeep = startUpkeep(
-    { noProgressAlarmMs: config.noProgressAlarmMs, ...returnSettingsOf(config) },
+    {
+      noProgressAlarmMs: config.noProgressAlarmMs,
+      ...returnSettingsOf(config),
+      intake: config.queue,
+      bulkLanes: bulkLanesOf(config),
+    },
     {
       pool: database.pool,
       clock: systemClock,
@@ -41,18 +51,34 @@ export async function runFront(config: Config): Promise<number> {
         const subject = "lane" in about ? `lane ${about.lane}` : `outlet ${about.outlet}`;
         tellSupervisor({ kind: "told", line: isRaised ? `ALARM: ${detail}` : `${subject}: ${detail}` });
       },
+      onIntake: ({ lane, full_because }) => {
+        if (full_because === null) log.info("lane.opened", { lane });
+        else log.error("lane.closed", { lane, because: full_because });
+        const said = full_because === null ? "takes mail again" : `takes no more mail: ${full_because}`;
+        tellSupervisor({ kind: "told", line: `lane ${lane} ${said}` });
+      },
+      freeDiskBytes: () => freeDiskBytesOf(config),
       onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
     },
   );
-  const sendmailSpool = openSendmailSpool(config, log);
+  const sendmailSpool = openSendmailSpool(config, smtp, log);
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
   await sendmailSpool.stop();
+  await smtp.stop();
   await returns.closeDoor();
   await upkeep.stop();
   await returns.close();
+  await entry.close();
   stopAlive();
   await telling.stop();
   await database.close();
   return 0;
+}
+
+/** The embedded database lies in the data directory. */
+async function freeDiskBytesOf({ databaseUrl, dataDir }: Config): Promise<number | undefined> {
+  if (databaseUrl !== undefined) return undefined;
+  const { bavail, bsize } = await statfs(dataDir);
+  return bavail * bsize;
 }

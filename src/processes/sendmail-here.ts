@@ -3,6 +3,7 @@
 
 import { flushSpool, type FlushEnd } from "../doors/sendmail/flush-spool.ts";
 import { createSmtpSubmitter } from "../doors/sendmail/submit-by-smtp.ts";
+import type { SmtpDoor } from "../doors/smtp/smtp-door.ts";
 import { systemClock, type Clock, type Timer } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
@@ -20,15 +21,39 @@ export interface SpoolLoop {
 const LOOK_MS = 5_000;
 const LOOK_MS_MAX = 5 * 60_000;
 const ROUND_MS_MAX = 60_000;
-/** No mail of a spool is larger than the largest that any installation takes. */
-const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
-/** Where a front listens that was not told otherwise. */
-const SMTP_PLACE = { host: "127.0.0.1", port: 2525 };
+/** No mail of a spool is larger than the largest that any SMTP door takes. */
+const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Without a spool in the configuration, nothing is looked for. */
-export function openSendmailSpool({ sendmailSpool }: Config, log: Log): SpoolLoop {
+export function openSendmailSpool({ sendmailSpool, smtp }: Config, door: SmtpDoor, log: Log): SpoolLoop {
   if (sendmailSpool === undefined) return { stop: async () => {} };
-  return flushSpoolHere({ spool: sendmailSpool, smtp: SMTP_PLACE }, systemClock, log);
+  const index = smtp.listeners.findIndex(({ kind }) => kind === "smtp");
+  const listen = smtp.listeners[index]?.listen;
+  if (listen === undefined) {
+    log.warn("sendmail.spool_without_door", { spool: sendmailSpool, hint: "set listen.smtp" });
+    return { stop: async () => {} };
+  }
+  let loop: SpoolLoop | undefined;
+  let isStopped = false;
+  const start = (port: number): void => {
+    const place = { host: loopbackOf(listen.host), port };
+    if (!isStopped) loop = flushSpoolHere({ spool: sendmailSpool, smtp: place }, systemClock, log);
+  };
+  // A port of any number is known once all listen.
+  if (listen.port !== 0) start(listen.port);
+  else void door.opened.then((ports) => start(ports[index]!));
+  return {
+    async stop() {
+      isStopped = true;
+      await loop?.stop();
+    },
+  };
+}
+
+/** Where everybody is listened to, this machine is too; and it needs no key. */
+function loopbackOf(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
 }
 
 export function flushSpoolHere({ spool, smtp }: SpoolSettings, clock: Clock, log: Log): SpoolLoop {

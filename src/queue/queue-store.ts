@@ -37,6 +37,8 @@ export interface ClaimedRow {
   readonly content_id: number;
   /** Null for a campaign's message: its template is read once, by `content_id`. */
   readonly content: Readonly<Record<string, unknown>> | null;
+  /** The octets of a mail that came by SMTP; `content` is then what is to be known for it. */
+  readonly raw: Buffer | null;
 }
 
 export interface DestinationRow {
@@ -96,10 +98,12 @@ export const CLAIM = statement<ClaimedRow>(
      (extract(epoch FROM c.due_at) * 1000000)::bigint AS due_us, c.attempts, c.tries, c.rescues, c.state,
      c.accepted_on::text AS accepted_on, (extract(epoch FROM m.accepted_at) * 1000)::float8 AS accepted_ms,
      (extract(epoch FROM m.expires_at) * 1000)::float8 AS expires_ms, m.recipient, m.data, m.content_id,
-     CASE WHEN c.campaign_id = 0 THEN (SELECT body FROM postlane.content WHERE id = m.content_id) END AS content
+     said.body AS content, said.raw
    FROM claimed AS c CROSS JOIN LATERAL (
      SELECT accepted_at, expires_at, recipient, data, content_id FROM postlane.message WHERE id = c.message_id OFFSET 0
-   ) AS m`,
+   ) AS m LEFT JOIN LATERAL (
+     SELECT body, raw FROM postlane.content WHERE id = m.content_id AND c.campaign_id = 0 OFFSET 0
+   ) AS said ON true`,
 );
 
 export async function claim(

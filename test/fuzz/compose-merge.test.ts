@@ -69,7 +69,7 @@ test("a merged mail decodes to what Liquid renders, in text and HTML", async () 
     fc.asyncProperty(template, template, value, value, async (text, html, a, b) => {
       const mail = compileMail(compileTemplate({ from: "hello@example.com", subject: "Hi", text, html }));
       const content = mergeMail(mail, { ...FIELDS, data: { a, b } });
-      assert.ok(content.isAscii && content.bytes === content.text.length);
+      assert.ok(content.isAscii);
       // oxlint-disable-next-line no-control-regex
       assert.ok(!/\r(?!\n)|(?<!\r)\n|\u0000/.test(content.text));
       const lines = content.text.split("\r\n");

@@ -140,7 +140,7 @@ const MESSAGE_COUNT = 8;
 function message(number: number): HandOver {
   const text = `Subject: ${number}\r\n\r\n.\r\n..${number}\r\n`;
   const envelope = { sender: `s${number}@example.org`, recipient: `r${number}@example.net` };
-  return { token: String(number), envelope, content: { text, bytes: text.length, isAscii: true } };
+  return { token: String(number), envelope, content: { text, isAscii: true } };
 }
 
 function run(plan: Plan): { server: ModelServer; results: Map<string, AttemptResult>; permitted: Set<string> } {

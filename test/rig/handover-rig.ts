@@ -55,12 +55,18 @@ export function letter(
   const text = changes.text ?? `Subject: letter ${number}\r\n\r\nHello ${number}\r\n`;
   const sender = changes.sender ?? `bounce-${number}@example.org`;
   const recipient = changes.recipient ?? `person-${number}@example.net`;
-  const bytes = Buffer.byteLength(text);
   return {
     token: `token-${number}`,
     envelope: { sender, recipient },
-    content: { text, bytes, isAscii: bytes === text.length },
+    content: contentInUtf8(text),
   };
+}
+
+/** A mail in UTF-8, whose header may be, too. */
+export function contentInUtf8(text: string): HandOver["content"] {
+  const octets = Buffer.from(text).toString("latin1");
+  const isUtf8 = octets.indexOf("\r\n\r\n") > text.indexOf("\r\n\r\n");
+  return { text: octets, isAscii: octets.length === text.length, ...(isUtf8 ? { isUtf8 } : {}) };
 }
 
 export const letters = (count: number): HandOver[] => Array.from({ length: count }, (_, at) => letter(at + 1));

@@ -516,5 +516,6 @@ function claimedRow(row: ModelRow): ClaimedRow {
     data: null,
     content_id: 1,
     content: null,
+    raw: null,
   };
 }

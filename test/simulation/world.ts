@@ -328,7 +328,7 @@ export class World {
         const text = `X-Attempt: ${attempt} for ${row.recipient}\r\n\r\n.${filling}\r\n`;
         return {
           envelope: { sender: `bounce-${attempt}@out.example`, recipient: row.recipient },
-          content: { text, bytes: text.length, isAscii: true },
+          content: { text, isAscii: true },
         };
       }
     }

@@ -27,8 +27,8 @@ export type SettingsRead =
 
 const SETTINGS_FILE = "/etc/postlane/sendmail.json";
 const SMTP_DEFAULT = "127.0.0.1:2525";
-/** What the SMTP door takes by default: more would be refused there. */
-const MESSAGE_BYTES_MAX = 25 * 1024 * 1024;
+/** What the SMTP door takes by default (`smtp.max_message`): more would be refused there. */
+const MESSAGE_BYTES_MAX = 10 * 1024 * 1024;
 /** A site that sends one a second has nearly three hours. */
 const SPOOL_MAILS_MAX = 10_000;
 const SPOOL_BYTES_MAX = 1024 * 1024 * 1024;
