@@ -18,6 +18,8 @@ export interface SpoolLoop {
   stop(): Promise<void>;
 }
 
+/** What was kept while Postlane was down goes as soon as it is up and listens. */
+const FIRST_LOOK_MS = 1_000;
 const LOOK_MS = 5_000;
 const LOOK_MS_MAX = 5 * 60_000;
 const ROUND_MS_MAX = 60_000;
@@ -76,15 +78,15 @@ export function flushSpoolHere({ spool, smtp }: SpoolSettings, clock: Clock, log
     }
     submitter.close();
   };
-  const later = (): void => {
-    timer = clock.after(lookMs, () => {
+  const later = (ms: number): void => {
+    timer = clock.after(ms, () => {
       round = look().then(() => {
-        if (!isStopped) later();
+        if (!isStopped) later(lookMs);
       });
     });
   };
 
-  later();
+  later(FIRST_LOOK_MS);
   return {
     async stop() {
       isStopped = true;

@@ -276,7 +276,7 @@ test("the front looks for it, and less often while nothing is taken", async (t) 
   for (let looks = 0; looks < 8; looks++) lookedAfter.push(await waits.next());
   assert.deepEqual(
     lookedAfter,
-    [5, 10, 20, 40, 80, 160, 300, 300].map((s) => s * 1000),
+    [1, 10, 20, 40, 80, 160, 300, 300].map((s) => s * 1000),
   );
   await sink.start();
   await waits.next();
