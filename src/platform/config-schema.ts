@@ -20,6 +20,10 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const MIB = 2 ** 20;
 
+/** JSON of that size takes seconds to read, and nobody else is served meanwhile. */
+const BODY_BYTES_MAX = 100_000_000;
+const BODY_BYTES_MIN = 1000;
+
 const RETRY_LIST_MAX = 50;
 const HOST_EXPECTED = 'a host such as "relay.example.com:25" or "[::1]:25"';
 
@@ -187,6 +191,15 @@ const CONFIG_SCHEMA = mapping({
   ),
   tls: Type.Optional(TLS),
   smtp: Type.Optional(SMTP_DOOR),
+  http: Type.Optional(
+    mapping({
+      max_body: Type.Optional(bodySize("12 MB")),
+      max_batch_body: Type.Optional(bodySize("24 MB")),
+      max_connections: Type.Optional(integer(1, 100_000)),
+      max_connections_per_client: Type.Optional(integer(1, 100_000)),
+      request_time: Type.Optional(duration(SECOND_MS, HOUR_MS, "30 s")),
+    }),
+  ),
   returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
   sendmail: Type.Optional(mapping({ spool: Type.Optional(filePath()) })),
   resolvers: Type.Optional(
@@ -269,6 +282,14 @@ function size(example: string) {
     Type.String({ expected: `a size such as "${example}"` }),
     (text) => parseSize(text).kind === "quantity",
   );
+}
+
+function bodySize(example: string) {
+  const range = `from ${printSize(BODY_BYTES_MIN)} to ${printSize(BODY_BYTES_MAX)}`;
+  return Type.Refine(Type.String({ expected: `a size ${range}, such as "${example}"` }), (text) => {
+    const quantity = parseSize(text);
+    return quantity.kind === "quantity" && quantity.value >= BODY_BYTES_MIN && quantity.value <= BODY_BYTES_MAX;
+  });
 }
 
 function yesOrNo() {

@@ -45,7 +45,7 @@ export async function acceptSubmission(pool: Pool, submission: Submission): Prom
   return answerOf(row!);
 }
 
-const laneOf = (submission: Submission): string =>
+export const laneOf = (submission: Submission): string =>
   (submission.kind === "email" ? submission.email.lane : submission.envelope.lane) ?? "transactional";
 
 interface Waiting {
@@ -114,7 +114,7 @@ function bytesOf(submission: Submission): number {
   return (text?.length ?? 0) + (html?.length ?? 0) + (subject?.length ?? 0) + 500;
 }
 
-function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
+export function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
   if (submission_id !== null) {
     return { kind: "accepted", submissionId: submission_id, isRepeated: is_repeated === true };
   }
