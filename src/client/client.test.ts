@@ -144,7 +144,16 @@ test("the parts of an address are not the caller's to choose", async (t) => {
 test("each of a batch is answered for itself, in order", async (t) => {
   const refused = { index: 1, status: 422, code: "bad_address", detail: "No address.", hint: "Give one.", field: "to" };
   const { client, requests } = await scripted(t, [
-    { status: 200, body: { data: [{ id: "sub_1" }, { id: "sub_2" }], errors: [refused] } },
+    {
+      status: 200,
+      body: {
+        data: [
+          { id: "sub_1", index: 0 },
+          { id: "sub_2", index: 2 },
+        ],
+        errors: [refused],
+      },
+    },
     { ...problem(422, "bad_address", { errors: [{ ...refused, index: 0 }] }) },
     { ...problem(422, "bad_address", { errors: [{ ...refused, index: 0 }] }) },
   ]);

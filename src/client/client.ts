@@ -217,26 +217,31 @@ const textOrNothing = (value: unknown): string | undefined => (typeof value === 
 
 // ---- batches ---------------------------------------------------------------------------------------------------------
 
-/** Ids of what was accepted, in order; and what was refused, with its place. */
+/** Each with its place. */
 function itemsOf({ data, errors }: Json, count: number): readonly BatchItem[] {
-  const ids = (Array.isArray(data) ? data : []) as readonly Json[];
-  const refusals = refusalsByPlace(errors);
-  let accepted = 0;
+  const accepted = new Map(listOf(data).map((each) => [Number(each["index"]), String(each["id"])]));
+  const refused = refusalsByPlace(errors);
   return Array.from({ length: count }, (_, place): BatchItem => {
-    const error = refusals.get(place);
-    return error === undefined ? { kind: "accepted", id: String(ids[accepted++]?.["id"]) } : { kind: "refused", error };
+    const id = accepted.get(place);
+    if (id !== undefined) return { kind: "accepted", id };
+    return { kind: "refused", error: refused.get(place) ?? missing(place) };
   });
+}
+
+const listOf = (value: unknown): readonly Json[] => (Array.isArray(value) ? value : []);
+
+function missing(place: number): PostlaneError {
+  return new PostlaneError(`the answer says nothing of emails[${place}]`, { code: "not_postlane" });
 }
 
 /** When each one is refused, the batch is: that is an answer for each all the same. */
 function itemsOfRefusal(error: unknown, count: number, isAllOrNone: boolean): readonly BatchItem[] {
-  const refusals =
-    error instanceof PostlaneError ? refusalsByPlace((error.cause as Json | undefined)?.["errors"]) : new Map();
-  if (isAllOrNone || refusals.size < count) throw error;
-  return itemsOf({ errors: (error as PostlaneError & { cause: Json }).cause["errors"] }, count);
+  if (isAllOrNone || !(error instanceof PostlaneError)) throw error;
+  const errors = (error.cause as Json | undefined)?.["errors"];
+  if (refusalsByPlace(errors).size < count) throw error;
+  return itemsOf({ errors }, count);
 }
 
 function refusalsByPlace(errors: unknown): ReadonlyMap<number, PostlaneError> {
-  const given = (Array.isArray(errors) ? errors : []) as readonly Json[];
-  return new Map(given.map((each) => [Number(each["index"]), errorOf(Number(each["status"]), each)]));
+  return new Map(listOf(errors).map((each) => [Number(each["index"]), errorOf(Number(each["status"]), each)]));
 }

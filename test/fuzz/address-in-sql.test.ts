@@ -10,6 +10,7 @@ import { testDatabase } from "../rig/postgres.ts";
 const pieces = [
   ...Array.from("abZ09.-_+@ \"'()<>[]\\,:;\u0001\r\n\t\u007f\u00a0\u00a1\u2028éü漢😀"),
   "example",
+  "=?",
   ".com",
   "@example.com",
   "l".repeat(33),
