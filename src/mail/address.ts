@@ -56,9 +56,13 @@ const ADDRESS_OCTETS_MAX = 254;
 /** What nearly every address is, in one look; whatever does not match goes through the rules one by one. */
 const PLAIN_ADDRESS =
   /^(?=[^@]{1,64}@)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
-/** Lone surrogates too: they are no characters, and no text in the database can hold one. */
+/**
+ * White space of any script: readers split there. Lone surrogates too: they are no characters, and no text in the database
+ * can hold one.
+ */
 // oxlint-disable-next-line no-control-regex
-const IMPOSSIBLE = /[\u0000-\u0020"(),:;<>[\\\]\u007f-\u00a0\u2028\u2029\ud800-\udfff]/u;
+const IMPOSSIBLE =
+  /[\u0000-\u0020"(),:;<>[\\\]\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff\ud800-\udfff]/u;
 const LABELS =
   /^(?:[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?\.)+[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?$/u;
 // oxlint-disable-next-line no-control-regex

@@ -33,7 +33,7 @@ const WALL_MS = 1_700_000_000_000;
 
 /** Neither NUL nor half characters: JSON in PostgreSQL takes none, see the last test. */
 const PIECES = [
-  ...Array.from("\r\n\t\v\f\b\u001b\u007f\u0085\u00a0\u2028\u2029\ufeff <>@.,;:\"'\\()[]=?_-éß漢😀"),
+  ...Array.from("\r\n\t\v\f\b\u001b\u007f\u0085\u00a0\u2003\u2028\u2029\u3000\ufeff <>@.,;:\"'\\()[]=?_-éß漢😀"),
   "\r\n",
   "\r\n ",
   "\n\n",

@@ -28,7 +28,7 @@ BEGIN
     WHEN octet_length(local_part) > local_octets_max THEN 'local part is longer than 64 octets'
     WHEN octet_length(domain) > domain_octets_max THEN 'domain is longer than 253 octets'
     WHEN octet_length(address) > address_octets_max THEN 'address is longer than 254 octets'
-    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u2028\u2029]' OR strpos(local_part, '@') > 0
+    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]' OR strpos(local_part, '@') > 0
       THEN 'a character that an address cannot have'
     WHEN local_part ~ '^\.|\.\.|\.$' THEN 'dots in the local part'
     WHEN strpos(local_part, '=?') > 0 THEN 'what looks like an encoded-word'
