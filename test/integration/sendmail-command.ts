@@ -45,12 +45,17 @@ function listed(folder: string): readonly string[] {
   }
 }
 
-export function startSendmail({ env }: Pick<SendmailRig, "env">, args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [SENDMAIL, ...args], { env, stdio: ["pipe", "pipe", "pipe"] });
+export interface SendmailStart {
+  readonly env: NodeJS.ProcessEnv;
+  readonly user?: { readonly uid: number; readonly gid: number };
+}
+
+export function startSendmail({ env, user }: SendmailStart, args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [SENDMAIL, ...args], { env, ...user, stdio: ["pipe", "pipe", "pipe"] });
 }
 
 export async function runSendmail(
-  rig: Pick<SendmailRig, "env">,
+  rig: SendmailStart,
   args: readonly string[],
   mail: string | Buffer,
 ): Promise<SendmailEnd> {

@@ -1,9 +1,11 @@
 // The sendmail program against a scripted door: what it says there, its exit codes, and its spool.
 
 import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
+  chownSync,
   linkSync,
   mkdirSync,
   readFileSync,
@@ -259,6 +261,74 @@ test("what strangers put into a spool is not sent for others", async (t) => {
   assert.deepEqual([end.accepted, end.refused.length], [1, 5]);
   assert.equal(sink.commands.filter((line) => line.includes("RCPT")).length, 2);
 });
+
+test("users of one spool see nothing of each other, and its group hands over what each has kept", async (t) => {
+  if (process.getuid!() !== 0) return t.skip("only root can be several users");
+  const rig = sendmailRig(t, NOBODY);
+  chmodSync(rig.env["HOME"]!, 0o755);
+  mkdirSync(rig.spool);
+  chownSync(rig.spool, 0, POSTLANE.gid);
+  chmodSync(rig.spool, 0o3773);
+  for (const user of [ANN, BOB]) {
+    const { exitCode, stderr } = await runSendmail({ ...rig, user }, ["-t"], MAIL);
+    assert.deepEqual([exitCode, stderr], [0, ""]);
+  }
+  const folder = path.join(rig.spool, String(ANN.uid));
+  const file = path.join(folder, readdirSync(folder)[0]!);
+  const standing = [folder, file].map((one) => statSync(one)).map(({ uid, gid, mode }) => [uid, gid, mode & 0o7777]);
+  assert.deepEqual(standing, [
+    [ANN.uid, POSTLANE.gid, 0o2770],
+    [ANN.uid, POSTLANE.gid, 0o640],
+  ]);
+  for (const place of [rig.spool, folder, file]) assert.equal(readAs(BOB, place), "EACCES", place);
+
+  // Another user has taken the number of one who never sent.
+  mkdirSync(path.join(rig.spool, String(CARL.uid)));
+  chownSync(path.join(rig.spool, String(CARL.uid)), BOB.uid, BOB.gid);
+  const squatted = await runSendmail({ ...rig, user: CARL }, ["-t"], MAIL);
+  assert.deepEqual([squatted.exitCode, /not a folder of this user's own/.test(squatted.stderr)], [75, true]);
+
+  const sink = await startScriptedSink(t);
+  const { pathname } = new URL("../../src/doors/sendmail/", import.meta.url);
+  const script = `
+    import { flushSpool } from "${pathname}flush-spool.js";
+    import { createSmtpSubmitter } from "${pathname}submit-by-smtp.js";
+    const submitter = createSmtpSubmitter({ host: "127.0.0.1", port: ${sink.port} });
+    const end = await flushSpool(${JSON.stringify(rig.spool)}, submitter, { messageBytesMax: 1e6, msMax: 60000 });
+    submitter.close();
+    process.stdout.write(String(end.accepted));`;
+  const front = spawn(process.execPath, ["--input-type=module", "-e", script], { ...POSTLANE, stdio: "pipe" });
+  const { stdout, stderr } = await endOf(front, "");
+  assert.deepEqual([stdout, stderr, sink.accepted.length], ["2", "", 2]);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Of nobody on any machine. */
+const [ANN, BOB, CARL, POSTLANE] = [54_321, 54_322, 54_323, 54_324].map((id): User => ({ uid: id, gid: id })) as [
+  User,
+  User,
+  User,
+  User,
+];
+
+function readAs(user: User, place: string): string {
+  const script = `
+    const { readFileSync, readdirSync } = require("node:fs");
+    const look = [readFileSync, readdirSync].map((read) => {
+      try {
+        return String(read(process.argv[1]) && "read");
+      } catch (error) {
+        return error.code;
+      }
+    });
+    process.stdout.write(look.find((one) => one === "read") ?? look.find((one) => one !== "EISDIR" && one !== "ENOTDIR"));`;
+  return spawnSync(process.execPath, ["-e", script, place], { ...user, encoding: "utf8" }).stdout;
+}
 
 test("the front looks for it, and less often while nothing is taken", async (t) => {
   const rig = sendmailRig(t, NOBODY);

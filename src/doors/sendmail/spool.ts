@@ -64,6 +64,7 @@ const UNFINISHED = /^unfinished-(\d{13})-[0-9a-f]{24}$/;
 /** The folder of this process's user, made if need be. Throws `SpoolRefused` when there is none to be had. */
 export function openOwnFolder(named: string | undefined): string {
   const place = named ?? (mayWriteTo(SHARED_SPOOL) ? SHARED_SPOOL : homePlace());
+  if (place === undefined) throw new SpoolRefused(`${SHARED_SPOOL} cannot be written, and there is no home`);
   const uid = ownUid();
   const folder = path.join(place, String(uid));
   try {
@@ -84,7 +85,7 @@ export function openOwnFolder(named: string | undefined): string {
 /** Undefined: this user has kept nothing. */
 export function findOwnFolder(named: string | undefined): string | undefined {
   const places = named === undefined ? [SHARED_SPOOL, homePlace()] : [named];
-  return places.map((place) => path.join(place, String(ownUid()))).find(isFolder);
+  return places.flatMap((place) => (place === undefined ? [] : path.join(place, String(ownUid())))).find(isFolder);
 }
 
 /** Every user's, as far as this process may see them. */
@@ -97,9 +98,15 @@ export function foldersIn(place: string): readonly string[] {
 
 const ownUid = (): number => process.getuid?.() ?? 0;
 
-function homePlace(): string {
+/** Undefined: a user without a home, of a container say. */
+function homePlace(): string | undefined {
   const state = process.env["XDG_STATE_HOME"];
-  return path.join(state?.startsWith("/") === true ? state : path.join(homedir(), ".local/state"), "postlane/spool");
+  if (state?.startsWith("/") === true) return path.join(state, "postlane/spool");
+  try {
+    return path.join(homedir(), ".local/state/postlane/spool");
+  } catch {
+    return undefined;
+  }
 }
 
 function mayWriteTo(place: string): boolean {
@@ -111,8 +118,13 @@ function mayWriteTo(place: string): boolean {
   }
 }
 
+/** What cannot be looked at is none of ours. */
 function isFolder(folder: string): boolean {
-  return lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+  try {
+    return lstatSync(folder).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 // ---- keep ------------------------------------------------------------------------------------------------------------
