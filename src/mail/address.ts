@@ -60,8 +60,8 @@ const PLAIN_ADDRESS =
  * White space of any script: readers split there. Lone surrogates too: they are no characters, and no text in the database
  * can hold one.
  */
-// oxlint-disable-next-line no-control-regex
 const IMPOSSIBLE =
+  // oxlint-disable-next-line no-control-regex
   /[\u0000-\u0020"(),:;<>[\\\]\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff\ud800-\udfff]/u;
 const LABELS =
   /^(?:[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?\.)+[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?$/u;

@@ -12,39 +12,24 @@ import { readMail, withCrlf } from "../../src/doors/sendmail/read-mail.ts";
 import { parseSendmailOptions } from "../../src/doors/sendmail/sendmail-options.ts";
 import type { SendmailSettings } from "../../src/doors/sendmail/sendmail-settings.ts";
 
-const PIECES = [
-  ...[
-    "\r",
-    "\n",
-    "\r\n",
-    "\n.\n",
-    "\n.\r\n",
-    ".",
-    "\n\n",
-    " ",
-    "\t",
-    ":",
-    ",",
-    ";",
-    "<",
-    ">",
-    "(",
-    ")",
-    '"',
-    "\\",
-    "@",
-    "é",
-  ],
-  ...["To: ann@example.com", "Bcc: bob@example.com", "bcc : x@example.org", "Subject: x", "From: a@example.com"],
-  ...[
-    "X-Postlane-Idempotency-Key: mine",
-    "X-Postlane-Door: smtp",
-    "ann@example.com",
-    "From x Mon\n",
-    "\0",
-    "a".repeat(300),
-  ],
+const DELIMITERS = Array.from('\r\n. \t:,;<>()"\\@é\0');
+const LINES = [
+  "\r\n",
+  "\n.\n",
+  "\n.\r\n",
+  "\n\n",
+  "To: ann@example.com",
+  "Bcc: bob@example.com",
+  "bcc : x@example.org",
+  "Subject: x",
+  "From: a@example.com",
+  "X-Postlane-Idempotency-Key: mine",
+  "X-Postlane-Door: smtp",
+  "ann@example.com",
+  "From x Mon\n",
+  "a".repeat(300),
 ];
+const PIECES = [...DELIMITERS, ...LINES];
 const text = fc.array(fc.constantFrom(...PIECES), { maxLength: 25 }).map((parts) => parts.join(""));
 const word = fc.oneof(
   fc.constantFrom(
