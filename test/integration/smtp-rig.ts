@@ -12,7 +12,9 @@ import type { SmtpDoorSettings, SmtpLimits } from "../../src/doors/smtp/smtp-doo
 import { systemClock, type Clock } from "../../src/platform/clock.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { createMac } from "../../src/platform/mac.ts";
+import type { KeyRights } from "../../src/senders/key-store.ts";
 import { createKeyring } from "../../src/senders/keyring.ts";
+import { makeKey } from "../../src/senders/make-key.ts";
 import { createAcceptance, type Acceptance } from "../../src/submission/accept-submission.ts";
 import type { KeptMail } from "../../src/submission/submission.ts";
 
@@ -26,6 +28,8 @@ export interface DoorOptions {
   readonly acceptance?: Acceptance;
   readonly clock?: Clock;
   readonly tell?: (line: string) => void;
+  /** Any free port, unless one is named. */
+  readonly listenAt?: number;
 }
 
 export interface OpenDoor {
@@ -50,7 +54,10 @@ export async function openDoor(t: TestContext, pool: Pool, options: DoorOptions 
   const keyring = createKeyring({ pool, clock, log: silentLog });
   const door = openSmtpDoor(
     {
-      listeners: listeners.map((listener) => ({ ...listener, listen: { host: "127.0.0.1", port: 0 } })),
+      listeners: listeners.map((listener) => ({
+        ...listener,
+        listen: { host: "127.0.0.1", port: options.listenAt ?? 0 },
+      })),
       ...(certificate === undefined ? {} : { certificate }),
       allow: options.allow ?? [],
       limits: { ...LIMITS, ...limits },
@@ -208,4 +215,25 @@ export function withoutReceived(raw: string): string {
     );
   if (match === null) throw new Error(`no Received of ours: ${JSON.stringify(raw.slice(0, 300))}`);
   return raw.slice(match[0].length);
+}
+
+// ---- keys ------------------------------------------------------------------------------------------------------------
+
+const RIGHTS: KeyRights = {
+  name: "site",
+  scope: "send",
+  lanes: null,
+  from_domains: null,
+  max_rate: null,
+  gets_notices: true,
+  is_deduplicated: true,
+};
+
+/** A key, and the word of AUTH PLAIN that gives it. */
+export async function keyFor(
+  pool: Pool,
+  rights: Partial<KeyRights> = {},
+): Promise<{ readonly token: string; readonly credential: string; readonly plain: string }> {
+  const { token, key } = await makeKey(pool, { ...RIGHTS, ...rights });
+  return { token, credential: `key:${key.id}`, plain: Buffer.from(`\0site\0${token}`).toString("base64") };
 }

@@ -12,6 +12,8 @@ const PROGRAMS = {
   php: { debianPackage: "php-cli", paths: ["/usr/bin/php"] },
   "git-send-email": { debianPackage: "git-email", paths: ["/usr/lib/git-core/git-send-email"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
+  swaks: { debianPackage: "swaks", paths: ["/usr/bin/swaks"] },
+  python3: { debianPackage: "python3", paths: ["/usr/bin/python3"] },
   // Debian ships Postfix's test programs in its main package.
   "smtp-sink": { debianPackage: "postfix", paths: ["/usr/sbin/smtp-sink"] },
 } as const;

@@ -2,6 +2,7 @@
 // to: whoever renews a certificate swaps links or writes in place, and need tell nobody. A certificate that cannot be
 // used is told once and changes nothing: the one before it stays in use.
 
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import type { Clock, Timer } from "../../platform/clock.ts";
@@ -85,8 +86,7 @@ async function readIfChanged({ certFile, keyFile }: CertificateFiles, seen: stri
     stamp = (await Promise.all([certFile, keyFile].map(stampOf))).join(" ");
     if (stamp === seen) return { kind: "unchanged", stamp };
     const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
-    // Throws unless both can be read and belong together: amid a renewal they may not.
-    createSecureContext({ cert, key });
+    checkPair(cert, key);
     return { kind: "certificate", stamp, certificate: { cert, key } };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -94,6 +94,14 @@ async function readIfChanged({ certFile, keyFile }: CertificateFiles, seen: stri
     const failed = stamp === "" ? why : stamp;
     return failed === seen ? { kind: "unchanged", stamp: failed } : { kind: "unusable", stamp: failed, why };
   }
+}
+
+/** Throws unless both can be read and belong together: amid a renewal they may not. */
+function checkPair(cert: Buffer, key: Buffer): void {
+  createSecureContext({ cert, key });
+  // A key of another kind than the certificate's passes that, and would then fail in every handshake.
+  if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return;
+  throw new Error("certificate and key do not belong together");
 }
 
 /** Of what a link points to. */

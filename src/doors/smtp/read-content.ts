@@ -118,10 +118,9 @@ export class ContentReader {
   /** By doubling: each octet is copied a few times, however small the pieces. */
   #grow(needed: number): boolean {
     const size = Math.min(this.#bytesMax, Math.max(needed, FIRST_BYTES, this.#kept.length * 2));
-    if (!this.#room.claim(size)) return false;
+    if (!this.#room.claim(size - this.#kept.length)) return false;
     const grown = Buffer.allocUnsafe(size);
     this.#kept.copy(grown, 0, 0, this.#bytes);
-    this.#room.release(this.#kept.length);
     this.#kept = grown;
     return true;
   }

@@ -29,11 +29,11 @@ export function readMail(line: Buffer, messageBytesMax: number): MailCommand | R
   const path = readPath(MAIL, line, "MAIL FROM:<local@domain>");
   if (path.kind === "refused") return path;
   const { address: sender, parameters } = path;
-  const mayBeUtf8 = parameters.has("SMTPUTF8");
+  const mayBeUtf8 = parameters.has("smtputf8");
   const problem =
-    mailProblem(parameters) ?? sizeProblem(parameters.get("SIZE"), messageBytesMax) ?? senderProblem(sender, mayBeUtf8);
+    mailProblem(parameters) ?? sizeProblem(parameters.get("size"), messageBytesMax) ?? senderProblem(sender, mayBeUtf8);
   if (problem !== undefined) return { kind: "refused", reply: problem };
-  const [ret, envid] = [parameters.get("RET")?.toUpperCase(), parameters.get("ENVID")];
+  const [ret, envid] = [parameters.get("ret")?.toUpperCase(), parameters.get("envid")];
   return {
     kind: "mail",
     sender,
@@ -49,7 +49,7 @@ export function readRcpt(line: Buffer, mayBeUtf8: boolean): RcptCommand | Refuse
   const { address: recipient, parameters } = path;
   const problem = rcptProblem(parameters, mayBeUtf8) ?? recipientProblem(recipient, mayBeUtf8);
   if (problem !== undefined) return { kind: "refused", reply: problem };
-  const [notify, orcpt] = [parameters.get("NOTIFY")?.toUpperCase(), parameters.get("ORCPT")];
+  const [notify, orcpt] = [parameters.get("notify")?.toUpperCase(), parameters.get("orcpt")];
   return {
     kind: "rcpt",
     recipient,
@@ -60,7 +60,7 @@ export function readRcpt(line: Buffer, mayBeUtf8: boolean): RcptCommand | Refuse
 
 // ---- a path and its parameters ---------------------------------------------------------------------------------------
 
-/** By name, in capitals. A parameter without a value has the empty one. */
+/** By name, in lower case. A parameter without a value has the empty one. */
 type Parameters = ReadonlyMap<string, string>;
 
 /** A source route before the address is dropped (RFC 5321 appendix C). */
@@ -83,8 +83,8 @@ function readPath(
   for (const word of written.split(/[ \t]+/).filter((each) => each !== "")) {
     const [, name = "", value = ""] = PARAMETER.exec(word) ?? [];
     if (name === "") return refused(501, "5.5.4 a parameter is ill-formed");
-    if (parameters.has(name.toUpperCase())) return refused(501, "5.5.4 a parameter is given twice");
-    parameters.set(name.toUpperCase(), value);
+    if (parameters.has(name.toLowerCase())) return refused(501, "5.5.4 a parameter is given twice");
+    parameters.set(name.toLowerCase(), value);
   }
   return { kind: "path", address, parameters };
 }
@@ -96,11 +96,11 @@ function refused(code: number, text: string): Refused {
 // ---- parameters ------------------------------------------------------------------------------------------------------
 
 const MAIL_PARAMETERS: ReadonlyMap<string, { readonly value: RegExp; readonly expected: string }> = new Map([
-  ["SIZE", { value: /^\d{1,20}$/, expected: "SIZE must be a number of octets" }],
-  ["BODY", { value: /^(?:7BIT|8BITMIME)$/i, expected: "BODY must be 7BIT or 8BITMIME" }],
-  ["SMTPUTF8", { value: /^$/, expected: "SMTPUTF8 takes no value" }],
-  ["AUTH", { value: /^[!-~]+$/, expected: "AUTH must be an xtext, or <>" }],
-  ["RET", { value: /^(?:FULL|HDRS)$/i, expected: "RET must be FULL or HDRS" }],
+  ["size", { value: /^\d{1,20}$/, expected: "SIZE must be a number of octets" }],
+  ["body", { value: /^(?:7BIT|8BITMIME)$/i, expected: "BODY must be 7BIT or 8BITMIME" }],
+  ["smtputf8", { value: /^$/, expected: "SMTPUTF8 takes no value" }],
+  ["auth", { value: /^[!-~]+$/, expected: "AUTH must be an xtext, or <>" }],
+  ["ret", { value: /^(?:FULL|HDRS)$/i, expected: "RET must be FULL or HDRS" }],
 ]);
 /** RFC 3461 §4.4. */
 const ENVID_CHARS_MAX = 100;
@@ -109,7 +109,7 @@ const ORCPT_CHARS_MAX = 500;
 
 function mailProblem(parameters: Parameters): SmtpReply | undefined {
   for (const [name, value] of parameters) {
-    if (name === "ENVID") {
+    if (name === "envid") {
       if (isXtext(value) && value.length <= ENVID_CHARS_MAX) continue;
       return { code: 501, text: `5.5.4 ENVID must be an xtext of at most ${ENVID_CHARS_MAX} characters` };
     }
@@ -123,10 +123,10 @@ function mailProblem(parameters: Parameters): SmtpReply | undefined {
 function rcptProblem(parameters: Parameters, mayBeUtf8: boolean): SmtpReply | undefined {
   for (const [name, value] of parameters) {
     switch (name) {
-      case "NOTIFY":
+      case "notify":
         if (isNotify(value)) continue;
         return { code: 501, text: "5.5.4 NOTIFY must be NEVER, or a list of SUCCESS, FAILURE and DELAY" };
-      case "ORCPT":
+      case "orcpt":
         if (value.length <= ORCPT_CHARS_MAX && isOrcpt(value, mayBeUtf8)) continue;
         return { code: 501, text: "5.5.4 ORCPT must be an address type, a semicolon and an xtext" };
       default:

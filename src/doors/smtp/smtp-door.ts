@@ -125,8 +125,10 @@ interface Surroundings {
 }
 
 const RETRY_MS = 5000;
+/** Connections the kernel may hold until they are taken. With Node's 511, some of 2,000 at once hang for half a minute. */
+const BACKLOG = 4096;
 
-function keepOpen({ kind, listen }: ListenerSettings, own: ListenerPorts, around: Surroundings): Keeper {
+function keepOpen({ kind, listen, lane }: ListenerSettings, own: ListenerPorts, around: Surroundings): Keeper {
   const { clock, log, tell } = around.ports;
   const where = `${listen.host}:${listen.port}`;
   let listener: SmtpListener | undefined;
@@ -143,14 +145,14 @@ function keepOpen({ kind, listen }: ListenerSettings, own: ListenerPorts, around
     if (kind !== "smtp" && certificate === undefined) return failed("there is no certificate that can be used");
     const fresh = new SmtpListener(own, around.limits, certificate);
     try {
-      fresh.listen(listen.port, listen.host);
+      fresh.listen(listen.port, listen.host, BACKLOG);
       await once(fresh.server, "listening");
     } catch (error) {
       return failed(error instanceof Error ? error.message : String(error));
     }
     listener = fresh;
     const { port } = fresh.server.address() as AddressInfo;
-    log.info("smtp.opened", { listener: kind, host: listen.host, port });
+    log.info("smtp.opened", { listener: kind, lane, host: listen.host, port });
     if (told !== undefined) tell(`smtp: ${kind} listens at ${listen.host}:${port} now`);
     open(port);
     return true;
