@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import type { ClientBase, Pool } from "pg";
 import { inTransaction } from "../postgres/transaction.ts";
 import { AcceptanceBusy, answerOf, laneOf } from "./accept-submission.ts";
-import { acceptGroup, nameBatchOnce } from "./submission-store.ts";
+import { acceptGroup, lockKey, nameBatchOnce } from "./submission-store.ts";
 import {
   REFUSAL_CODES,
   type RefusalCode,
@@ -71,6 +71,7 @@ async function acceptAtOnce(pool: Pool, batch: Batch): Promise<BatchAnswer> {
   const submissions = batch.key === undefined ? batch.submissions : withKeys(batch.submissions, batch.key);
   try {
     return await inTransaction(pool, async (client) => {
+      await lockItsKey(client, batch);
       const answers = (await acceptGroup(client, submissions)).map(answerOf);
       refuseAsOne(batch, answers);
       return { kind: "accepted", answers, isRepeated: await isRepeated(client, batch, answers) };
@@ -81,6 +82,15 @@ async function acceptAtOnce(pool: Pool, batch: Batch): Promise<BatchAnswer> {
     if (refusal !== undefined) return { kind: "key_refused", refusal };
     throw error;
   }
+}
+
+async function lockItsKey(client: ClientBase, { key, credential }: Batch): Promise<void> {
+  if (key === undefined || (await lockKey(client, key, credential))) return;
+  const message = "the idempotency key is being used by another request";
+  throw new NothingAccepted({
+    kind: "key_refused",
+    refusal: { kind: "refused", code: REFUSAL_CODES.keyInProgress, message, hint: "Ask again in a second." },
+  });
 }
 
 function refuseAsOne({ key, isAllOrNone }: Batch, answers: readonly SubmissionAnswer[]): void {
@@ -125,22 +135,37 @@ function refusalOf(error: unknown): SubmissionRefused | undefined {
 }
 
 function createTurns() {
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
   let open = 0;
 
   /** Whoever waits longest takes over the place of the one that ends. */
   const end = (): void => {
-    const next = waiting.shift();
+    const [next] = waiting;
     if (next === undefined) open--;
     else next();
   };
 
+  /** Who gives up is forgotten at once, with all that it holds. */
+  const turn = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const begin = (): void => {
+        waiting.delete(begin);
+        signal.removeEventListener("abort", giveUp);
+        resolve();
+      };
+      const giveUp = (): void => {
+        waiting.delete(begin);
+        reject(new AcceptanceBusy("the batch waited too long for its turn"));
+      };
+      waiting.add(begin);
+      signal.addEventListener("abort", giveUp, { once: true });
+    });
+
   return async <T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> => {
     if (open < BATCHES_OPEN_MAX) open++;
-    else if (waiting.length >= BATCHES_WAITING_MAX) throw new AcceptanceBusy("too many batches wait to be written");
-    else await new Promise<void>((resolve) => void waiting.push(resolve));
+    else if (waiting.size >= BATCHES_WAITING_MAX) throw new AcceptanceBusy("too many batches wait to be written");
+    else await turn(signal);
     try {
-      if (signal.aborted) throw new AcceptanceBusy("the batch waited too long for its turn");
       return await work();
     } finally {
       end();

@@ -45,6 +45,19 @@ export async function messagesOf(on: Queryable, id: SubmissionId): Promise<reado
   return (await rowsOf(on, MESSAGES, [id])).map((row) => row.id);
 }
 
+// The lock that the rules of entry take for a key (postlane.enqueue_once), held until the end of the transaction. Without
+// it, two of the same batch could each get the keys of some items, and both would be refused.
+export const LOCK_KEY = statement<{ readonly is_mine: boolean }>(
+  "submission_lock_key",
+  `SELECT pg_try_advisory_xact_lock(hashtextextended($1, hashtext($2))) AS is_mine`,
+);
+
+/** False: another request is using the key right now. */
+export async function lockKey(client: ClientBase, key: string, credential: string): Promise<boolean> {
+  const [row] = await rowsOf(client, LOCK_KEY, [key, credential]);
+  return row!.is_mine;
+}
+
 // The rules of entry keep it, as they keep every other key; the id is of the first submission that it names.
 export const NAME_BATCH = statement<{ readonly earlier_id: SubmissionId | null }>(
   "submission_name_batch",

@@ -11,6 +11,7 @@ const PROGRAMS = {
   exim4: { debianPackage: "exim4-daemon-light", paths: ["/usr/sbin/exim4"] },
   php: { debianPackage: "php-cli", paths: ["/usr/bin/php"] },
   "git-send-email": { debianPackage: "git-email", paths: ["/usr/lib/git-core/git-send-email"] },
+  curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
   swaks: { debianPackage: "swaks", paths: ["/usr/bin/swaks"] },
   python3: { debianPackage: "python3", paths: ["/usr/bin/python3"] },

@@ -12,6 +12,8 @@ export const HEADER_BYTES_MAX = 16 * 1024;
 export const HEADER_MS_MAX = 5000;
 /** Longer than the 15 s between two scrapes, so that one connection serves them. */
 export const KEEP_ALIVE_MS = 30_000;
+/** Connections that the kernel keeps until they are taken: in a rush each is answered, and none waits for a second try. */
+export const LISTEN_BACKLOG = 2048;
 /** How often connections are looked through for those whose time is over. */
 export const CONNECTIONS_LOOK_MS = 1000;
 

@@ -8,6 +8,7 @@ import type { ListenAddress } from "../../platform/config.ts";
 import type { Log } from "../../platform/log.ts";
 import { announceFront, forgetFront } from "./front-file.ts";
 import type { HttpApi } from "./http-api.ts";
+import { LISTEN_BACKLOG } from "./http-limits.ts";
 import { createHttpServer } from "./http-server.ts";
 import type { HttpAnswers } from "./telling-routes.ts";
 
@@ -37,7 +38,7 @@ export function openHttp({ listen, dataDir, answers, api, clock, log, tell }: Ht
   const tryOnce = async (): Promise<boolean> => {
     const fresh = createHttpServer(answers, api);
     try {
-      await fresh.listen({ host: listen.host, port: listen.port });
+      await fresh.listen({ host: listen.host, port: listen.port, backlog: LISTEN_BACKLOG });
       opened((fresh.server.address() as AddressInfo).port);
       server = fresh;
       return true;

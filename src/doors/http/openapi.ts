@@ -4,10 +4,13 @@
 import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
 import { readVersion } from "../../platform/version.ts";
+import { PROBLEM } from "./problem-schema.ts";
 
 /** Before any route is added: it listens for them. */
 export function describeRoutes(server: FastifyInstance): void {
+  server.addSchema(PROBLEM);
   void server.register(swagger, {
+    refResolver: { buildLocalReference: ({ $id }) => String($id) },
     openapi: {
       openapi: "3.1.0",
       info: {

@@ -18,14 +18,15 @@ const WORDS = {
 
 const ITEM_PROBLEM = Type.Object({ index: Type.Integer({ description: "in the list, from 0" }), ...WORDS });
 
-const PROBLEM = Type.Object(
+/** Known to the server by its name, so that the OpenAPI document has it once. */
+export const PROBLEM = Type.Object(
   {
     type: Type.String(),
     title: Type.String(),
     ...WORDS,
     errors: Type.Optional(Type.Array(ITEM_PROBLEM, { description: "of a batch: what is wrong with each item" })),
   },
-  { title: "Problem" },
+  { $id: "Problem", title: "Problem" },
 );
 
 export const BATCH_ANSWER = Type.Object({
@@ -41,6 +42,6 @@ export type BatchAnswerBody = Static<typeof BATCH_ANSWER>;
 
 /** In the answers of a route, for every status that has no schema of its own. */
 export const PROBLEM_ANSWERS = {
-  "4xx": { description: "A problem", content: { "application/problem+json": { schema: PROBLEM } } },
-  "5xx": { description: "A problem", content: { "application/problem+json": { schema: PROBLEM } } },
+  "4xx": { description: "A problem", content: { "application/problem+json": { schema: { $ref: "Problem#" } } } },
+  "5xx": { description: "A problem", content: { "application/problem+json": { schema: { $ref: "Problem#" } } } },
 };
