@@ -202,6 +202,7 @@ const CONFIG_SCHEMA = mapping({
     }),
   ),
   returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
+  sendmail: Type.Optional(mapping({ spool: Type.Optional(filePath()) })),
   resolvers: Type.Optional(
     Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
   ),

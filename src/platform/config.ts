@@ -38,6 +38,8 @@ export interface Config {
   readonly http: HttpConfig;
   /** The domain of return paths that Postlane reads; absent: nothing comes home. */
   readonly returnsDomain?: string;
+  /** Absolute: where the sendmail command keeps mail that the front hands over; absent: the front looks nowhere. */
+  readonly sendmailSpool?: string;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
   /** Hosts and addresses inside the machine or its network that webhooks may go to all the same. */
@@ -216,6 +218,9 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     smtp: assembleSmtpDoor(input, surroundings),
     http: assembleHttp(input.http ?? {}),
     ...(input.returns?.domain === undefined ? {} : { returnsDomain: input.returns.domain.toLowerCase() }),
+    ...(input.sendmail?.spool === undefined
+      ? {}
+      : { sendmailSpool: path.resolve(surroundings.baseDir, input.sendmail.spool) }),
     resolvers: input.resolvers ?? [],
     queue: {
       waitingMax: input.queue?.max_waiting ?? 10_000_000,

@@ -13,6 +13,7 @@ import { prepareHttp } from "./http-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
+import { openSendmailSpool } from "./sendmail-here.ts";
 import { openSmtp } from "./smtp-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 import { openWebhooks } from "./webhooks-here.ts";
@@ -65,8 +66,10 @@ export async function runFront(config: Config): Promise<number> {
       onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
     },
   );
+  const sendmailSpool = openSendmailSpool(config, smtp, log);
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
+  await sendmailSpool.stop();
   await smtp.stop();
   await telling.closeDoor();
   await returns.closeDoor();

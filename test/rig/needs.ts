@@ -21,6 +21,8 @@ const PROGRAMS = {
       ["5.36", "5.40"].map((perl) => `/usr/lib/${cpu}-linux-gnu/perl5/${perl}/auto/DBD/Pg`),
     ),
   },
+  php: { debianPackage: "php-cli", paths: ["/usr/bin/php"] },
+  "git-send-email": { debianPackage: "git-email", paths: ["/usr/lib/git-core/git-send-email"] },
   curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
   swaks: { debianPackage: "swaks", paths: ["/usr/bin/swaks"] },
