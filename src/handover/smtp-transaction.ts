@@ -147,17 +147,17 @@ function mailParameters(
 // RFC 3461 §4.3, §4.4.
 function returnParameters({ wantsHeadersOnly, dsn }: Envelope): string {
   if (wantsHeadersOnly === true) return " RET=HDRS";
-  return parameter("RET", dsn?.ret) + parameter("ENVID", dsn?.envid);
+  return parameter(" RET=", dsn?.ret) + parameter(" ENVID=", dsn?.envid);
 }
 
 // RFC 3461 §4.1, §4.2.
 function rcptParameters({ envelope: { dsn } }: HandOver, offers: SmtpExtensions): string {
-  return offers.hasDsn ? parameter("NOTIFY", dsn?.notify) + parameter("ORCPT", dsn?.orcpt) : "";
+  return offers.hasDsn ? parameter(" NOTIFY=", dsn?.notify) + parameter(" ORCPT=", dsn?.orcpt) : "";
 }
 
 /** Left out when it could end the command: what comes by SMTP was looked at, and it is looked at again. */
 function parameter(name: string, value: string | undefined): string {
-  return value !== undefined && DSN_VALUE.test(value) ? ` ${name}=${value}` : "";
+  return value !== undefined && DSN_VALUE.test(value) ? name + value : "";
 }
 
 // Printable ASCII without space; RFC 3461 §4.2 allows 500 octets.

@@ -35,6 +35,12 @@ export const REASONS = {
     remedy: "`postlane lane resume NAME`",
     tell: ({ lane, since }) => `lane ${lane} is paused since ${since}`,
   },
+  lane_full: {
+    meaning: "The queue is full, and the lane takes no more mail; what it has goes out.",
+    evidence: ["lane", "because"],
+    remedy: "wait until mail is out, or raise the limit under `queue`",
+    tell: ({ lane, because }) => `lane ${lane} takes no more mail: ${because}`,
+  },
   campaign_paused: {
     meaning: "The campaign is paused by a person.",
     evidence: ["campaign", "waiting"],

@@ -5,7 +5,7 @@
 import Type, { type Static } from "typebox";
 import { addressProblem, parseMailbox } from "../mail/address.ts";
 import { parseHost, parseListen } from "./config-host.ts";
-import { parseDuration, parseRate, parseShare, printDuration } from "./quantities.ts";
+import { parseDuration, parseRate, parseShare, parseSize, printDuration } from "./quantities.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -180,6 +180,13 @@ const CONFIG_SCHEMA = mapping({
   ),
   lanes: Type.Optional(named(LANE, "a mapping of lanes, each under its name")),
   outlets: Type.Optional(named(Type.Union([CAPTURE_OUTLET, SMTP_OUTLET]), "a mapping of outlets, each under its name")),
+  queue: Type.Optional(
+    mapping({
+      max_waiting: Type.Optional(integer(1000, 1_000_000_000)),
+      max_size: Type.Optional(size("100 GB")),
+      min_free_disk: Type.Optional(size("1 GB")),
+    }),
+  ),
   no_progress_alarm: Type.Optional(duration(SECOND_MS, DAY_MS, "60 s")),
   rescue_grace: Type.Optional(duration(0, DAY_MS, "60 s")),
   lease: Type.Optional(duration(3 * SECOND_MS, 10 * MINUTE_MS, "15 s")),
@@ -240,6 +247,13 @@ function share() {
   return Type.Refine(
     Type.String({ expected: 'a share from 0 % to 100 %, such as "5 %"' }),
     (text) => parseShare(text).kind === "quantity",
+  );
+}
+
+function size(example: string) {
+  return Type.Refine(
+    Type.String({ expected: `a size such as "${example}"` }),
+    (text) => parseSize(text).kind === "quantity",
   );
 }
 

@@ -17,7 +17,7 @@ import {
   type SmtpOutletInput,
 } from "./config-schema.ts";
 import { printKeys, readConfigSource, type Environment } from "./config-source.ts";
-import { parseDuration, parseRate, parseShare, type Quantity } from "./quantities.ts";
+import { parseDuration, parseRate, parseShare, parseSize, type Quantity } from "./quantities.ts";
 
 export interface Config {
   /** The file that was read, absolute; absent when there was none. */
@@ -42,6 +42,8 @@ export interface Config {
   readonly webhookAllow: readonly string[];
   readonly noProgressAlarmMs: number;
   readonly rescueGraceMs: number;
+  /** Up to where mail is taken in. */
+  readonly queue: { readonly waitingMax: number; readonly databaseBytesMax: number; readonly freeDiskBytesMin: number };
   readonly leaseMs: number;
   readonly logLevel: LogLevel;
 }
@@ -172,6 +174,11 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     ...(input.returns?.domain === undefined ? {} : { returnsDomain: input.returns.domain.toLowerCase() }),
     resolvers: input.resolvers ?? [],
     webhookAllow: input.webhooks?.allow ?? [],
+    queue: {
+      waitingMax: input.queue?.max_waiting ?? 10_000_000,
+      databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),
+      freeDiskBytesMin: bytes(input.queue?.min_free_disk ?? "1 GB"),
+    },
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
     leaseMs: ms(input.lease ?? "15 s"),
@@ -387,6 +394,10 @@ function quantityOf(quantity: Quantity): number {
 
 function ms(text: string): number {
   return quantityOf(parseDuration(text));
+}
+
+function bytes(text: string): number {
+  return quantityOf(parseSize(text));
 }
 
 function msOr(text: string | undefined, defaultMs: number): number {

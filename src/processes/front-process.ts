@@ -1,5 +1,6 @@
 // The front: upkeep, what comes home, and over HTTP what it has in mind of the engine: metrics, health, explain.
 
+import { statfs } from "node:fs/promises";
 import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
@@ -8,7 +9,7 @@ import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
 import { rescueHere } from "./journals-here.ts";
-import { rescueContextOf } from "./lanes.ts";
+import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 import { openWebhooks } from "./webhooks-here.ts";
@@ -25,7 +26,12 @@ export async function runFront(config: Config): Promise<number> {
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const webhooks = await openWebhooks(config, log);
   const upkeep = startUpkeep(
-    { noProgressAlarmMs: config.noProgressAlarmMs, ...returnSettingsOf(config) },
+    {
+      noProgressAlarmMs: config.noProgressAlarmMs,
+      ...returnSettingsOf(config),
+      intake: config.queue,
+      bulkLanes: bulkLanesOf(config),
+    },
     {
       pool: database.pool,
       clock: systemClock,
@@ -42,6 +48,13 @@ export async function runFront(config: Config): Promise<number> {
         const subject = "lane" in about ? `lane ${about.lane}` : `outlet ${about.outlet}`;
         tellSupervisor({ kind: "told", line: isRaised ? `ALARM: ${detail}` : `${subject}: ${detail}` });
       },
+      onIntake: ({ lane, full_because }) => {
+        if (full_because === null) log.info("lane.opened", { lane });
+        else log.error("lane.closed", { lane, because: full_because });
+        const said = full_because === null ? "takes mail again" : `takes no more mail: ${full_because}`;
+        tellSupervisor({ kind: "told", line: `lane ${lane} ${said}` });
+      },
+      freeDiskBytes: () => freeDiskBytesOf(config),
       onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
     },
   );
@@ -55,4 +68,11 @@ export async function runFront(config: Config): Promise<number> {
   await telling.stop();
   await database.close();
   return 0;
+}
+
+/** The embedded database lies in the data directory. */
+async function freeDiskBytesOf({ databaseUrl, dataDir }: Config): Promise<number | undefined> {
+  if (databaseUrl !== undefined) return undefined;
+  const { bavail, bsize } = await statfs(dataDir);
+  return bavail * bsize;
 }

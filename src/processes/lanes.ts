@@ -29,3 +29,9 @@ export async function rescueContextOf(pool: Pool, config: Config, log: Log): Pro
     log,
   };
 }
+
+/** Lanes that give way, by the configuration. */
+export function bulkLanesOf({ lanes }: Config): ReadonlySet<string> {
+  const bulk = Object.values(lanes).filter(({ priority }) => priority === "bulk");
+  return new Set(bulk.map(({ name }) => name));
+}

@@ -33,6 +33,25 @@ export const PAUSE = statement<unknown>(
 );
 export const RESUME = statement<unknown>("lane_resume", `UPDATE postlane.lane SET paused_at = NULL WHERE name = $1`);
 
+export const INTAKES = statement<{ readonly lane: string; readonly full_because: string | null }>(
+  "lane_intakes",
+  `SELECT name AS lane, full_because FROM postlane.lane ORDER BY id`,
+);
+export const SET_INTAKE = statement<unknown>(
+  "lane_set_intake",
+  `UPDATE postlane.lane SET full_because = $2 WHERE name = $1`,
+);
+
+/** Which lanes take mail, and why the others do not. */
+export async function readIntakes(on: Queryable) {
+  return await rowsOf(on, INTAKES);
+}
+
+/** Null: it takes mail again. */
+export async function setIntake(on: Queryable, name: string, fullBecause: string | null): Promise<void> {
+  await countOf(on, SET_INTAKE, [name, fullBecause]);
+}
+
 /** False: there is no such lane. */
 export async function pauseLane(on: Queryable, name: string): Promise<boolean> {
   return (await countOf(on, PAUSE, [name])) === 1;

@@ -45,6 +45,8 @@ export interface EngineSnapshot {
 export interface LaneView {
   readonly name: string;
   readonly pausedAtMs: number | null;
+  /** Why it takes no more mail for now. */
+  readonly fullBecause: string | null;
   readonly states: Readonly<Record<State, number>>;
   /** Queued or deferred, and of no paused campaign. */
   readonly toSend: number;
@@ -168,6 +170,7 @@ function shapeLane(lane: EngineRow["lanes"][number], row: EngineRow): LaneView {
   return {
     name: lane.name,
     pausedAtMs: lane.paused_at_ms,
+    fullBecause: lane.full_because,
     states: Object.fromEntries(
       STATES.map((state) => [state, sumOf(books.filter((line) => line.state === state))]),
     ) as Record<State, number>,

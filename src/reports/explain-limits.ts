@@ -70,7 +70,7 @@ function union(one: readonly string[], other: readonly string[]): readonly strin
 
 function laneStops(lane: LaneView, scene: Scene): readonly Limit[] {
   if (!Object.hasOwn(scene.config.lanes, lane.name)) return [];
-  return [...noDispatcher(lane, scene), ...lanePaused(lane)];
+  return [...noDispatcher(lane, scene), ...lanePaused(lane), ...laneFull(lane)];
 }
 
 function noDispatcher(lane: LaneView, { around, config, snapshot }: Scene): readonly Limit[] {
@@ -93,6 +93,12 @@ function lanePaused(lane: LaneView): readonly Limit[] {
   if (lane.pausedAtMs === null) return [];
   const evidence = { lane: lane.name, since: printInstant(lane.pausedAtMs) };
   return [limitOf("everything", stop("lane_paused", evidence), { lanes: [lane.name], costs: costsOf(lane.toSend) })];
+}
+
+/** It limits nothing that is here already. */
+function laneFull({ name, fullBecause }: LaneView): readonly Limit[] {
+  if (fullBecause === null) return [];
+  return [limitOf("part", stop("lane_full", { lane: name, because: fullBecause }), { lanes: [name] })];
 }
 
 // ---- what is stopped by a row ----------------------------------------------------------------------------------------

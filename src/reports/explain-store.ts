@@ -10,7 +10,12 @@ import { rowsOf, statement, textArray } from "../postgres/statement.ts";
 
 export interface EngineRow {
   readonly at_ms: number;
-  readonly lanes: readonly { readonly id: LaneId; readonly name: string; readonly paused_at_ms: number | null }[];
+  readonly lanes: readonly {
+    readonly id: LaneId;
+    readonly name: string;
+    readonly paused_at_ms: number | null;
+    readonly full_because: string | null;
+  }[];
   readonly leases: readonly LeaseLine[];
   readonly books: readonly BookLine[];
   readonly campaigns: readonly { readonly id: number; readonly name: string; readonly lane_id: LaneId }[];
@@ -80,7 +85,7 @@ const LIST_OF = (rows: string): string => `(SELECT coalesce(json_agg(line), '[]'
 export const ENGINE = statement<EngineRow>(
   "explain_engine",
   `SELECT ${MS_OF("clock_timestamp()")} AS at_ms,
-     ${LIST_OF(`SELECT id, name, ${MS_OF("paused_at")} AS paused_at_ms FROM postlane.lane ORDER BY id`)} AS lanes,
+     ${LIST_OF(`SELECT id, name, ${MS_OF("paused_at")} AS paused_at_ms, full_because FROM postlane.lane ORDER BY id`)} AS lanes,
      ${LIST_OF(`SELECT id, lane_id, ${MS_OF("clock_timestamp() - deadline")} AS late_ms,
        ${MS_OF("clock_timestamp() - acquired_at")} AS held_ms, pulse FROM postlane.lease ORDER BY id`)} AS leases,
      ${LIST_OF(`SELECT sheet.lane_id, c.id AS paused_campaign_id, sheet.state, sum(sheet.n)::float8 AS n

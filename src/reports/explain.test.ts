@@ -203,6 +203,12 @@ const SCENARIOS: readonly Scenario[] = [
     says: /lane bulk is paused since 2026-11-26T14:02:06Z/,
   },
   {
+    name: "a lane takes no more mail",
+    first: "lane_full",
+    snapshot: snapshotOf({ lanes: [laneOf("bulk", { fullBecause: "850 messages wait" }), laneOf("transactional")] }),
+    says: /lane bulk takes no more mail: 850 messages wait/,
+  },
+  {
     name: "a campaign is paused",
     first: "campaign_paused",
     snapshot: snapshotOf({ pausedCampaigns: [{ name: "march", lane: "bulk", waiting: 120 }] }),

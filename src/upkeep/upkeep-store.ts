@@ -26,6 +26,23 @@ export const PROGRESS = statement<LaneProgress>(
    FROM postlane.lane ORDER BY lane.id`,
 );
 
+export interface QueueSize {
+  readonly waiting: number;
+  readonly database_bytes: number;
+}
+
+/** From the books, not from the queue; and the files of the database. */
+export const QUEUE_SIZE = statement<QueueSize>(
+  "upkeep_queue_size",
+  `SELECT coalesce(sum(n) FILTER (WHERE state IN ('scheduled', 'queued', 'deferred', 'held', 'unknown')), 0)::bigint
+     AS waiting, pg_database_size(current_database())::bigint AS database_bytes FROM postlane.balance_sheet`,
+);
+
+export async function readQueueSize(on: Queryable): Promise<QueueSize> {
+  const [size] = await rowsOf(on, QUEUE_SIZE);
+  return size!;
+}
+
 export async function readProgress(on: Queryable): Promise<readonly LaneProgress[]> {
   return await rowsOf(on, PROGRESS);
 }

@@ -1,6 +1,6 @@
 // What has to be done from time to time, whoever sends: fold the books, make tomorrow's partitions, sweep canceled
 // campaigns, close finished ones, rescue leases whose dispatcher is long gone, judge what came back, look for hand-overs
-// that nobody confirmed, raise the alarm. Every round is safe to run twice and by several processes.
+// that nobody confirmed, close lanes to more mail while the queue is full, raise the alarm. Every round is safe to run twice and by several processes.
 
 import type { Pool } from "pg";
 import { finishCampaigns, reopenWaitingCampaigns } from "../campaigns/campaign-store.ts";
@@ -8,12 +8,14 @@ import { createPartitionsAhead } from "../events/event-store.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import { foldBalance } from "../queue/balance-store.ts";
+import { readIntakes, setIntake } from "../queue/lane-store.ts";
 import { pruneJudged } from "../returns/return-store.ts";
 import { countUnaccounted } from "../returns/unaccounted-store.ts";
 import { lookForUnaccounted } from "../returns/unaccounted.ts";
 import { createAlarmWatch, createUnaccountedWatch, type Alarm } from "./alarm.ts";
+import { intakeChanges, type IntakeLimits, type LaneIntake } from "./intake.ts";
 import { sweepCanceled } from "./sweep.ts";
-import { readProgress } from "./upkeep-store.ts";
+import { readProgress, readQueueSize } from "./upkeep-store.ts";
 
 export interface UpkeepSettings {
   readonly noProgressAlarmMs: number;
@@ -21,6 +23,9 @@ export interface UpkeepSettings {
   readonly confirmingOutlets: readonly string[];
   /** How long judged notices are kept: as long as the other side may report back. */
   readonly returnsKeptMs: number;
+  readonly intake: IntakeLimits;
+  /** Lanes whose priority is bulk. */
+  readonly bulkLanes: ReadonlySet<string>;
 }
 
 export interface UpkeepPorts {
@@ -32,9 +37,14 @@ export interface UpkeepPorts {
   readonly takeReturns: () => Promise<void>;
   readonly onAlarm: (alarm: Alarm) => void;
   readonly onFinished: (campaign: string) => void;
+  readonly onIntake: (change: LaneIntake) => void;
+  /** Of the database's disk, where that is this machine's. */
+  readonly freeDiskBytes: () => Promise<number | undefined>;
 }
 
 const ROUND_MS = 1000;
+/** The database's size is found out by looking at all its files. */
+const INTAKE_MS = 2000;
 const PARTITIONS_MS = 3_600_000;
 const PARTITION_DAYS_AHEAD = 3;
 const RESCUE_MS = 5000;
@@ -85,6 +95,7 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
     every(ROUND_MS, "alarm", async () => {
       for (const alarm of watch.look(await readProgress(pool), clock.monotonicMs())) ports.onAlarm(alarm);
     }),
+    every(INTAKE_MS, "intake", () => judgeIntake(settings, ports)),
     every(PARTITIONS_MS, "partitions", () => createPartitionsAhead(pool, PARTITION_DAYS_AHEAD)),
     every(RESCUE_MS, "rescue", ports.rescueOverdue),
     every(RETURNS_MS, "returns", ports.takeReturns),
@@ -104,4 +115,13 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
       await loops;
     },
   };
+}
+
+async function judgeIntake({ bulkLanes, intake }: UpkeepSettings, { pool, freeDiskBytes, onIntake }: UpkeepPorts) {
+  const { waiting, database_bytes } = await readQueueSize(pool);
+  const figures = { waiting, databaseBytes: database_bytes, freeDiskBytes: await freeDiskBytes() };
+  for (const change of intakeChanges(await readIntakes(pool), bulkLanes, figures, intake)) {
+    await setIntake(pool, change.lane, change.full_because);
+    onIntake(change);
+  }
 }

@@ -73,6 +73,7 @@ export function laneOf(
   return {
     name,
     pausedAtMs: null,
+    fullBecause: null,
     states: all,
     toSend: all.queued + all.deferred,
     queued: all.queued,

@@ -95,8 +95,10 @@ export async function fillCampaign(
     );
     await client.query("SELECT postlane.accept_recipients($1)", [id]);
     await client.query("COMMIT");
-  } finally {
     client.release();
+  } catch (error) {
+    client.release(true);
+    throw error;
   }
 }
 
