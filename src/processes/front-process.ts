@@ -10,6 +10,7 @@ import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
+import { startNotices } from "./notices-here.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 import { openWebhooks } from "./webhooks-here.ts";
@@ -25,6 +26,7 @@ export async function runFront(config: Config): Promise<number> {
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const webhooks = await openWebhooks(config, log);
+  const notices = startNotices(database.pool, config, log);
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
@@ -63,6 +65,7 @@ export async function runFront(config: Config): Promise<number> {
   await returns.closeDoor();
   await upkeep.stop();
   await webhooks.stop();
+  await notices.stop();
   await returns.close();
   stopAlive();
   await telling.stop();
