@@ -41,6 +41,7 @@ import { silentLog } from "../../src/platform/log.ts";
 import { createPoster } from "../../src/platform/poster.ts";
 import { createPool } from "../../src/postgres/database.ts";
 import { inTransaction } from "../../src/postgres/transaction.ts";
+import { acceptSubmission } from "../../src/submission/accept-submission.ts";
 import { planForTheQueue } from "../../src/queue/session-store.ts";
 import { startEndpoint, type Endpoint } from "../rig/endpoint.ts";
 import { createCampaign, enqueue, fillCampaign, until } from "../rig/lane-mail.ts";
@@ -70,7 +71,7 @@ interface SenderOptions {
   readonly onDisabled?: (line: string) => void;
 }
 
-/** As the front makes it. Ends before the test's database does. */
+/** As the front makes it. */
 function sender(t: TestContext, { clientConfig }: TestDatabase, options: SenderOptions = {}): WebhookSender {
   const { pool, close } = createPool(clientConfig, silentLog, { connectionsMax: 2, onConnect: planForTheQueue });
   const { allow = ["127.0.0.1"], timeoutMs = 20_000, lookup, onDisabled = () => {} } = options;
@@ -196,6 +197,55 @@ test("an event comes to each endpoint that asked for it, signed, in Resend's sha
   assert.equal(all.posted[1]!.id, bounces.posted[0]!.id, "one event has one id");
 });
 
+test("mail that came by SMTP is told by its header, a campaign's message by its campaign", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  const endpoint = await startEndpoint(t);
+  await hookTo(pool, endpoint.url);
+  const raw =
+    "From: =?utf-8?Q?Gr=C3=BC=C3=9Fe?= <app@site.example>\r\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n\r\nHello\r\n";
+  const answer = await acceptSubmission(pool, {
+    kind: "mail",
+    door: "smtp",
+    credential: "key:1",
+    raw: Buffer.from(raw),
+    envelope: { to: ["ann@example.com"], mail: { sender: "bounces@site.example" } },
+  });
+  assert.equal(answer.kind, "accepted");
+  const campaign = await createCampaign(pool, { name: "news" });
+  await fillCampaign(pool, campaign, { rows: 1, destinations: 1, domain: "news.example" });
+  const { rows } = await pool.query("SELECT id FROM postlane.message ORDER BY id");
+  sender(t, database);
+  await append(pool, ...rows.map(({ id }) => sent(id)));
+  await untilNone(pool);
+  const told = endpoint.posted.map(({ body }) => JSON.parse(body).data as Record<string, unknown>);
+  const [mail, news] = told
+    .toSorted((one, other) => String(one["lane"]).localeCompare(String(other["lane"])))
+    .toReversed();
+  assert.equal(mail!["from"], "Grüße <app@site.example>");
+  assert.equal(mail!["subject"], "Grüße");
+  assert.match(String(mail!["email_id"]), /^sub_\d+$/);
+  assert.equal(news!["campaign_id"], `cmp_${campaign}`);
+  assert.equal(news!["from"], "News <news@news.example>");
+  assert.deepEqual([news!["email_id"], news!["subject"]], [undefined, undefined]);
+});
+
+test("two senders share the work, and each event goes once", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  const endpoint = await startEndpoint(t);
+  await hookTo(pool, endpoint.url);
+  const id = await enqueue(pool, { to: "ann@example.com" });
+  sender(t, database);
+  sender(t, database);
+  for (let n = 1; n <= 10; n++) {
+    await append(pool, ...Array.from({ length: 30 }, (_, m) => ({ ...sent(id), attempt: n * 100 + m })));
+  }
+  await untilNone(pool);
+  assert.equal(new Set(endpoint.posted.map((posted) => posted.id)).size, 300);
+  assert.equal(endpoint.posted.length, 300);
+});
+
 test("what is rolled back is not told, and what is removed, disabled or of another lane is not kept", async (t) => {
   const { pool } = await testDatabase(t);
   const id = await enqueue(pool, { to: "ann@example.com" });
@@ -223,7 +273,7 @@ test("what is rolled back is not told, and what is removed, disabled or of anoth
   assert.equal((await pool.query("SELECT FROM postlane.webhook")).rowCount, 0);
 });
 
-test("an endpoint that is down for an hour gets everything once it is up, in order, the same octets under the same ids", async (t) => {
+test("an endpoint that is down for an hour gets everything once it is up, the same octets under the same ids", async (t) => {
   const database = await testDatabase(t);
   const { pool } = database;
   const endpoint = await startEndpoint(t);
