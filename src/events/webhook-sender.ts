@@ -3,6 +3,7 @@
 // each has a few deliveries open at most and one of its own that nobody else can take from it, so that a dead or slow one
 // delays nothing but itself. Several senders may run; sockets and time come in as arguments.
 
+import { setMaxListeners } from "node:events";
 import type { Pool } from "pg";
 import { printWebhookId, type WebhookId } from "../mail/ids.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -77,6 +78,7 @@ class PacedSender implements WebhookSender {
 
   constructor(ports: WebhookSenderPorts) {
     this.#ports = ports;
+    setMaxListeners(0, this.#aborting.signal); // As many as are open, which is bounded.
     this.#loops = Promise.all([this.#sendAsDue(), this.#tidyUp()]);
   }
 

@@ -1,8 +1,11 @@
 // The vector that Standard Webhooks publishes, and its own library as the judge.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { Webhook } from "standardwebhooks";
+import { WEBHOOK_EVENTS } from "./webhook-events.ts";
 import { printWebhookSecret, webhookHeaders } from "./webhook-signature.ts";
 
 const SECRET = Buffer.from("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "base64");
@@ -25,4 +28,26 @@ test("the scheme's own library verifies what is signed, with either of two secre
   }
   assert.throws(() => new Webhook(printWebhookSecret(other!)).verify(body, headers), /No matching signature/);
   assert.throws(() => new Webhook(printWebhookSecret(now!)).verify(`${body} `, headers), /No matching signature/);
+});
+
+const PAGE = readFileSync(path.resolve(import.meta.dirname, "../../../docs/reference/webhooks.md"), "utf8");
+
+test("docs/reference/webhooks.md verifies by hand what is signed, and nothing else", async () => {
+  const [code] = [...PAGE.matchAll(/```js\n([\s\S]*?)```/g)]
+    .map(([, js = ""]) => js)
+    .filter((js) => js.includes("function verify"));
+  const module = `data:text/javascript,${encodeURIComponent(`${code}\nexport { verify };`)}`;
+  const { verify } = (await import(module)) as { verify: (body: string, headers: object, secret: string) => unknown };
+  const [secret, other] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const body = '{"type":"email.sent"}';
+  const headers = webhookHeaders({ id: "evt_1", timestampS: Math.floor(Date.now() / 1000), body }, [other, secret]);
+  assert.deepEqual(verify(body, headers, printWebhookSecret(secret)), { type: "email.sent" });
+  assert.throws(() => verify(`${body} `, headers, printWebhookSecret(secret)), /not signed by us/);
+  const old = webhookHeaders({ id: "evt_1", timestampS: 1_614_265_330, body }, [secret]);
+  assert.throws(() => verify(body, old, printWebhookSecret(secret)), /too old/);
+});
+
+test("docs/reference/webhooks.md lists every event", () => {
+  const listed = [...PAGE.matchAll(/^\| `(email\.[a-z_]+)` \|/gm)].map(([, event]) => event);
+  assert.deepEqual(listed, Object.values(WEBHOOK_EVENTS));
 });

@@ -222,6 +222,7 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
       ? {}
       : { sendmailSpool: path.resolve(surroundings.baseDir, input.sendmail.spool) }),
     resolvers: input.resolvers ?? [],
+    webhookAllow: input.webhooks?.allow ?? [],
     queue: {
       waitingMax: input.queue?.max_waiting ?? 10_000_000,
       databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),

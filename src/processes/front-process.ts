@@ -12,6 +12,7 @@ import { openEntry } from "./entry-here.ts";
 import { prepareHttp } from "./http-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
+import { startNotices } from "./notices-here.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { openSendmailSpool } from "./sendmail-here.ts";
 import { openSmtp } from "./smtp-here.ts";
@@ -33,6 +34,7 @@ export async function runFront(config: Config): Promise<number> {
   const webhooks = await openWebhooks(config, log);
   const smtp = await openSmtp(config, entry, log);
   http.open(entry);
+  const notices = startNotices(database.pool, config, log);
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
@@ -75,6 +77,7 @@ export async function runFront(config: Config): Promise<number> {
   await returns.closeDoor();
   await upkeep.stop();
   await webhooks.stop();
+  await notices.stop();
   await returns.close();
   await http.close();
   await entry.close();

@@ -7,6 +7,7 @@
 
 import type { Pool } from "pg";
 import type { Clock } from "../platform/clock.ts";
+import type { Queryable } from "../postgres/statement.ts";
 import { acceptGroup, type AcceptedRow } from "./submission-store.ts";
 import type { Submission, SubmissionAnswer } from "./submission.ts";
 
@@ -48,8 +49,18 @@ export function createAcceptance(pool: Pool, clock: Clock, bulkLanes: ReadonlySe
 
 /** One submission, without a group: for commands. */
 export async function acceptSubmission(pool: Pool, submission: Submission): Promise<SubmissionAnswer> {
-  const [row] = await acceptGroup(pool, [submission]);
-  return answerOf(row!);
+  const [answer] = await acceptTogether(pool, [submission]);
+  return answer!;
+}
+
+/** In one transaction, or in the caller's own: for who has something else to write with them. */
+export async function acceptTogether(
+  on: Queryable,
+  submissions: readonly Submission[],
+): Promise<readonly SubmissionAnswer[]> {
+  if (submissions.length === 0) return [];
+  const rows = await acceptGroup(on, submissions);
+  return rows.toSorted((one, other) => one.place - other.place).map(answerOf);
 }
 
 export const laneOf = (submission: Submission): string =>

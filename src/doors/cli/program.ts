@@ -17,6 +17,7 @@ import type { SendmailCommandOptions } from "./run-sendmail-command.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
+import type { WebhookCreateOptions, WebhookReplayOptions } from "./run-webhook.ts";
 import { readVersion } from "../../platform/version.ts";
 import type { CommonOptions } from "./output.ts";
 
@@ -52,6 +53,7 @@ export function createProgram(end: End): Command {
   addDestination(program, end);
   addKey(program, end);
   addQueue(program, end);
+  addWebhook(program, end);
   addStatus(program, end);
   addExplain(program, end);
   addCaptured(program, end);
@@ -539,6 +541,88 @@ function addQueue(program: Command, end: End): void {
     .action(async (options: QueueShapeOptions) => {
       const { runQueueShape } = await import("./run-queue.ts");
       end(await runQueueShape(options));
+    });
+}
+
+function addWebhook(program: Command, end: End): void {
+  const webhook = group(program, "webhook", "Have a URL of yours told what becomes of messages.");
+  leaf(
+    webhook,
+    "create",
+    "Have a URL told of events from now on, signed as Standard Webhooks has it. Prints the secret, this once. An address inside this machine or a private network is refused unless `webhooks.allow` of the configuration names it.",
+    [
+      "postlane webhook create https://example.com/hooks --events bounced,delivered",
+      "postlane webhook create https://example.com/hooks --events all --lane transactional --name shop",
+    ],
+  )
+    .argument("<url>", "Where events are posted; https.")
+    .requiredOption(
+      "--events <list>",
+      "Which, with commas between: sent, delivered, delivery_delayed, bounced, held, unknown, expired, canceled, suppressed; or all.",
+    )
+    .option("--lane <name>", "Only of this lane's messages; may be repeated.", collect)
+    .option("--name <name>", "What you call it.")
+    .action(async (url: string, options: WebhookCreateOptions) => {
+      const { runWebhookCreate } = await import("./run-webhook.ts");
+      end(await runWebhookCreate(url, options));
+    });
+  leaf(
+    webhook,
+    "list",
+    "List the webhooks: what each is told, whether it takes it, how much waits for it and how much was given up.",
+    ["postlane webhook list"],
+  ).action(async (options: CommonOptions) => {
+    const { runWebhookList } = await import("./run-webhook.ts");
+    end(await runWebhookList(options));
+  });
+  const changes = [
+    ["pause", "Stop sending to a webhook. What happens is kept for it, and sent when it is resumed."],
+    ["resume", "Go on with a webhook that was paused or disabled, at once."],
+    ["remove", "Remove a webhook, with all that waits for it. It cannot be taken back."],
+  ] as const;
+  for (const [verb, what] of changes) {
+    leaf(webhook, verb, what, [`postlane webhook ${verb} whk_1`])
+      .argument("<webhook>", "Its id (whk_…).")
+      .action(async (id: string, options: CommonOptions) => {
+        const { runWebhookChange } = await import("./run-webhook.ts");
+        end(await runWebhookChange(verb, id, options));
+      });
+  }
+  leaf(
+    webhook,
+    "rotate",
+    "Give a webhook a new secret, and print it this once. For 24 hours the one before signs as well, so that whoever verifies has time to change.",
+    ["postlane webhook rotate whk_1"],
+  )
+    .argument("<webhook>", "Its id (whk_…).")
+    .action(async (id: string, options: CommonOptions) => {
+      const { runWebhookRotate } = await import("./run-webhook.ts");
+      end(await runWebhookRotate(id, options));
+    });
+  leaf(
+    webhook,
+    "failed",
+    "List the deliveries that failed, the latest first, with the last answer: those that are tried again, and those that were given up.",
+    ["postlane webhook failed", "postlane webhook failed whk_1 --limit 100 --json"],
+  )
+    .argument("[webhook]", "Only of this one (whk_…).")
+    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
+    .action(async (id: string | undefined, options: CommonOptions & { limit: number }) => {
+      const { runWebhookFailed } = await import("./run-webhook.ts");
+      end(await runWebhookFailed(id, options));
+    });
+  leaf(
+    webhook,
+    "replay",
+    "Send again, under the same ids: what was given up, or with --since also what was taken since then. What still waits is not doubled.",
+    ["postlane webhook replay whk_1 --failed", "postlane webhook replay whk_1 --since 2027-01-31T09:00:00Z"],
+  )
+    .argument("<webhook>", "Its id (whk_…).")
+    .option("--failed", "What was given up, for as long as it is kept.")
+    .option("--since <time>", "All events from this time on, ISO 8601 with a zone, at most 30 days ago.")
+    .action(async (id: string, options: WebhookReplayOptions) => {
+      const { runWebhookReplay } = await import("./run-webhook.ts");
+      end(await runWebhookReplay(id, options));
     });
 }
 
