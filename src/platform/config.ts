@@ -228,7 +228,6 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
       databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),
       freeDiskBytesMin: bytes(input.queue?.min_free_disk ?? "1 GB"),
     },
-    webhookAllow: input.webhooks?.allow ?? [],
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
     leaseMs: ms(input.lease ?? "15 s"),
