@@ -251,6 +251,7 @@ function readVariable(text: string, node: SchemaNode | undefined): unknown {
     return text.split(",").map((item) => item.trim());
   }
   if ((node.type === "integer" || node.type === "number") && /^-?\d+(?:\.\d+)?$/.test(text.trim())) return Number(text);
+  if (node.type === "boolean" && /^(?:true|false)$/i.test(text.trim())) return /^true$/i.test(text.trim());
   return text;
 }
 

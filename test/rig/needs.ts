@@ -10,6 +10,7 @@ const PROGRAMS = {
   "postgresql-15": { debianPackage: "postgresql-15", paths: ["/usr/lib/postgresql/15/bin/postgres"] },
   exim4: { debianPackage: "exim4-daemon-light", paths: ["/usr/sbin/exim4"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
+  systemd: { debianPackage: "systemd", paths: ["/usr/bin/systemd-analyze"] },
   // Debian ships Postfix's test programs in its main package.
   "smtp-sink": { debianPackage: "postfix", paths: ["/usr/sbin/smtp-sink"] },
 } as const;

@@ -12,6 +12,7 @@ import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
 import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
+import type { ServiceInstallOptions } from "./run-service.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
@@ -37,6 +38,7 @@ export function createProgram(end: End): Command {
     .showHelpAfterError("(add --help for what there is)")
     .exitOverride();
   addProcesses(program, end);
+  addService(program, end);
   addSend(program, end);
   addCampaign(program, end);
   addMessage(program, end);
@@ -100,6 +102,28 @@ function addProcesses(program: Command, end: End): void {
     const { runFrontCommand } = await import("./run-processes.ts");
     end(await runFrontCommand(options));
   });
+}
+
+function addService(program: Command, end: End): void {
+  const service = group(program, "service", "Run Postlane as a service of this machine.");
+  const install = leaf(
+    service,
+    "install",
+    "Print hardened units of systemd that run `postlane up` under a user of its own, and what has to be done for them. Only --apply, as root, does it: makes the user, lets it read the configuration and have the data directory, writes the units. A relay with `gauge: { type: postfix }` gets a second unit, for its agent. Starts nothing without --start; run again, it does only what is missing.",
+    [
+      "postlane service install",
+      "sudo postlane service install --apply --start",
+      "sudo postlane service install --config /etc/postlane/postlane.yaml --apply",
+    ],
+  )
+    .option("--user <name>", "Whom it runs as; made where there is no such user.", "postlane")
+    .option("--apply", "Do what is missing.")
+    .option("--start", "With --apply: start it now, and at every boot.")
+    .action(async (options: ServiceInstallOptions) => {
+      const { runServiceInstall } = await import("./run-service.ts");
+      end(await runServiceInstall(options));
+    });
+  sayOfConfig(install, "The service's configuration; otherwise /etc/postlane/postlane.yaml.");
 }
 
 function addSend(program: Command, end: End): void {
@@ -614,6 +638,10 @@ function leaf(parent: Command, name: string, what: string, examples: readonly st
     .option("--config <file>", "The configuration; otherwise postlane.yaml in the working directory, if there is one.")
     .helpOption("-h, --help", "Print this help.");
   return withExamples(command, examples);
+}
+
+function sayOfConfig(command: Command, what: string): void {
+  command.options.find(({ long }) => long === "--config")!.description = what;
 }
 
 function withExamples(command: Command, examples: readonly string[]): Command {
