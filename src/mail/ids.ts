@@ -22,6 +22,8 @@ export const printCampaignId = (id: CampaignId): string => PREFIXES.campaign + i
 /** `msg_42` or `42` → 42; undefined when it is neither. */
 export const parseMessageId = (text: string): MessageId | undefined =>
   parseId(text, PREFIXES.message) as MessageId | undefined;
+export const parseSubmissionId = (text: string): SubmissionId | undefined =>
+  parseId(text, PREFIXES.submission) as SubmissionId | undefined;
 export const parseCampaignId = (text: string): CampaignId | undefined =>
   parseId(text, PREFIXES.campaign) as CampaignId | undefined;
 

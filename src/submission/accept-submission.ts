@@ -45,7 +45,7 @@ export async function acceptSubmission(pool: Pool, submission: Submission): Prom
   return answerOf(row!);
 }
 
-const laneOf = (submission: Submission): string =>
+export const laneOf = (submission: Submission): string =>
   (submission.kind === "email" ? submission.email.lane : submission.envelope.lane) ?? "transactional";
 
 interface Waiting {
@@ -107,14 +107,16 @@ function takeGroup(queue: Waiting[], total: { submissions: number; bytes: number
   return queue.splice(0, count);
 }
 
-/** What it takes in memory, about: enough to bound it. */
+/** What it takes in memory, about: enough to bound it. All of an email counts: any field may be the long one. */
 function bytesOf(submission: Submission): number {
   if (submission.kind === "mail") return submission.raw.length;
-  const { text, html, subject } = submission.email;
-  return (text?.length ?? 0) + (html?.length ?? 0) + (subject?.length ?? 0) + 500;
+  return JSON.stringify(submission.email).length + SUBMISSION_BYTES;
 }
 
-function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
+/** What keeping it costs beside its fields. */
+const SUBMISSION_BYTES = 500;
+
+export function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
   if (submission_id !== null) {
     return { kind: "accepted", submissionId: submission_id, isRepeated: is_repeated === true };
   }

@@ -1,5 +1,6 @@
 // The door that every submission passes, whatever it came by: the database's own functions hold the rules of entry.
 
+import type { ClientBase } from "pg";
 import type { MessageId, SubmissionId } from "../mail/ids.ts";
 import { rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
 import type { RefusalCode, Submission } from "./submission.ts";
@@ -42,4 +43,44 @@ export const MESSAGES = statement<{ readonly id: MessageId }>(
 
 export async function messagesOf(on: Queryable, id: SubmissionId): Promise<readonly MessageId[]> {
   return (await rowsOf(on, MESSAGES, [id])).map((row) => row.id);
+}
+
+// The lock that the rules of entry take for a key (postlane.enqueue_once), held until the end of the transaction. Without
+// it, two of the same batch could each get the keys of some items, and both would be refused.
+export const LOCK_KEY = statement<{ readonly is_mine: boolean }>(
+  "submission_lock_key",
+  `SELECT pg_try_advisory_xact_lock(hashtextextended($1, hashtext($2))) AS is_mine`,
+);
+
+/** False: another request is using the key right now. */
+export async function lockKey(client: ClientBase, key: string, credential: string): Promise<boolean> {
+  const [row] = await rowsOf(client, LOCK_KEY, [key, credential]);
+  return row!.is_mine;
+}
+
+// The rules of entry keep it, as they keep every other key; the id is of the first submission that it names.
+export const NAME_BATCH = statement<{ readonly earlier_id: SubmissionId | null }>(
+  "submission_name_batch",
+  `SELECT postlane.enqueue_once($1, $2, $3, $4, $5) AS earlier_id`,
+);
+
+/** Answers whether the credential has used the key for this very batch before. Raises PL005 and PL008. */
+export async function nameBatchOnce(
+  client: ClientBase,
+  given: {
+    readonly key: string;
+    readonly fingerprint: Buffer;
+    readonly firstId: SubmissionId;
+    readonly door: string;
+    readonly credential: string;
+  },
+): Promise<boolean> {
+  const [row] = await rowsOf(client, NAME_BATCH, [
+    given.key,
+    given.fingerprint,
+    given.firstId,
+    given.door,
+    given.credential,
+  ]);
+  return row!.earlier_id !== null;
 }

@@ -13,6 +13,7 @@ import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
 import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
 import type { ServiceInstallOptions } from "./run-service.ts";
+import type { SendmailCommandOptions } from "./run-sendmail-command.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
@@ -36,10 +37,13 @@ export function createProgram(end: End): Command {
     .helpOption("-h, --help", "Print this help.")
     .helpCommand("help [command]", "Print the help of a command.")
     .showHelpAfterError("(add --help for what there is)")
+    // `postlane sendmail -V id` is no question for the version.
+    .enablePositionalOptions()
     .exitOverride();
   addProcesses(program, end);
   addService(program, end);
   addSend(program, end);
+  addSendmail(program, end);
   addCampaign(program, end);
   addMessage(program, end);
   addUnknown(program, end);
@@ -157,6 +161,26 @@ function addSend(program: Command, end: End): void {
     .action(async (options: SendOptions) => {
       const { runSend } = await import("./run-send.ts");
       end(await runSend(options));
+    });
+}
+
+function addSendmail(program: Command, end: End): void {
+  leaf(
+    program,
+    "sendmail",
+    "Take a mail on standard input, as /usr/sbin/sendmail does: recipients as arguments or with -t from its header, -f for the sender, -F for the sender's name, -i to let a lone dot pass; exit codes are those of sysexits.h. What Postlane cannot take now is kept on this machine and handed over later. `postlane-sendmail` is the same, starts faster, and is what to link.",
+    [
+      "postlane sendmail -t -i < mail.eml",
+      "postlane sendmail -f shop@example.com -- ann@example.com < mail.eml",
+      "postlane sendmail --flush",
+    ],
+  )
+    .argument("[words...]", "Options of sendmail, and recipients.")
+    .option("--flush", "Hand over what was kept: your own mail, or with --config all of the spool that it names.")
+    .allowUnknownOption()
+    .action(async (words: string[], options: SendmailCommandOptions) => {
+      const { runSendmailCommand } = await import("./run-sendmail-command.ts");
+      end(await runSendmailCommand(words, options));
     });
 }
 

@@ -28,9 +28,10 @@ BEGIN
     WHEN octet_length(local_part) > local_octets_max THEN 'local part is longer than 64 octets'
     WHEN octet_length(domain) > domain_octets_max THEN 'domain is longer than 253 octets'
     WHEN octet_length(address) > address_octets_max THEN 'address is longer than 254 octets'
-    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u2028\u2029]' OR strpos(local_part, '@') > 0
+    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]' OR strpos(local_part, '@') > 0
       THEN 'a character that an address cannot have'
     WHEN local_part ~ '^\.|\.\.|\.$' THEN 'dots in the local part'
+    WHEN strpos(local_part, '=?') > 0 THEN 'what looks like an encoded-word'
     WHEN strpos(domain, '.') = 0 THEN 'the domain has fewer than two labels'
     WHEN domain !~ '^([A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?\.)+[A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?$'
       OR domain ~ '[^.]{64}'
@@ -44,7 +45,7 @@ $$;
 CREATE FUNCTION postlane.address_problem(address text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE
-    WHEN octet_length(address) <= 64
+    WHEN octet_length(address) <= 64 AND strpos(address, '=?') = 0
       AND address ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+)*@[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*(?:\.[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*)+$'
       THEN NULL
     ELSE postlane.odd_address_problem(address)
