@@ -6,6 +6,7 @@ import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
+import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
 import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
@@ -51,6 +52,7 @@ export function createProgram(end: End): Command {
   addLane(program, end);
   addOutlet(program, end);
   addDestination(program, end);
+  addKey(program, end);
   addQueue(program, end);
   addStatus(program, end);
   addExplain(program, end);
@@ -477,6 +479,74 @@ function addDestination(program: Command, end: End): void {
     .action(async (domain: string, options: PauseOptions) => {
       const { runDestinationResume } = await import("./run-destination.ts");
       end(await runDestinationResume(domain, options));
+    });
+}
+
+function addKey(program: Command, end: End): void {
+  const key = group(program, "key", "Make, list, revoke and rotate the keys by which a site submits.");
+  leaf(
+    key,
+    "create",
+    "Make a key, for HTTP and as the password of SMTP. It is printed once, alone on standard output; what is kept is a hash of it. Its rights never change: for others make another key.",
+    [
+      "postlane key create --name shop",
+      "postlane key create --name newsletter --lane bulk --from-domain news.example.com --rate 100/s",
+      "postlane key create --name monitoring --scope read --expires '90 days'",
+    ],
+  )
+    .requiredOption("--name <name>", "Whose key it is, for people; two may have the same.")
+    .option(
+      "--scope <scope>",
+      "send: submit, and read and cancel what it submitted. read: read everything. operate: everything.",
+      "send",
+    )
+    .option(
+      "--lane <name>",
+      "A lane that it may use; may be repeated, the first is its default. Otherwise all.",
+      collect,
+    )
+    .option(
+      "--from-domain <domain>",
+      "A domain that its mail may be from; may be repeated. A subdomain is another domain. Otherwise any.",
+      collect,
+    )
+    .option("--rate <rate>", 'How many submissions it may make, "100/s" or "10,000/hr", of all fronts together.')
+    .option("--no-notices", "No failure notices for what it submits by SMTP or sendmail.")
+    .option("--no-dedup", "SMTP does not recognise repeated mail by its content.")
+    .option("--expires <span>", 'How long it lives, "30 days"; otherwise until it is revoked.')
+    .action(async (options: KeyCreateOptions) => {
+      const { runKeyCreate } = await import("./run-key.ts");
+      end(await runKeyCreate(options));
+    });
+  leaf(key, "list", "List the keys with their rights, when each was last used, and when it ends or has ended.", [
+    "postlane key list",
+  ]).action(async (options: CommonOptions) => {
+    const { runKeyList } = await import("./run-key.ts");
+    end(await runKeyList(options));
+  });
+  leaf(
+    key,
+    "revoke",
+    "End a key for good. Every front refuses it within a second; what it has submitted goes its way.",
+    ["postlane key revoke 7"],
+  )
+    .argument("<key>", "Its id from `postlane key list`.")
+    .action(async (id: string, options: CommonOptions) => {
+      const { runKeyRevoke } = await import("./run-key.ts");
+      end(await runKeyRevoke(id, options));
+    });
+  leaf(
+    key,
+    "rotate",
+    "Make a new key with the rights of an old one, which ends after a grace. Both share the rate and the idempotency keys, and the new one may read and cancel what the old one submitted.",
+    ["postlane key rotate 7", "postlane key rotate 7 --keep '2 h' --expires '90 days'"],
+  )
+    .argument("<key>", "Its id from `postlane key list`.")
+    .option("--keep <span>", "How long the old one is still good; 0 s ends it at once.", "1 day")
+    .option("--expires <span>", "How long the new one lives, or never; needed when the old one ends by itself.")
+    .action(async (id: string, options: KeyRotateOptions) => {
+      const { runKeyRotate } = await import("./run-key.ts");
+      end(await runKeyRotate(id, options));
     });
 }
 
