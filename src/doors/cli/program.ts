@@ -7,6 +7,7 @@ import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
+import type { InitOptions } from "./init-answers.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
 import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
@@ -42,6 +43,7 @@ export function createProgram(end: End): Command {
     .enablePositionalOptions()
     .exitOverride();
   addProcesses(program, end);
+  addInit(program, end);
   addService(program, end);
   addSend(program, end);
   addSendmail(program, end);
@@ -108,6 +110,38 @@ function addProcesses(program: Command, end: End): void {
     const { runFrontCommand } = await import("./run-processes.ts");
     end(await runFrontCommand(options));
   });
+}
+
+function addInit(program: Command, end: End): void {
+  const init = leaf(
+    program,
+    "init",
+    "Write a first, commented postlane.yaml from the answers to four questions: how mail leaves, whom it is from, which database, which ways in. Then send one test mail, and say what comes next. At a terminal it asks; each question is also a flag. A file that is there is not replaced. A password goes into a file of its own that only its owner can read.",
+    [
+      "postlane init",
+      "postlane init --mail-by postfix --from 'Example <hello@example.com>' --test-to ann@example.com --yes",
+      "postlane init --mail-by provider --host smtp.example.com:587 --user site --password-file - --yes < password",
+      "sudo postlane init --config /etc/postlane/postlane.yaml --data-dir /var/lib/postlane",
+    ],
+  )
+    .option("--mail-by <way>", "postfix (of this machine), relay, provider, or capture: keep it on this machine.")
+    .option("--host <host:port>", "Of the relay or provider; of the Postfix, 127.0.0.1:25 otherwise.")
+    .option("--tls <mode>", "To it: off, opportunistic, required or implicit.")
+    .option("--user <name>", "At the provider.")
+    .option("--password-file <file>", "Holds the password there; - reads it from standard input and keeps it.")
+    .option("--from <mailbox>", "Whom mail is from that does not say so itself.")
+    .option("--database <address>", "embedded, or postgres://… of your own; otherwise DATABASE_URL, if it is set.")
+    .option("--ways-in <list>", "Of http, smtp, sendmail, sql, with commas. With http a key is made and shown once.")
+    .option("--data-dir <folder>", "For data_dir; otherwise ./postlane-data beside the configuration.")
+    .option("--test-to <address>", "Where the test mail goes; with --yes otherwise to the address of --from.")
+    .option("--no-test", "Send no test mail.")
+    .option("--yes", "Ask nothing: what has no flag gets its default, and mail is kept on this machine.")
+    .option("--force", "Replace what is there.")
+    .action(async (options: InitOptions) => {
+      const { runInit } = await import("./run-init.ts");
+      end(await runInit(options));
+    });
+  sayOfConfig(init, "The file to write; otherwise postlane.yaml in the working directory.");
 }
 
 function addService(program: Command, end: End): void {
