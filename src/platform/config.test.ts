@@ -352,6 +352,10 @@ test("variables that are not keys are left alone", () => {
     POSTLANE_SERVICE_HOST: "10.0.0.1",
     POSTLANE_PORT_2580_TCP: "tcp://10.0.0.1:2580",
     POSTLANE_PORT: "tcp://10.0.0.1:2580",
+    POSTLANE_KEY: "plk_1_x",
+    POSTLANE_SMTP: "127.0.0.1:2525",
+    POSTLANE_SPOOL: "/var/spool/postlane",
+    POSTLANE_SENDMAIL_CONFIG: "/etc/postlane/sendmail.json",
     PATH: "/bin",
   };
   assert.deepEqual(load(undefined, env), load());
