@@ -76,6 +76,12 @@ function doorsPart({ waysIn }: FirstConfig): readonly string[] {
     sendsBySmtp ? '  smtp: "127.0.0.1:2525"' : "  smtp: off",
     "  # Bounces from the outside, once returns.domain is set.",
     '  # returns: "127.0.0.1:2526"',
+    ...(waysIn.includes("sendmail")
+      ? [
+          "# A folder for what `sendmail` could not hand over, of all users: docs/guides/sendmail.md.",
+          "# sendmail: { spool: /var/spool/postlane }",
+        ]
+      : []),
   ];
 }
 

@@ -53,6 +53,13 @@ test("an agent has a unit of its own with one capability, and the supervisor lea
   }
 });
 
+test("the spool of sendmail is open to the service where there is one", () => {
+  assert.ok(!linesOf(FACTS).some((line) => line.startsWith("ReadWritePaths=")));
+  assert.ok(
+    linesOf({ ...FACTS, sendmailSpool: "/var/spool/postlane" }).includes("ReadWritePaths=-/var/spool/postlane"),
+  );
+});
+
 test("a path is one word for systemd, whatever it holds", () => {
   const odd = { ...FACTS, mainPath: '/opt/100% "post"\\$lane/main.js' };
   const expected = String.raw`ExecStart=/usr/bin/node "/opt/100%% \"post\"\\$$lane/main.js" up --config /etc/postlane/postlane.yaml`;

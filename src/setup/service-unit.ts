@@ -14,6 +14,8 @@ export interface ServiceFacts {
   readonly agentOutlets: readonly string[];
   /** What such an agent writes to beside the data directory: Maildirs of failure notices. */
   readonly agentWrites: readonly string[];
+  /** Where `sendmail` keeps what it could not hand over; absent: the front looks nowhere. */
+  readonly sendmailSpool?: string;
 }
 
 export interface UnitFile {
@@ -57,6 +59,9 @@ function mainUnit(facts: ServiceFacts): string {
     `ExecStart=${commandOf(facts, "up")}`,
     ...surroundings(facts),
     ...agentsApart(facts),
+    ...(facts.sendmailSpool === undefined
+      ? []
+      : ["# The front takes away what it has handed over.", `ReadWritePaths=-${quoted(facts.sendmailSpool)}`]),
     "# The supervisor alone is told to stop; it drains the others in order.",
     "KillMode=mixed",
     `TimeoutStopSec=${STOP_S_MAX}`,

@@ -57,6 +57,7 @@ async function factsOf({ config: configFile = CONFIG_FILE, user }: ServiceInstal
     configFile: file,
     dataDir: config?.dataDir ?? `${STATE_ROOT}postlane`,
     user,
+    ...(config?.sendmailSpool === undefined ? {} : { sendmailSpool: config.sendmailSpool }),
     ...(await agentsOf(config)),
   };
 }
