@@ -179,8 +179,11 @@ function mapDefined<From, To>(value: From | undefined, map: (value: From) => To)
 // ---- the environment -------------------------------------------------------------------------------------------------
 
 const PREFIX = /^POSTLANE_/i;
-/** Not keys: where the file is, switches of the tests, and what Kubernetes sets for a service named "postlane". */
-const NOT_KEYS = /^POSTLANE_(?:CONFIG$|TEST_|SERVICE_(?:HOST$|PORT)|PORT(?:$|_))/i;
+/**
+ * Not keys: where the file is, what clients and `sendmail` of the same shell are told, switches of the tests, and what
+ * Kubernetes sets for a service named "postlane".
+ */
+const NOT_KEYS = /^POSTLANE_(?:CONFIG$|KEY$|SMTP$|SPOOL$|SENDMAIL_CONFIG$|TEST_|SERVICE_(?:HOST$|PORT)|PORT(?:$|_))/i;
 
 /** Writes the variables into `value`; answers which key came from which variable. An empty variable is not set. */
 function overlayVariables(value: PlainObject, env: Environment, schema: SchemaNode): ReadonlyMap<string, string> {
@@ -251,6 +254,7 @@ function readVariable(text: string, node: SchemaNode | undefined): unknown {
     return text.split(",").map((item) => item.trim());
   }
   if ((node.type === "integer" || node.type === "number") && /^-?\d+(?:\.\d+)?$/.test(text.trim())) return Number(text);
+  if (node.type === "boolean" && /^(?:true|false)$/i.test(text.trim())) return /^true$/i.test(text.trim());
   return text;
 }
 

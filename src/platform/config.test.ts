@@ -282,6 +282,8 @@ test("variables go before the file, whatever their case, and their text is read 
       POSTLANE_LANES__TRANSACTIONAL__RETRY: '{ first: "1 min", factor: 3 }',
       POSTLANE_LANES__TRANSACTIONAL__RETRY__CAP: "2 h",
       POSTLANE_OUTLETS__MY_RELAY__HOSTS: "mx1.example.com, [::1]:26",
+      POSTLANE_OUTLETS__MY_RELAY__GAUGE: "{ type: postfix }",
+      POSTLANE_OUTLETS__MY_RELAY__GAUGE__IS_REMOTE: "true",
       POSTLANE_OUTLETS__MY_RELAY__AUTH__USER: "12345",
       POSTLANE_OUTLETS__MY_RELAY__AUTH__PASSWORD: "{0: not YAML, [",
       POSTLANE_LOG_LEVEL: "",
@@ -304,6 +306,7 @@ test("variables go before the file, whatever their case, and their text is read 
     ["mx1.example.com 25", "::1 26"],
   );
   assert.deepEqual(relay.auth, { user: "12345", password: "{0: not YAML, [" });
+  assert.equal(relay.gauge?.isRemote, true);
   assert.equal(config.logLevel, "info");
   assert.equal(config.databaseUrl, "postgres://one@localhost/site");
   const both = {
@@ -349,6 +352,10 @@ test("variables that are not keys are left alone", () => {
     POSTLANE_SERVICE_HOST: "10.0.0.1",
     POSTLANE_PORT_2580_TCP: "tcp://10.0.0.1:2580",
     POSTLANE_PORT: "tcp://10.0.0.1:2580",
+    POSTLANE_KEY: "plk_1_x",
+    POSTLANE_SMTP: "127.0.0.1:2525",
+    POSTLANE_SPOOL: "/var/spool/postlane",
+    POSTLANE_SENDMAIL_CONFIG: "/etc/postlane/sendmail.json",
     PATH: "/bin",
   };
   assert.deepEqual(load(undefined, env), load());

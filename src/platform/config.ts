@@ -310,7 +310,7 @@ function assembleHttp(input: NonNullable<ConfigInput["http"]>): HttpConfig {
 }
 
 /** A name without a dot is no domain that mail could come from; then a name that is surely nobody else's stands in. */
-function defaultFrom(hostname: string): string {
+export function defaultFrom(hostname: string): string {
   const address = `postlane@${hostname}`;
   return `Postlane <${addressProblem(address) === undefined ? address : "postlane@localhost.localdomain"}>`;
 }

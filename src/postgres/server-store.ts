@@ -59,6 +59,8 @@ export function sessionOptions(serverSynchronousCommit: string): string {
     synchronous_commit: serverSynchronousCommit === "remote_apply" ? "remote_apply" : "on",
     [SERVER_SYNCHRONOUS_COMMIT]: serverSynchronousCommit,
     search_path: "postlane,pg_catalog",
+    // The patterns of the rules of entry mean something else without it.
+    standard_conforming_strings: "on",
     TimeZone: "UTC",
     DateStyle: "ISO",
     client_encoding: "UTF8",

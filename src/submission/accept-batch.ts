@@ -93,13 +93,23 @@ async function lockItsKey(client: ClientBase, { key, credential }: Batch): Promi
   });
 }
 
-function refuseAsOne({ key, isAllOrNone }: Batch, answers: readonly SubmissionAnswer[]): void {
+function refuseAsOne({ key, isAllOrNone, submissions }: Batch, answers: readonly SubmissionAnswer[]): void {
   const refused = answers.filter((answer) => answer.kind === "refused");
-  const byKey = refused.find(({ code }) => KEY_CODES.has(code));
-  if (key !== undefined && byKey !== undefined) throw new NothingAccepted({ kind: "key_refused", refusal: byKey });
+  const byKey = answers.find((answer, place) => isOfKey(answer) && !hasKey(submissions[place]!));
+  if (key !== undefined && byKey?.kind === "refused")
+    throw new NothingAccepted({ kind: "key_refused", refusal: byKey });
   if (refused.length === answers.length || (isAllOrNone && refused.length > 0)) {
     throw new NothingAccepted({ kind: "none_accepted", answers });
   }
+}
+
+function isOfKey(answer: SubmissionAnswer): boolean {
+  return answer.kind === "refused" && KEY_CODES.has(answer.code);
+}
+
+function hasKey(submission: Submission): boolean {
+  const { idempotency_key } = submission.kind === "email" ? submission.email : submission.envelope;
+  return idempotency_key !== undefined;
 }
 
 const KEY_CODES: ReadonlySet<RefusalCode> = new Set([REFUSAL_CODES.keyInProgress, REFUSAL_CODES.keyUsedForOther]);
@@ -121,7 +131,7 @@ async function isRepeated(
 function withKeys(submissions: readonly Submission[], key: string): readonly Submission[] {
   const digest = createHash("sha256").update(key).digest("hex");
   return submissions.map((submission, index) => {
-    if (submission.kind !== "email" || submission.email.idempotency_key !== undefined) return submission;
+    if (submission.kind !== "email" || hasKey(submission)) return submission;
     return { ...submission, email: { ...submission.email, idempotency_key: `batch/${digest}/${index}` } };
   });
 }

@@ -121,6 +121,49 @@ test("what the role tries beyond that is refused", async (t) => {
   }
 });
 
+test("what a session has set does not change what the rules mean", async (t) => {
+  const { connect, pool } = await siteDatabase(t);
+  const refused = [
+    "a b@example.com",
+    "a@exa\nmple.com",
+    "a,b@example.com",
+    "a@example",
+    "a..b@example.com",
+    "a@-.example",
+  ];
+  const email = {
+    to: "ann@example.com",
+    text: "Hello",
+    scheduled_at: "2090-02-03T04:05:06Z",
+    idempotency_key: "order-1",
+  };
+  const first = await enqueueOn(await connect("shop"), email);
+  for (const setting of [
+    "standard_conforming_strings = off",
+    "transform_null_equals = on",
+    "array_nulls = off",
+    "DateStyle = 'German, DMY'",
+    "TimeZone = 'Asia/Kolkata'",
+    "IntervalStyle = 'sql_standard'",
+    "bytea_output = 'escape'",
+    "extra_float_digits = -15",
+    "search_path = pg_temp, public",
+  ]) {
+    const shop = await connect("shop");
+    await shop.query(`SET ${setting}`);
+    for (const to of refused) {
+      await assert.rejects(enqueueOn(shop, { to }), { code: "PL002" }, `${setting}: ${to}`);
+      await assert.rejects(enqueueOn(shop, { to, cc: [to], from: to }), { code: "PL002" }, `${setting}: ${to}`);
+    }
+    await assert.rejects(enqueueOn(shop, { ...email, headers: { "X-A": "b\r\nBcc: c" } }), { code: "PL001" }, setting);
+    await assert.rejects(enqueueOn(shop, { ...email, headers: { "X-A: b": "c" } }), { code: "PL001" }, setting);
+    await assert.rejects(enqueueOn(shop, { ...email, subject: "a\nb" }), { code: "PL001" }, setting);
+    assert.equal(await enqueueOn(shop, email), first, `${setting}: the same submission`);
+  }
+  const { rows } = await pool.query("SELECT due_at FROM postlane.queue");
+  assert.deepEqual(rows, [{ due_at: new Date("2090-02-03T04:05:06Z") }]);
+});
+
 test("each role sees its own messages only, whatever functions it brings and whoever it has become since", async (t) => {
   const { connect } = await siteDatabase(t, ["neighbour"]);
   const [shop, neighbour] = [await connect("shop"), await connect("neighbour")];

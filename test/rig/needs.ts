@@ -9,6 +9,9 @@ const PROGRAMS = {
   postfix: { debianPackage: "postfix", paths: ["/usr/sbin/postfix"] },
   "postgresql-15": { debianPackage: "postgresql-15", paths: ["/usr/lib/postgresql/15/bin/postgres"] },
   exim4: { debianPackage: "exim4-daemon-light", paths: ["/usr/sbin/exim4"] },
+  php: { debianPackage: "php-cli", paths: ["/usr/bin/php"] },
+  "git-send-email": { debianPackage: "git-email", paths: ["/usr/lib/git-core/git-send-email"] },
+  curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },
   // Modules of interpreters, by a folder that the package brings.
   psycopg2: { debianPackage: "python3-psycopg2", paths: ["/usr/lib/python3/dist-packages/psycopg2"] },
   "php-pgsql": {
@@ -25,6 +28,7 @@ const PROGRAMS = {
   "git-send-email": { debianPackage: "git-email", paths: ["/usr/lib/git-core/git-send-email"] },
   curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
+  systemd: { debianPackage: "systemd", paths: ["/usr/bin/systemd-analyze"] },
   swaks: { debianPackage: "swaks", paths: ["/usr/bin/swaks"] },
   python3: { debianPackage: "python3", paths: ["/usr/bin/python3"] },
   // Debian ships Postfix's test programs in its main package.

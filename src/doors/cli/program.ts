@@ -7,12 +7,14 @@ import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
+import type { InitOptions } from "./init-answers.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
 import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
 import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
+import type { ServiceInstallOptions } from "./run-service.ts";
 import type { SendmailCommandOptions } from "./run-sendmail-command.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
@@ -42,6 +44,8 @@ export function createProgram(end: End): Command {
     .enablePositionalOptions()
     .exitOverride();
   addProcesses(program, end);
+  addInit(program, end);
+  addService(program, end);
   addSend(program, end);
   addSendmail(program, end);
   addCampaign(program, end);
@@ -108,6 +112,60 @@ function addProcesses(program: Command, end: End): void {
     const { runFrontCommand } = await import("./run-processes.ts");
     end(await runFrontCommand(options));
   });
+}
+
+function addInit(program: Command, end: End): void {
+  const init = leaf(
+    program,
+    "init",
+    "Write a first, commented postlane.yaml from the answers to four questions: how mail leaves, whom it is from, which database, which ways in. Then send one test mail, and say what comes next. At a terminal it asks; each question is also a flag. A file that is there is not replaced. A password goes into a file of its own that only its owner can read.",
+    [
+      "postlane init",
+      "postlane init --mail-by postfix --from 'Example <hello@example.com>' --test-to ann@example.com --yes",
+      "postlane init --mail-by provider --host smtp.example.com:587 --user site --password-file - --yes < password",
+      "sudo postlane init --config /etc/postlane/postlane.yaml --data-dir /var/lib/postlane",
+    ],
+  )
+    .option("--mail-by <way>", "postfix (of this machine), relay, provider, or capture: keep it on this machine.")
+    .option("--host <host:port>", "Of the relay or provider; of the Postfix, 127.0.0.1:25 otherwise.")
+    .option("--tls <mode>", "To it: off, opportunistic, required or implicit.")
+    .option("--user <name>", "At the provider.")
+    .option("--password-file <file>", "Holds the password there; - reads it from standard input and keeps it.")
+    .option("--from <mailbox>", "Whom mail is from that does not say so itself.")
+    .option("--database <address>", "embedded, or postgres://… of your own; otherwise DATABASE_URL, if it is set.")
+    .option("--ways-in <list>", "Of http, smtp, sendmail, sql, with commas. With http a key is made and shown once.")
+    .option("--data-dir <folder>", "For data_dir; otherwise ./postlane-data beside the configuration.")
+    .option("--test-to <address>", "Where the test mail goes; with --yes otherwise to the address of --from.")
+    .option("--no-test", "Send no test mail.")
+    .option("--yes", "Ask nothing: what has no flag gets its default, and mail is kept on this machine.")
+    .option("--force", "Replace what is there.")
+    .action(async (options: InitOptions) => {
+      const { runInit } = await import("./run-init.ts");
+      end(await runInit(options));
+    });
+  sayOfConfig(init, "The file to write; otherwise postlane.yaml in the working directory.");
+}
+
+function addService(program: Command, end: End): void {
+  const service = group(program, "service", "Run Postlane as a service of this machine.");
+  const install = leaf(
+    service,
+    "install",
+    "Print hardened units of systemd that run `postlane up` under a user of its own, and what has to be done for them. Only --apply, as root, does it: makes the user, lets it read the configuration and have the data directory, writes the units. A relay with `gauge: { type: postfix }` gets a second unit, for its agent. Starts nothing without --start; run again, it does only what is missing.",
+    [
+      "postlane service install",
+      "sudo postlane service install --apply --start",
+      "sudo postlane service install --config /etc/postlane/postlane.yaml --apply",
+    ],
+  )
+    .option("--user <name>", "Whom it runs as; made where there is no such user.", "postlane")
+    .option("--apply", "Do what is missing.")
+    .option("--start", "With --apply: start it now, and at every boot.")
+    .action(async (options: ServiceInstallOptions) => {
+      const { runServiceInstall } = await import("./run-service.ts");
+      end(await runServiceInstall(options));
+    });
+  sayOfConfig(install, "The service's configuration; otherwise /etc/postlane/postlane.yaml.");
 }
 
 function addSend(program: Command, end: End): void {
@@ -792,6 +850,10 @@ function leaf(parent: Command, name: string, what: string, examples: readonly st
     .option("--config <file>", "The configuration; otherwise postlane.yaml in the working directory, if there is one.")
     .helpOption("-h, --help", "Print this help.");
   return withExamples(command, examples);
+}
+
+function sayOfConfig(command: Command, what: string): void {
+  command.options.find(({ long }) => long === "--config")!.description = what;
 }
 
 function withExamples(command: Command, examples: readonly string[]): Command {

@@ -51,7 +51,7 @@ export function openHttp({ listen, dataDir, answers, api, clock, log, tell }: Ht
   const opened = (port: number): void => {
     const http = `${reachableHost(listen.host)}:${port}`;
     log.info("http.opened", { http });
-    if (told !== undefined) tell(`front: listens at http://${http} now`);
+    tell(`front: listens at http://${http}${told === undefined ? "" : " now"}`);
     announceFront(dataDir, http);
   };
   const failed = (error: string): void => {

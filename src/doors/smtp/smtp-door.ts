@@ -153,7 +153,7 @@ function keepOpen({ kind, listen, lane }: ListenerSettings, own: ListenerPorts, 
     listener = fresh;
     const { port } = fresh.server.address() as AddressInfo;
     log.info("smtp.opened", { listener: kind, lane, host: listen.host, port });
-    if (told !== undefined) tell(`smtp: ${kind} listens at ${listen.host}:${port} now`);
+    tell(`smtp: ${kind} listens at ${listen.host}:${port}${told === undefined ? "" : " now"}`);
     open(port);
     return true;
   };

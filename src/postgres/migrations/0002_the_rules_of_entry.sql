@@ -573,9 +573,11 @@ END
 $$;
 
 -- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it. Its
--- credential is the role that logged in, with a prefix: no role can be named so that it is a key, or another door.
+-- credential is the role that logged in, with a prefix: no role can be named so that it is a key, or another door. What
+-- the session has set must not change what the rules mean: with standard_conforming_strings off, `\.` in a pattern would
+-- be any character, and a line break pass for a part of an address.
 CREATE FUNCTION postlane.enqueue(email jsonb) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   RETURN 'sub_' || postlane.accept_email(email, 'sql', 'sql:' || session_user);
 END
@@ -583,7 +585,7 @@ $$;
 
 -- Many at once: all of them or, on the first that is refused, none. The ids come in the order of the list.
 CREATE FUNCTION postlane.enqueue_many(emails jsonb) RETURNS SETOF text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   emails_max CONSTANT integer := 10000;
   email jsonb;
