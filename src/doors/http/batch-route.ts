@@ -12,6 +12,7 @@ import { EMAIL, EMAILS, type EmailBody } from "./email-schema.ts";
 import type { HttpApi } from "./http-api.ts";
 import { BATCH_ITEMS_MAX } from "./http-limits.ts";
 import { readIdempotencyKey } from "./idempotency-key.ts";
+import { refuseUnkeepable } from "./json-body.ts";
 import { BATCH_ANSWER, PROBLEM_ANSWERS, type BatchAnswerBody } from "./problem-schema.ts";
 import { itemProblem, Problem } from "./problem.ts";
 import { MAYBE_QUEUED, submissionOf, takeFromRate } from "./submit-email.ts";
@@ -96,6 +97,7 @@ function readItems(request: FastifyRequest, { config }: HttpApi): readonly Item[
 }
 
 function validated(item: unknown, request: FastifyRequest): EmailBody {
+  refuseUnkeepable(item);
   // The compiled check is kept by the framework, under the schema object.
   const check = request.getValidationFunction(EMAIL) ?? request.compileValidationSchema(EMAIL);
   if (check(item)) return item as EmailBody;

@@ -10,7 +10,7 @@ import { addEmailRoutes } from "./email-routes.ts";
 import { answerUnreadable, createGatedServer } from "./gated-server.ts";
 import type { HttpApi } from "./http-api.ts";
 import { BATCH_JSON_VALUES_MAX, JSON_VALUES_MAX, OPEN_BATCH_BODIES_MAX } from "./http-limits.ts";
-import { readJson } from "./json-body.ts";
+import { readJson, refuseUnkeepable } from "./json-body.ts";
 import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { Problem } from "./problem.ts";
@@ -49,8 +49,12 @@ function readBodies(server: FastifyInstance): void {
   server.addContentTypeParser(
     "application/json",
     { parseAs: "buffer" },
-    async (request: FastifyRequest, bytes: Buffer) =>
-      readJson(bytes, request.routeOptions.config.isBatch === true ? BATCH_JSON_VALUES_MAX : JSON_VALUES_MAX),
+    async (request: FastifyRequest, bytes: Buffer) => {
+      if (request.routeOptions.config.isBatch === true) return readJson(bytes, BATCH_JSON_VALUES_MAX);
+      const body = readJson(bytes, JSON_VALUES_MAX);
+      refuseUnkeepable(body);
+      return body;
+    },
   );
 }
 

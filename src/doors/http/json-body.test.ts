@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { JSON_DEPTH_MAX } from "./http-limits.ts";
-import { readJson } from "./json-body.ts";
+import { readJson, refuseUnkeepable } from "./json-body.ts";
 import { Problem, type ProblemCode } from "./problem.ts";
 
-const read = (text: string, valuesMax = 1000): unknown => readJson(Buffer.from(text), valuesMax);
+function read(text: string, valuesMax = 1000): unknown {
+  const value = readJson(Buffer.from(text), valuesMax);
+  refuseUnkeepable(value);
+  return value;
+}
 
 function assertRefused(code: ProblemCode, act: () => unknown, what: RegExp): void {
   assert.throws(act, (error: unknown) => error instanceof Problem && error.code === code && what.test(error.message));

@@ -1,6 +1,6 @@
 // Reads a JSON body (RFC 8259) that may be meant to hurt: what it would become in memory is counted in the octets before
-// anything is made of it, and what PostgreSQL cannot keep (NUL, half a surrogate pair) is refused here, since one such
-// text would fail everybody's group.
+// anything is made of it. What PostgreSQL cannot keep (NUL, half a surrogate pair) is refused in a second look, since one
+// such text would fail everybody's group; of a batch each email is looked at by itself.
 
 import { BATCH_ITEMS_MAX, JSON_DEPTH_MAX } from "./http-limits.ts";
 import { Problem } from "./problem.ts";
@@ -9,11 +9,17 @@ import { Problem } from "./problem.ts";
 export function readJson(bytes: Buffer, valuesMax: number): unknown {
   if (bytes.length === 0) return undefined;
   refuseBomb(bytes, valuesMax);
-  const text = decodeUtf8(bytes);
-  const value = parse(text);
-  // Unescaped, JSON has no control character, and UTF-8 no surrogate.
-  if (text.includes(String.raw`\u`)) refuseUnkeepable(value);
-  return value;
+  return parse(decodeUtf8(bytes));
+}
+
+/** Of what was read, so that depth and size are bounded. */
+export function refuseUnkeepable(value: unknown): void {
+  if (typeof value === "string") return refuseText(value);
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, member] of Object.entries(value)) {
+    refuseText(key);
+    refuseUnkeepable(member);
+  }
 }
 
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
@@ -102,16 +108,6 @@ function harmless(message: string): string {
 }
 
 const REASON_CHARS_MAX = 200;
-
-/** Depth and size are bounded by now. */
-function refuseUnkeepable(value: unknown): void {
-  if (typeof value === "string") return refuseText(value);
-  if (typeof value !== "object" || value === null) return;
-  for (const [key, member] of Object.entries(value)) {
-    refuseText(key);
-    refuseUnkeepable(member);
-  }
-}
 
 function refuseText(text: string): void {
   if (!text.includes("\0") && !/\p{Cs}/u.test(text)) return;
