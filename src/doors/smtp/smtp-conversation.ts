@@ -285,6 +285,8 @@ export class SmtpConversation extends SMTPConnection {
 
   override _onClose(): void {
     this.#deadline?.cancel();
+    // The library takes every listener from the socket that it upgrades, and who counts the sessions is one.
+    this.#leaveSeat?.();
     // What is being taken in is still needed, and given back when it is answered.
     if (!this.#isTaking) this.#reader?.drop();
     super._onClose();
