@@ -20,6 +20,10 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const MIB = 2 ** 20;
 
+/** JSON of that size takes seconds to read, and nobody else is served meanwhile. */
+const BODY_BYTES_MAX = 100_000_000;
+const BODY_BYTES_MIN = 1000;
+
 const RETRY_LIST_MAX = 50;
 const HOST_EXPECTED = 'a host such as "relay.example.com:25" or "[::1]:25"';
 
@@ -58,6 +62,7 @@ const LANE = mapping({
 const HOST = Type.Refine(Type.String({ expected: HOST_EXPECTED }), (text) => parseHost(text) !== undefined);
 
 const COMMAND_WORDS_MAX = 32;
+const ALLOWED_MAX = 100;
 
 const GAUGE = Type.Union(
   [
@@ -187,9 +192,33 @@ const CONFIG_SCHEMA = mapping({
   ),
   tls: Type.Optional(TLS),
   smtp: Type.Optional(SMTP_DOOR),
+  http: Type.Optional(
+    mapping({
+      max_body: Type.Optional(bodySize("12 MB")),
+      max_batch_body: Type.Optional(bodySize("24 MB")),
+      max_connections: Type.Optional(integer(1, 100_000)),
+      max_connections_per_client: Type.Optional(integer(1, 100_000)),
+      request_time: Type.Optional(duration(SECOND_MS, HOUR_MS, "30 s")),
+    }),
+  ),
   returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
+  sendmail: Type.Optional(mapping({ spool: Type.Optional(filePath()) })),
   resolvers: Type.Optional(
     Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
+  ),
+  webhooks: Type.Optional(
+    mapping({
+      allow: Type.Optional(
+        Type.Array(
+          Type.String({ pattern: "^[A-Za-z0-9._:-]{1,253}$", expected: "a host name or an address, without a port" }),
+          {
+            minItems: 1,
+            maxItems: ALLOWED_MAX,
+            expected: `a list of 1 to ${ALLOWED_MAX} hosts or addresses, such as ["10.0.0.5", "hooks.internal"]`,
+          },
+        ),
+      ),
+    }),
   ),
   lanes: Type.Optional(named(LANE, "a mapping of lanes, each under its name")),
   outlets: Type.Optional(named(Type.Union([CAPTURE_OUTLET, SMTP_OUTLET]), "a mapping of outlets, each under its name")),
@@ -268,6 +297,14 @@ function size(example: string) {
     Type.String({ expected: `a size such as "${example}"` }),
     (text) => parseSize(text).kind === "quantity",
   );
+}
+
+function bodySize(example: string) {
+  const range = `from ${printSize(BODY_BYTES_MIN)} to ${printSize(BODY_BYTES_MAX)}`;
+  return Type.Refine(Type.String({ expected: `a size ${range}, such as "${example}"` }), (text) => {
+    const quantity = parseSize(text);
+    return quantity.kind === "quantity" && quantity.value >= BODY_BYTES_MIN && quantity.value <= BODY_BYTES_MAX;
+  });
 }
 
 function yesOrNo() {

@@ -35,10 +35,15 @@ export interface Config {
   /** Where the front listens; absent: it does not. */
   readonly listen: { readonly http?: ListenAddress; readonly returns?: ListenAddress };
   readonly smtp: SmtpDoorConfig;
+  readonly http: HttpConfig;
   /** The domain of return paths that Postlane reads; absent: nothing comes home. */
   readonly returnsDomain?: string;
+  /** Absolute: where the sendmail command keeps mail that the front hands over; absent: the front looks nowhere. */
+  readonly sendmailSpool?: string;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
+  /** Hosts and addresses inside the machine or its network that webhooks may go to all the same. */
+  readonly webhookAllow: readonly string[];
   readonly noProgressAlarmMs: number;
   readonly rescueGraceMs: number;
   /** Up to where mail is taken in. */
@@ -81,6 +86,16 @@ export interface SmtpListenerConfig {
   readonly listen: ListenAddress;
   /** Of mail that names none; absent: the first of the key's. */
   readonly lane?: string;
+}
+
+/** Limits of what clients of the HTTP door may do. */
+export interface HttpConfig {
+  readonly bodyBytesMax: number;
+  readonly batchBodyBytesMax: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerClientMax: number;
+  /** Until a whole request is there. */
+  readonly requestMsMax: number;
 }
 
 export type OutletConfig = CaptureOutletConfig | SmtpOutletConfig;
@@ -201,8 +216,13 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     }),
     listen: assembleListen(input),
     smtp: assembleSmtpDoor(input, surroundings),
+    http: assembleHttp(input.http ?? {}),
     ...(input.returns?.domain === undefined ? {} : { returnsDomain: input.returns.domain.toLowerCase() }),
+    ...(input.sendmail?.spool === undefined
+      ? {}
+      : { sendmailSpool: path.resolve(surroundings.baseDir, input.sendmail.spool) }),
     resolvers: input.resolvers ?? [],
+    webhookAllow: input.webhooks?.allow ?? [],
     queue: {
       waitingMax: input.queue?.max_waiting ?? 10_000_000,
       databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),
@@ -276,6 +296,17 @@ const SMTP_ERRORS_MAX = 20;
 
 function heloNameOf(hostname: string): string {
   return /^[A-Za-z0-9.-]{1,253}$/.test(hostname) ? hostname : "localhost";
+}
+
+/** An email has 10 MiB at most; what is escaped in JSON takes more. */
+function assembleHttp(input: NonNullable<ConfigInput["http"]>): HttpConfig {
+  return {
+    bodyBytesMax: bytes(input.max_body ?? "12 MB"),
+    batchBodyBytesMax: bytes(input.max_batch_body ?? "24 MB"),
+    connectionsMax: input.max_connections ?? 1000,
+    connectionsPerClientMax: input.max_connections_per_client ?? 250,
+    requestMsMax: ms(input.request_time ?? "30 s"),
+  };
 }
 
 /** A name without a dot is no domain that mail could come from; then a name that is surely nobody else's stands in. */
