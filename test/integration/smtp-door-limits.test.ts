@@ -139,6 +139,29 @@ test("2,000 idle connections of one client: it is refused, others are unharmed",
   for (const talk of [working, newcomer]) talk.end();
 });
 
+test("sessions that are kept and not used make room, the longest idle first, and never one amid a mail", async (t) => {
+  const { pool } = await testDatabase(t);
+  let aheadMs = 0;
+  const clock: Clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + aheadMs };
+  const { port } = await openDoor(t, pool, { clock, limits: { sessionsPerClientMax: 3 } });
+  const busy = await Talk.with(port);
+  await busy.sayAll("MAIL FROM:<>", "RCPT TO:<ann@example.com>", "DATA");
+  const oldest = await Talk.with(port);
+  const younger = await Talk.with(port);
+  const refused = new Talk(net.connect({ port, host: "127.0.0.1" }));
+  assert.equal(await refused.reply(), "421 4.7.0 too many sessions are open, close some or try again later");
+  aheadMs = 5000;
+  await younger.say("NOOP");
+  aheadMs = 12_000;
+  const newcomer = await Talk.with(port);
+  assert.equal(await oldest.reply(), "421 4.3.2 it was idle while others wait to come in");
+  assert.match(await newcomer.mail(MAIL, ["bob@example.com"]), /^250/);
+  assert.match(await younger.say("NOOP"), /^250/);
+  busy.write(MAIL);
+  assert.match(await busy.say("."), /^250/);
+  for (const talk of [busy, younger, newcomer]) talk.end();
+});
+
 test("who says nothing is closed, and so is who dribbles", async (t) => {
   const { pool } = await testDatabase(t);
   const deadlines: (() => void)[] = [];

@@ -4,11 +4,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { copyFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import tls from "node:tls";
 import { promisify } from "node:util";
 import type { Pool } from "pg";
+import type { SmtpLimits } from "../../src/doors/smtp/smtp-door.ts";
 import { testDatabase } from "../rig/postgres.ts";
 import { keptMail, keyFor, openDoor, Talk, type OpenDoor } from "./smtp-rig.ts";
 
@@ -21,7 +23,7 @@ interface Rig extends OpenDoor {
   readonly told: string[];
 }
 
-async function rigWithTls(t: TestContext): Promise<Rig> {
+async function rigWithTls(t: TestContext, limits: Partial<SmtpLimits> = {}): Promise<Rig> {
   const { pool, dataDir } = await testDatabase(t);
   const [certFile, keyFile] = [path.join(dataDir, "cert.pem"), path.join(dataDir, "key.pem")];
   for (const [name, file] of [
@@ -37,6 +39,8 @@ async function rigWithTls(t: TestContext): Promise<Rig> {
     certificate: { certFile, keyFile },
     // That a listener is there is told as well.
     tell: (line) => void (line.includes("listens at") || told.push(line)),
+    limits,
+    tell: (line) => void told.push(line),
   });
   return { ...opened, pool, certFile, keyFile, told };
 }
@@ -95,6 +99,34 @@ test("implicit TLS takes a key at once, and nothing older than TLS 1.2", async (
     }),
   );
 });
+
+test("sessions over TLS are counted out when they end", async (t) => {
+  const { ports } = await rigWithTls(t, { sessionsPerClientMax: 2 });
+  for (let count = 0; count < 10; count++) {
+    const talk = await greeted(() => new Talk(net.connect({ host: "127.0.0.1", port: ports[1]! })));
+    await talk.say("EHLO client.test");
+    await talk.say("STARTTLS");
+    await talk.startTls();
+    assert.match(await talk.say("EHLO client.test"), /^250/);
+    if (count % 2 === 0) talk.end();
+    else assert.match(await talk.say("QUIT"), /^221/);
+    const other = await greeted(
+      () => new Talk(tls.connect({ host: "127.0.0.1", port: ports[2]!, rejectUnauthorized: false })),
+    );
+    other.end();
+  }
+});
+
+/** The door hears of the end of a connection when the network tells it. */
+async function greeted(connect: () => Talk): Promise<Talk> {
+  const endsAtMs = performance.now() + 5000;
+  for (;;) {
+    const talk = connect();
+    if ((await talk.reply()).startsWith("220")) return talk;
+    if (performance.now() > endsAtMs) throw new Error("no session was counted out");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
 
 test("a renewed certificate is used; a broken one is told once, and changes nothing", async (t) => {
   const { ports, door, certFile, keyFile, told } = await rigWithTls(t);

@@ -15,7 +15,7 @@ import { createMac } from "../../src/platform/mac.ts";
 import type { KeyRights } from "../../src/senders/key-store.ts";
 import { createKeyring } from "../../src/senders/keyring.ts";
 import { makeKey } from "../../src/senders/make-key.ts";
-import { createAcceptance, type Acceptance } from "../../src/submission/accept-submission.ts";
+import { createAcceptance } from "../../src/submission/accept-submission.ts";
 import type { KeptMail } from "../../src/submission/submission.ts";
 
 export const TEST_MARK = markOf(createMac(Buffer.from("of a test")));
@@ -25,7 +25,6 @@ export interface DoorOptions {
   readonly limits?: Partial<SmtpLimits>;
   readonly certificate?: SmtpDoorSettings["certificate"];
   readonly allow?: SmtpDoorSettings["allow"];
-  readonly acceptance?: Acceptance;
   readonly clock?: Clock;
   readonly tell?: (line: string) => void;
   /** Any free port, unless one is named. */
@@ -65,7 +64,7 @@ export async function openDoor(t: TestContext, pool: Pool, options: DoorOptions 
       messageIdDomain: "site.test",
     },
     {
-      acceptance: options.acceptance ?? createAcceptance(pool, clock, new Set(["bulk"])),
+      acceptance: createAcceptance(pool, clock, new Set(["bulk"])),
       keyring,
       mark: TEST_MARK,
       clock,

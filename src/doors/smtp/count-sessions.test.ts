@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createSessionCount } from "./count-sessions.ts";
+import { createSessionCount, SPARED_MS } from "./count-sessions.ts";
 
 test("a client that has all its sessions keeps nobody else out, and gets in again when one ends", () => {
   const count = createSessionCount({ sessionsMax: 3, sessionsPerClientMax: 2 });
@@ -27,4 +27,28 @@ test("an IPv6 client is its /64", () => {
     count.enter(one);
     assert.equal(count.enter(other) === undefined, isSame, `${one} ${other}`);
   }
+});
+
+test("the one that has been idle longest makes room, of the client's own when that has its share", () => {
+  const count = createSessionCount({ sessionsMax: 4, sessionsPerClientMax: 2 });
+  const idle = (remoteAddress: string, ms: number | undefined) => ({ remoteAddress, idleMs: () => ms });
+  const sessions = [
+    idle("192.0.2.1", SPARED_MS),
+    idle("192.0.2.1", SPARED_MS + 1),
+    idle("192.0.2.2", SPARED_MS + 2),
+    idle("192.0.2.3", undefined),
+  ];
+  for (const { remoteAddress } of sessions) count.enter(remoteAddress);
+  assert.equal(count.spare("192.0.2.1", sessions), sessions[1]);
+  assert.equal(count.spare("192.0.2.4", sessions), sessions[2]);
+  assert.equal(count.spare("192.0.2.4", [idle("192.0.2.1", SPARED_MS - 1), sessions[3]!]), undefined);
+});
+
+test("a session is counted out once", () => {
+  const count = createSessionCount({ sessionsMax: 1, sessionsPerClientMax: 1 });
+  const leave = count.enter("192.0.2.1");
+  leave?.();
+  leave?.();
+  assert.ok(count.enter("192.0.2.1"));
+  assert.equal(count.enter("192.0.2.1"), undefined);
 });

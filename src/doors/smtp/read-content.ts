@@ -46,6 +46,13 @@ const AFTER_DOT = 3;
 const AFTER_DOT_CR = 4;
 type Place = 0 | 1 | 2 | 3 | 4;
 
+/** Nearly all octets of a mail mean nothing here. */
+function endOfPlainText(piece: Buffer, start: number): number {
+  let at = start;
+  while (at < piece.length && piece[at]! > CR) at++;
+  return at;
+}
+
 /** Most mails are smaller; it doubles as needed. */
 const FIRST_BYTES = 4096;
 
@@ -66,8 +73,9 @@ export class ContentReader {
   feed(piece: Buffer): number | undefined {
     let from = 0;
     for (let at = 0; at < piece.length; at++) {
-      const octet = piece[at]!;
-      if (this.#place === TEXT && octet > CR) continue;
+      if (this.#place === TEXT) at = endOfPlainText(piece, at);
+      const octet = piece[at];
+      if (octet === undefined) break;
       if (this.#place === LINE_START && octet === DOT) {
         this.#keep(piece, from, at);
         from = at + 1;

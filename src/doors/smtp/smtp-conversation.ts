@@ -57,15 +57,21 @@ export class SmtpConversation extends SMTPConnection {
   #errors = 0;
   #otherCommands = 0;
   #isTaking = false;
+  #heardAtMs: number;
+  readonly #leaveSeat: (() => void) | undefined;
 
+  /** `leaveSeat`: what it counts for among the sessions; absent: it cannot be ended for another. */
   constructor(
     server: SMTPServer,
     socket: net.Socket | tls.TLSSocket,
     options: SMTPConnectionOptions | null | undefined,
     ports: ConversationPorts,
+    leaveSeat?: () => void,
   ) {
     super(server, socket, options);
     this.#ports = ports;
+    this.#heardAtMs = ports.clock.monotonicMs();
+    this.#leaveSeat = leaveSeat;
   }
 
   /** At once: waiting for early talkers is for servers that strangers call, and a password reset would wait with them. */
@@ -78,9 +84,23 @@ export class SmtpConversation extends SMTPConnection {
     if (!this.#isTaking) this.send(421, "4.3.2 the server is being stopped, try again in a moment");
   }
 
+  /** Between two mails, and nothing is under way. */
+  idleMs(): number | undefined {
+    const isBusy = this.#transaction !== undefined || this.#isTaking || this._handlerPending || this._upgrading;
+    if (isBusy || this._closing || this.#leaveSeat === undefined) return undefined;
+    return this.#ports.clock.monotonicMs() - this.#heardAtMs;
+  }
+
+  /** Ends it, and its seat is free at once. */
+  makeRoom(): void {
+    this.#leaveSeat?.();
+    this.send(421, "4.3.2 it was idle while others wait to come in");
+  }
+
   // ---- commands ------------------------------------------------------------------------------------------------------
 
   override _onCommand(line: Buffer, callback?: () => void): void {
+    this.#heardAtMs = this.#ports.clock.monotonicMs();
     const isOfMail = /^(?:MAIL|RCPT|DATA)$/i.test(line.toString("latin1", 0, 4));
     if (!isOfMail && ++this.#otherCommands > OTHER_COMMANDS_MAX) {
       return this.send(421, `4.7.0 more than ${OTHER_COMMANDS_MAX} commands without a mail`);
@@ -207,6 +227,7 @@ export class SmtpConversation extends SMTPConnection {
     this._handlerPending = false;
     this.#isTaking = false;
     this.#otherCommands = 0;
+    this.#heardAtMs = this.#ports.clock.monotonicMs();
     this._resetSession();
     this.#log(reply);
     this.send(reply.code, reply.text);
@@ -264,6 +285,8 @@ export class SmtpConversation extends SMTPConnection {
 
   override _onClose(): void {
     this.#deadline?.cancel();
+    // The library takes every listener from the socket that it upgrades, and who counts the sessions is one.
+    this.#leaveSeat?.();
     // What is being taken in is still needed, and given back when it is answered.
     if (!this.#isTaking) this.#reader?.drop();
     super._onClose();

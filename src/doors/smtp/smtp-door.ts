@@ -13,6 +13,7 @@ import { watchCertificate, type CertificateFiles, type CertificateWatch } from "
 import { createSessionCount } from "./count-sessions.ts";
 import { createReadingRoom } from "./read-content.ts";
 import type { ListenerKind } from "./session-rules.ts";
+import type { SmtpConversation } from "./smtp-conversation.ts";
 import { SmtpListener, type ListenerPorts } from "./smtp-listener.ts";
 
 export interface SmtpDoorSettings {
@@ -81,6 +82,7 @@ export function openSmtpDoor(settings: SmtpDoorSettings, ports: SmtpDoorPorts): 
           tell,
           onNew: (fresh) => keepers.forEach((keeper) => keeper.listener()?.renew(fresh)),
         });
+  const sessions = createSessionCount(settings.limits);
   const shared = {
     ...ports,
     host: settings.host,
@@ -89,7 +91,13 @@ export function openSmtpDoor(settings: SmtpDoorSettings, ports: SmtpDoorPorts): 
     hasCertificate: () => certificate?.current() !== undefined,
     isAllowed: networksOf(settings.allow),
     room: createReadingRoom(settings.limits.readingBytesMax),
-    sessions: createSessionCount(settings.limits),
+    sessions,
+    makeRoom: (address: string) => {
+      const open = keepers.flatMap((keeper) => [...(keeper.listener()?.connections ?? [])] as SmtpConversation[]);
+      const spared = sessions.spare(address, open);
+      spared?.makeRoom();
+      return spared !== undefined;
+    },
     onRefused: tellRefused(clock, log),
   };
   const looked = certificate?.look() ?? Promise.resolve();

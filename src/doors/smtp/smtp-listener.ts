@@ -15,7 +15,8 @@ import { within } from "./within.ts";
 
 export interface ListenerPorts extends ConversationPorts {
   readonly sessions: SessionCount;
-  /** Somebody was too many. */
+  /** Somebody was too many: ends an idle session for it, if there is one. */
+  readonly makeRoom: (address: string) => boolean;
   readonly onRefused: (address: string) => void;
 }
 
@@ -32,6 +33,8 @@ const TOO_MANY = "421 4.7.0 too many sessions are open, close some or try again 
 
 export class SmtpListener extends SMTPServer {
   readonly #ports: ListenerPorts;
+  /** What a socket counts for among the sessions. */
+  readonly #seats = new WeakMap<net.Socket, () => void>();
 
   constructor(ports: ListenerPorts, limits: ListenerLimits, certificate: Certificate | undefined) {
     super(optionsOf(ports, limits, certificate));
@@ -43,8 +46,9 @@ export class SmtpListener extends SMTPServer {
   /** What the library calls for each socket, before anything else. */
   override _acceptSocket(socket: net.Socket, handshake: boolean): (() => void) | false {
     const address = socket.remoteAddress ?? "";
-    const leave = this.#ports.sessions.enter(address);
+    const leave = this.#seatFor(address);
     if (leave !== undefined) {
+      this.#seats.set(socket, leave);
       socket.once("close", leave);
       return super._acceptSocket(socket, handshake);
     }
@@ -56,10 +60,15 @@ export class SmtpListener extends SMTPServer {
   }
 
   override connect(socket: net.Socket | tls.TLSSocket, options?: SMTPConnectionOptions | null): void {
-    const conversation = new SmtpConversation(this, socket, options, this.#ports);
+    const conversation = new SmtpConversation(this, socket, options, this.#ports, this.#seats.get(socket));
     this.connections.add(conversation);
     conversation.on("error", (error) => this._onError(error as Error));
     conversation.init();
+  }
+
+  #seatFor(address: string): (() => void) | undefined {
+    const { sessions, makeRoom } = this.#ports;
+    return sessions.enter(address) ?? (makeRoom(address) ? sessions.enter(address) : undefined);
   }
 
   renew({ cert, key }: Certificate): void {
