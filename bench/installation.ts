@@ -79,7 +79,11 @@ export function makeInstallation(scope: Scope, name: string, inFolder: string = 
 function environment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([key]) => key !== "DATABASE_URL" && !key.startsWith("POSTLANE_"));
   // Several installations run at once, and none may take the port of a real one.
-  return { ...Object.fromEntries(kept), POSTLANE_LISTEN__HTTP: "127.0.0.1:0" };
+  return {
+    ...Object.fromEntries(kept),
+    POSTLANE_LISTEN__HTTP: "127.0.0.1:0",
+    POSTLANE_LISTEN__SMTP: "127.0.0.1:0",
+  };
 }
 
 async function startSupervisor(scope: Scope, configFile: string, env: NodeJS.ProcessEnv): Promise<Supervisor> {

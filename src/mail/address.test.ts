@@ -42,6 +42,7 @@ test("each rule gives its own reason, in order", () => {
     [".a@example.com", "dots in the local part"],
     ["a.@example.com", "dots in the local part"],
     ["a..b@example.com", "dots in the local part"],
+    ["=?utf-8?Q?a=40b.example=2C?=@example.com", "what looks like an encoded-word"],
     ["a@localhost", "the domain has fewer than two labels"],
     ["a@", "the domain has fewer than two labels"],
     ["a@.example.com", "the domain has a bad label"],

@@ -3,8 +3,9 @@
 // and the first that holds is the answer:
 //   no address · no @ · local part is empty · local part is longer than 64 octets · domain is longer than 253 octets
 //   · address is longer than 254 octets · a character that an address cannot have · dots in the local part
-//   · the domain has fewer than two labels · the domain has a bad label
+//   · what looks like an encoded-word · the domain has fewer than two labels · the domain has a bad label
 // Quoted local parts and address literals are refused by their characters. Nothing is looked up or changed in case.
+// "=?" may stand in a local part by the RFCs, but there are readers that decode it, and see other addresses then.
 
 export type MailboxParsed =
   | { readonly kind: "mailbox"; readonly name?: string; readonly address: string }
@@ -23,7 +24,7 @@ export function parseMailbox(text: string): MailboxParsed {
 
 /** Why the text cannot be an address, or undefined when it can. Lengths: RFC 5321 §4.5.3.1, characters: RFC 6531 §3.3. */
 export function addressProblem(address: string): string | undefined {
-  if (PLAIN_ADDRESS.test(address) && address.length <= ADDRESS_OCTETS_MAX) return undefined;
+  if (PLAIN_ADDRESS.test(address) && address.length <= ADDRESS_OCTETS_MAX && !address.includes("=?")) return undefined;
   if (address === "") return "no address";
   const at = address.lastIndexOf("@");
   if (at < 0) return "no @";
@@ -35,6 +36,7 @@ export function addressProblem(address: string): string | undefined {
   if (Buffer.byteLength(address) > ADDRESS_OCTETS_MAX) return "address is longer than 254 octets";
   if (IMPOSSIBLE.test(address) || local.includes("@")) return "a character that an address cannot have";
   if (/^\.|\.\.|\.$/.test(local)) return "dots in the local part";
+  if (local.includes("=?")) return "what looks like an encoded-word";
   if (!domain.includes(".")) return "the domain has fewer than two labels";
   if (!LABELS.test(domain) || /[^.]{64}/u.test(domain)) return "the domain has a bad label";
   return undefined;
@@ -54,9 +56,13 @@ const ADDRESS_OCTETS_MAX = 254;
 /** What nearly every address is, in one look; whatever does not match goes through the rules one by one. */
 const PLAIN_ADDRESS =
   /^(?=[^@]{1,64}@)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
-/** Lone surrogates too: they are no characters, and no text in the database can hold one. */
-// oxlint-disable-next-line no-control-regex
-const IMPOSSIBLE = /[\u0000-\u0020"(),:;<>[\\\]\u007f-\u00a0\u2028\u2029\ud800-\udfff]/u;
+/**
+ * White space of any script: readers split there. Lone surrogates too: they are no characters, and no text in the database
+ * can hold one.
+ */
+const IMPOSSIBLE =
+  // oxlint-disable-next-line no-control-regex
+  /[\u0000-\u0020"(),:;<>[\\\]\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff\ud800-\udfff]/u;
 const LABELS =
   /^(?:[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?\.)+[A-Za-z0-9\u{a1}-\u{10ffff}](?:[A-Za-z0-9\u{a1}-\u{10ffff}-]*[A-Za-z0-9\u{a1}-\u{10ffff}])?$/u;
 // oxlint-disable-next-line no-control-regex

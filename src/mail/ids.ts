@@ -24,6 +24,8 @@ export const printWebhookId = (id: WebhookId): string => PREFIXES.webhook + id;
 /** `msg_42` or `42` → 42; undefined when it is neither. */
 export const parseMessageId = (text: string): MessageId | undefined =>
   parseId(text, PREFIXES.message) as MessageId | undefined;
+export const parseSubmissionId = (text: string): SubmissionId | undefined =>
+  parseId(text, PREFIXES.submission) as SubmissionId | undefined;
 export const parseCampaignId = (text: string): CampaignId | undefined =>
   parseId(text, PREFIXES.campaign) as CampaignId | undefined;
 export const parseWebhookId = (text: string): WebhookId | undefined =>

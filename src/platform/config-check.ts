@@ -9,7 +9,7 @@ import { Check } from "typebox/value";
 import { isLoopback, parseHost } from "./config-host.ts";
 import type { SchemaNode } from "./config-schema.ts";
 import { isPlainObject, type KeyPath } from "./config-source.ts";
-import { parseDuration } from "./quantities.ts";
+import { parseDuration, parseSize } from "./quantities.ts";
 
 export interface Report {
   (keys: KeyPath, found: string, expected: string, hint?: string): void;
@@ -36,6 +36,7 @@ export function checkTogether(value: unknown, report: Report): void {
     checkOutletNames(name, lane, new Set(outletNames), report);
     checkCap(name, memberOf(lane, "retry"), report);
   }
+  checkSmtpDoor(value, report);
 }
 
 /** The files that outlets name, read: by the key that names them. */
@@ -232,6 +233,31 @@ function checkReturnPath(name: string, outlet: unknown, domain: unknown, report:
   report(["outlets", name, "return_path"], "verp, without returns.domain", "keep, or a domain in returns.domain");
 }
 
+/** TLS needs its certificate, a port its lane, and one mail of the largest size its room. */
+function checkSmtpDoor(value: unknown, report: Report): void {
+  const listen = memberOf(value, "listen");
+  for (const key of ["submission", "submissions"]) {
+    const written = memberOf(listen, key);
+    if (typeof written !== "string" || written === "off" || memberOf(value, "tls") !== undefined) continue;
+    report(["listen", key], "an address, without a certificate", "tls with cert_file and key_file, or off");
+  }
+  const smtp = memberOf(value, "smtp");
+  const lanes = ["transactional", "bulk", ...membersOf(memberOf(value, "lanes")).map(([name]) => name)];
+  for (const [lane] of membersOf(memberOf(smtp, "ports"))) {
+    if (lanes.includes(lane)) continue;
+    report(["smtp", "ports", lane], "a lane that there is not", `one of ${lanes.join(", ")}`, nearest(lane, lanes));
+  }
+  const [messageBytes, readingBytes] = [
+    readBytes(memberOf(smtp, "max_message")),
+    readBytes(memberOf(smtp, "max_reading")),
+  ];
+  if (readingBytes === undefined || readingBytes >= (messageBytes ?? MESSAGE_BYTES_DEFAULT)) return;
+  report(["smtp", "max_reading"], "less than max_message", "a size that one mail fits into");
+}
+
+/** Of `smtp.max_message`. */
+const MESSAGE_BYTES_DEFAULT = 10 * 2 ** 20;
+
 function hostNames(hosts: unknown): readonly string[] {
   if (!Array.isArray(hosts)) return [];
   const names = hosts.map((host: unknown) =>
@@ -266,6 +292,11 @@ function checkCap(lane: string, retry: unknown, report: Report): void {
 
 function readMs(written: unknown): number | undefined {
   const quantity = typeof written === "string" ? parseDuration(written) : undefined;
+  return quantity?.kind === "quantity" ? quantity.value : undefined;
+}
+
+function readBytes(written: unknown): number | undefined {
+  const quantity = typeof written === "string" ? parseSize(written) : undefined;
   return quantity?.kind === "quantity" ? quantity.value : undefined;
 }
 

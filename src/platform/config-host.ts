@@ -27,6 +27,15 @@ export function parseListen(text: string): { readonly host: string; readonly por
   return { host: parsed.host, port: free === null ? parsed.port : 0 };
 }
 
+/** `10.0.0.0/8`, `fd00::/8`, or one address: those whose first `prefix` bits are the same. */
+export function parseNetwork(text: string): { readonly address: string; readonly prefix: number } | undefined {
+  const [, address = "", bits] = /^([0-9A-Fa-f:.]{2,45})(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const bitsMax = { 0: 0, 4: 32, 6: 128 }[isIP(address)];
+  if (bitsMax === undefined || bitsMax === 0) return undefined;
+  const prefix = bits === undefined ? bitsMax : Number(bits);
+  return prefix <= bitsMax ? { address, prefix } : undefined;
+}
+
 /** This machine and no other: a password that goes there in the clear crosses no wire. */
 export function isLoopback(host: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/i.test(host);

@@ -4,8 +4,8 @@
 
 import Type, { type Static } from "typebox";
 import { addressProblem, parseMailbox } from "../mail/address.ts";
-import { parseHost, parseListen } from "./config-host.ts";
-import { parseDuration, parseRate, parseShare, parseSize, printDuration } from "./quantities.ts";
+import { parseHost, parseListen, parseNetwork } from "./config-host.ts";
+import { parseDuration, parseRate, parseShare, parseSize, printDuration, printSize } from "./quantities.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -18,6 +18,11 @@ const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+const MIB = 2 ** 20;
+
+/** JSON of that size takes seconds to read, and nobody else is served meanwhile. */
+const BODY_BYTES_MAX = 100_000_000;
+const BODY_BYTES_MIN = 1000;
 
 const RETRY_LIST_MAX = 50;
 const HOST_EXPECTED = 'a host such as "relay.example.com:25" or "[::1]:25"';
@@ -149,6 +154,23 @@ const SMTP_OUTLET = mapping({
 
 const CAPTURE_OUTLET = mapping({ type: Type.Literal("capture") });
 
+const TLS = mapping({ cert_file: filePath(), key_file: filePath() });
+
+/** The database takes a mail to 1,000 recipients at most. */
+const RECIPIENTS_MAX = 1000;
+
+const SMTP_DOOR = mapping({
+  allow: Type.Optional(Type.Array(network(), { maxItems: 64, expected: 'a list of networks, such as ["10.0.0.0/8"]' })),
+  ports: Type.Optional(named(listenAddress(), "a mapping of lanes, each with an address to listen at")),
+  max_message: Type.Optional(sizeBetween(MIB / 16, 64 * MIB, "10 MiB")),
+  max_reading: Type.Optional(sizeBetween(MIB, 4096 * MIB, "128 MiB")),
+  max_recipients: Type.Optional(integer(1, RECIPIENTS_MAX)),
+  max_sessions: Type.Optional(integer(1, 10_000)),
+  max_sessions_per_client: Type.Optional(integer(1, 10_000)),
+  max_errors: Type.Optional(integer(1, 1000)),
+  idle: Type.Optional(duration(SECOND_MS, HOUR_MS, "5 min")),
+});
+
 const CONFIG_SCHEMA = mapping({
   data_dir: Type.Optional(filePath()),
   database_url: Type.Optional(
@@ -159,8 +181,28 @@ const CONFIG_SCHEMA = mapping({
     }),
   ),
   from: Type.Optional(mailbox()),
-  listen: Type.Optional(mapping({ http: Type.Optional(listenAddress()), returns: Type.Optional(listenAddress()) })),
+  listen: Type.Optional(
+    mapping({
+      http: Type.Optional(listenAddress()),
+      smtp: Type.Optional(listenAddress()),
+      submission: Type.Optional(listenAddress()),
+      submissions: Type.Optional(listenAddress()),
+      returns: Type.Optional(listenAddress()),
+    }),
+  ),
+  tls: Type.Optional(TLS),
+  smtp: Type.Optional(SMTP_DOOR),
+  http: Type.Optional(
+    mapping({
+      max_body: Type.Optional(bodySize("12 MB")),
+      max_batch_body: Type.Optional(bodySize("24 MB")),
+      max_connections: Type.Optional(integer(1, 100_000)),
+      max_connections_per_client: Type.Optional(integer(1, 100_000)),
+      request_time: Type.Optional(duration(SECOND_MS, HOUR_MS, "30 s")),
+    }),
+  ),
   returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
+  sendmail: Type.Optional(mapping({ spool: Type.Optional(filePath()) })),
   resolvers: Type.Optional(
     Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
   ),
@@ -257,6 +299,14 @@ function size(example: string) {
   );
 }
 
+function bodySize(example: string) {
+  const range = `from ${printSize(BODY_BYTES_MIN)} to ${printSize(BODY_BYTES_MAX)}`;
+  return Type.Refine(Type.String({ expected: `a size ${range}, such as "${example}"` }), (text) => {
+    const quantity = parseSize(text);
+    return quantity.kind === "quantity" && quantity.value >= BODY_BYTES_MIN && quantity.value <= BODY_BYTES_MAX;
+  });
+}
+
 function yesOrNo() {
   return Type.Boolean({ expected: "true or false" });
 }
@@ -282,6 +332,21 @@ function duration(minMs: number, maxMs: number, example: string) {
     const quantity = parseDuration(text);
     return quantity.kind === "quantity" && quantity.value >= minMs && quantity.value <= maxMs;
   });
+}
+
+function sizeBetween(minBytes: number, maxBytes: number, example: string) {
+  const range = `from ${printSize(minBytes)} to ${printSize(maxBytes)}`;
+  return Type.Refine(Type.String({ expected: `a size ${range}, such as "${example}"` }), (text) => {
+    const quantity = parseSize(text);
+    return quantity.kind === "quantity" && quantity.value >= minBytes && quantity.value <= maxBytes;
+  });
+}
+
+function network() {
+  return Type.Refine(
+    Type.String({ expected: 'a network such as "10.0.0.0/8" or "fd00::/8"' }),
+    (text) => parseNetwork(text) !== undefined,
+  );
 }
 
 /** RFC 5321 §4.5.3.2 sets minimums that a test or a patient operator may want to leave; a second is the least sense. */

@@ -98,7 +98,7 @@ function schemaKeys(node: SchemaNode, prefix: string): readonly string[] {
   const below = (child: SchemaNode, key: string) => schemaKeys(child, prefix === "" ? key : `${prefix}.${key}`);
   if (node.properties) return Object.entries(node.properties).flatMap(([key, child]) => below(child, key));
   if (node.patternProperties) {
-    const name = prefix === "lanes" ? "LANE" : "OUTLET";
+    const name = prefix === "outlets" ? "OUTLET" : "LANE";
     return Object.values(node.patternProperties).flatMap((child) => below(child, name));
   }
   const items = node.items?.anyOf ?? [];
@@ -408,4 +408,45 @@ test("a key that happens to be a name of every object is as unknown as any other
   for (const key of ["constructor", "toString", "__proto__"]) {
     assert.match(problemsOf(() => load(`${key}: 1\n`))[0] ?? "", /found a key that does not exist/);
   }
+});
+
+test("the SMTP door listens on this machine, and with a certificate for everybody", () => {
+  const { listeners, certificate, limits, allow } = load().smtp;
+  assert.deepEqual(listeners, [{ kind: "smtp", listen: { host: "127.0.0.1", port: 2525 } }]);
+  assert.equal(certificate, undefined);
+  assert.deepEqual(allow, []);
+  assert.deepEqual([limits.messageBytesMax, limits.recipientsMax, limits.idleMs], [10_485_760, 1000, 300_000]);
+  const door = load(`
+listen: { smtp: off, submissions: "[::]:465" }
+tls: { cert_file: tls/cert.pem, key_file: /etc/key.pem }
+smtp: { ports: { bulk: "127.0.0.1:2535" }, allow: ["10.0.0.0/8", "fd00::1"], max_message: "1 MiB" }
+`).smtp;
+  assert.deepEqual(door.listeners, [
+    { kind: "smtp", listen: { host: "127.0.0.1", port: 2535 }, lane: "bulk" },
+    { kind: "submission", listen: { host: "0.0.0.0", port: 587 } },
+    { kind: "submissions", listen: { host: "::", port: 465 } },
+  ]);
+  assert.deepEqual(door.certificate, { certFile: path.join(cwd, "tls/cert.pem"), keyFile: "/etc/key.pem" });
+  assert.deepEqual(door.allow, [
+    { address: "10.0.0.0", prefix: 8 },
+    { address: "fd00::1", prefix: 128 },
+  ]);
+});
+
+test("what the SMTP door cannot be is said", () => {
+  const problems = problemsOf(() =>
+    load(`
+listen: { submission: "0.0.0.0:587" }
+smtp:
+  ports: { bulkk: "127.0.0.1:2535" }
+  allow: ["10.0.0.0/33"]
+  max_message: "100 MiB"
+  max_reading: "2 MiB"
+  max_recipients: 1001
+`),
+  );
+  const keys = ["listen.submission", "smtp.allow[0]", "smtp.max_message", "smtp.max_reading", "smtp.max_recipients"];
+  for (const key of [...keys, "smtp.ports.bulkk"]) assert.ok(problems.join("\n").includes(`${key}: `), key);
+  assert.match(problems.join("\n"), /smtp\.ports\.bulkk: .* did you mean "bulk"\?/);
+  assert.equal(problems.length, 6);
 });

@@ -8,7 +8,7 @@ import { addressProblem } from "../mail/address.ts";
 import type { LanePriority, LaneSettings, RetryExponential, RetryList, RetrySchedule } from "../mail/lane.ts";
 import { checkAgainstSchema, checkTogether, readNamedFiles, withoutNulls, type Report } from "./config-check.ts";
 import { ConfigError, type ConfigProblem } from "./config-error.ts";
-import { parseHost, parseListen } from "./config-host.ts";
+import { parseHost, parseListen, parseNetwork } from "./config-host.ts";
 import {
   CONFIG_SCHEMA_NODE,
   type ConfigInput,
@@ -34,8 +34,12 @@ export interface Config {
   readonly outlets: Readonly<Record<string, OutletConfig>>;
   /** Where the front listens; absent: it does not. */
   readonly listen: { readonly http?: ListenAddress; readonly returns?: ListenAddress };
+  readonly smtp: SmtpDoorConfig;
+  readonly http: HttpConfig;
   /** The domain of return paths that Postlane reads; absent: nothing comes home. */
   readonly returnsDomain?: string;
+  /** Absolute: where the sendmail command keeps mail that the front hands over; absent: the front looks nowhere. */
+  readonly sendmailSpool?: string;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
   /** Hosts and addresses inside the machine or its network that webhooks may go to all the same. */
@@ -52,6 +56,46 @@ export interface ListenAddress {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+}
+
+/** The SMTP door. */
+export interface SmtpDoorConfig {
+  /** None: it is closed. */
+  readonly listeners: readonly SmtpListenerConfig[];
+  /** Absolute; absent: no TLS. */
+  readonly certificate?: { readonly certFile: string; readonly keyFile: string };
+  /** Networks whose clients need no key on plain listeners. */
+  readonly allow: readonly { readonly address: string; readonly prefix: number }[];
+  readonly limits: {
+    readonly messageBytesMax: number;
+    /** Of all mails that are being read at once. */
+    readonly readingBytesMax: number;
+    readonly recipientsMax: number;
+    readonly sessionsMax: number;
+    readonly sessionsPerClientMax: number;
+    readonly errorsMax: number;
+    readonly idleMs: number;
+  };
+  /** What it calls itself: this machine's name. */
+  readonly host: string;
+}
+
+export interface SmtpListenerConfig {
+  /** `smtp`: plain; `submission`: STARTTLS and a key; `submissions`: TLS from the first octet, and a key. */
+  readonly kind: "smtp" | "submission" | "submissions";
+  readonly listen: ListenAddress;
+  /** Of mail that names none; absent: the first of the key's. */
+  readonly lane?: string;
+}
+
+/** Limits of what clients of the HTTP door may do. */
+export interface HttpConfig {
+  readonly bodyBytesMax: number;
+  readonly batchBodyBytesMax: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerClientMax: number;
+  /** Until a whole request is there. */
+  readonly requestMsMax: number;
 }
 
 export type OutletConfig = CaptureOutletConfig | SmtpOutletConfig;
@@ -171,7 +215,12 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
       returnPath: input.returns?.domain === undefined ? "keep" : "verp",
     }),
     listen: assembleListen(input),
+    smtp: assembleSmtpDoor(input, surroundings),
+    http: assembleHttp(input.http ?? {}),
     ...(input.returns?.domain === undefined ? {} : { returnsDomain: input.returns.domain.toLowerCase() }),
+    ...(input.sendmail?.spool === undefined
+      ? {}
+      : { sendmailSpool: path.resolve(surroundings.baseDir, input.sendmail.spool) }),
     resolvers: input.resolvers ?? [],
     webhookAllow: input.webhooks?.allow ?? [],
     queue: {
@@ -194,6 +243,70 @@ function assembleListen({ listen, returns }: ConfigInput): Config["listen"] {
   const http = parseListen(listen?.http ?? LISTEN_HTTP);
   const returnsAt = returns?.domain === undefined ? undefined : parseListen(listen?.returns ?? LISTEN_RETURNS);
   return { ...(http === undefined ? {} : { http }), ...(returnsAt === undefined ? {} : { returns: returnsAt }) };
+}
+
+const LISTEN_SMTP = "127.0.0.1:2525";
+/** RFC 8314 §3: with a certificate, for clients elsewhere. */
+const LISTEN_SUBMISSION = "0.0.0.0:587";
+const LISTEN_SUBMISSIONS = "0.0.0.0:465";
+
+function assembleSmtpDoor(
+  { listen, tls, smtp = {} }: ConfigInput,
+  { baseDir, hostname }: Surroundings,
+): SmtpDoorConfig {
+  const at = (kind: SmtpListenerConfig["kind"], written: string, lane?: string): readonly SmtpListenerConfig[] => {
+    const address = parseListen(written);
+    return address === undefined ? [] : [{ kind, listen: address, ...(lane === undefined ? {} : { lane }) }];
+  };
+  const secure =
+    tls === undefined
+      ? []
+      : [
+          ...at("submission", listen?.submission ?? LISTEN_SUBMISSION),
+          ...at("submissions", listen?.submissions ?? LISTEN_SUBMISSIONS),
+        ];
+  const ofLanes = Object.entries(smtp.ports ?? {}).flatMap(([lane, written]) => at("smtp", written, lane));
+  const absolute = (file: string): string => path.resolve(baseDir, file);
+  return {
+    listeners: [...at("smtp", listen?.smtp ?? LISTEN_SMTP), ...ofLanes, ...secure],
+    ...(tls === undefined
+      ? {}
+      : { certificate: { certFile: absolute(tls.cert_file), keyFile: absolute(tls.key_file) } }),
+    allow: (smtp.allow ?? []).flatMap((network) => parseNetwork(network) ?? []),
+    limits: {
+      messageBytesMax: quantityOf(parseSize(smtp.max_message ?? "10 MiB")),
+      readingBytesMax: quantityOf(parseSize(smtp.max_reading ?? "128 MiB")),
+      recipientsMax: smtp.max_recipients ?? SMTP_RECIPIENTS_MAX,
+      sessionsMax: smtp.max_sessions ?? SMTP_SESSIONS_MAX,
+      sessionsPerClientMax: smtp.max_sessions_per_client ?? SMTP_SESSIONS_PER_CLIENT_MAX,
+      errorsMax: smtp.max_errors ?? SMTP_ERRORS_MAX,
+      idleMs: msOr(smtp.idle, ms("5 min")),
+    },
+    host: heloNameOf(hostname),
+  };
+}
+
+/** What the database takes at once, and Postfix too. */
+const SMTP_RECIPIENTS_MAX = 1000;
+/** A session takes about 50 KB while it waits. All workers of a site on this machine are one client. */
+const SMTP_SESSIONS_MAX = 500;
+const SMTP_SESSIONS_PER_CLIENT_MAX = 200;
+/** As Postfix has it. */
+const SMTP_ERRORS_MAX = 20;
+
+function heloNameOf(hostname: string): string {
+  return /^[A-Za-z0-9.-]{1,253}$/.test(hostname) ? hostname : "localhost";
+}
+
+/** An email has 10 MiB at most; what is escaped in JSON takes more. */
+function assembleHttp(input: NonNullable<ConfigInput["http"]>): HttpConfig {
+  return {
+    bodyBytesMax: bytes(input.max_body ?? "12 MB"),
+    batchBodyBytesMax: bytes(input.max_batch_body ?? "24 MB"),
+    connectionsMax: input.max_connections ?? 1000,
+    connectionsPerClientMax: input.max_connections_per_client ?? 250,
+    requestMsMax: ms(input.request_time ?? "30 s"),
+  };
 }
 
 /** A name without a dot is no domain that mail could come from; then a name that is surely nobody else's stands in. */
@@ -326,7 +439,7 @@ function assembleSmtpOutlet(
     implicitTls: isImplicit,
     ...(input.auth === undefined || password === undefined ? {} : { auth: { user: input.auth.user, password } }),
     ...(ca === undefined ? {} : { ca }),
-    heloName: input.helo_name ?? (/^[A-Za-z0-9.-]{1,253}$/.test(hostname) ? hostname : "localhost"),
+    heloName: input.helo_name ?? heloNameOf(hostname),
     openMax,
     openPerDestinationMax: input.max_open_per_destination ?? openMax,
     connectionsMax: input.max_connections ?? CONNECTIONS_MAX,

@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay, type IntervalHistogram } from "node:perf_hooks";
+import type { HttpApi } from "../doors/http/http-api.ts";
 import { openHttp } from "../doors/http/open-http.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
@@ -27,10 +28,12 @@ const LAG_MS = 20;
 
 export interface EngineTelling {
   readonly watch: EngineWatch;
+  /** Answers what is under way, and nothing more. */
+  closeDoor(): Promise<void>;
   stop(): Promise<void>;
 }
 
-export function tellOfEngine(config: Config, { clientConfig }: Database, log: Log): EngineTelling {
+export function tellOfEngine(config: Config, { clientConfig }: Database, log: Log, api: HttpApi): EngineTelling {
   const limits = { query_timeout: READ_MS_MAX, connectionTimeoutMillis: READ_MS_MAX };
   const named = { ...clientConfig, ...limits, application_name: "postlane front watch" };
   const { pool, close } = createPool(named, silentLog, { connectionsMax: CONNECTIONS_MAX, closeMsMax: CLOSE_MS_MAX });
@@ -60,6 +63,7 @@ export function tellOfEngine(config: Config, { clientConfig }: Database, log: Lo
           dataDir: config.dataDir,
           clock: systemClock,
           log,
+          api,
           tell: (line) => tellSupervisor({ kind: "told", line }),
           answers: {
             metrics: () => tellMetrics(watch, extras, config, lag),
@@ -70,9 +74,11 @@ export function tellOfEngine(config: Config, { clientConfig }: Database, log: Lo
         });
   return {
     watch,
+    async closeDoor() {
+      await door?.stop();
+    },
     async stop() {
       lag.disable();
-      await door?.stop();
       await watch.stop();
       await close();
     },

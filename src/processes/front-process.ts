@@ -8,10 +8,14 @@ import { createLog } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
+import { openEntry } from "./entry-here.ts";
+import { prepareHttp } from "./http-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
 import { startNotices } from "./notices-here.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
+import { openSendmailSpool } from "./sendmail-here.ts";
+import { openSmtp } from "./smtp-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 import { openWebhooks } from "./webhooks-here.ts";
 
@@ -22,10 +26,14 @@ export async function runFront(config: Config): Promise<number> {
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
-  const telling = tellOfEngine(config, database, log);
+  const http = prepareHttp(config, database, log);
+  const telling = tellOfEngine(config, database, log, http.api);
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
+  const entry = await openEntry(config, log);
   const webhooks = await openWebhooks(config, log);
+  const smtp = await openSmtp(config, entry, log);
+  http.open(entry);
   const notices = startNotices(database.pool, config, log);
   const upkeep = startUpkeep(
     {
@@ -60,13 +68,19 @@ export async function runFront(config: Config): Promise<number> {
       onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
     },
   );
+  const sendmailSpool = openSendmailSpool(config, smtp, log);
   tellSupervisor({ kind: "ready" });
   await new Promise<void>((resolve) => onStop(() => resolve()));
+  await sendmailSpool.stop();
+  await smtp.stop();
+  await telling.closeDoor();
   await returns.closeDoor();
   await upkeep.stop();
   await webhooks.stop();
   await notices.stop();
   await returns.close();
+  await http.close();
+  await entry.close();
   stopAlive();
   await telling.stop();
   await database.close();

@@ -36,7 +36,7 @@ export interface ControlPorts {
 
 /** Most claims end within this: a hand-over takes milliseconds, and an unclaim follows a pause within a second. */
 export const CLAIM_WAIT_MS_MAX = 1000;
-const CLAIM_LOOK_MS = 50;
+export const CLAIM_LOOK_MS = 50;
 /** Of a reason that a person gives; the event keeps it. */
 const REASON_CHARS_MAX = 1000;
 

@@ -70,6 +70,75 @@ export async function removeFromQueue(client: ClientBase, messageId: MessageId):
   await rowsOf(client, REMOVE, [messageId]);
 }
 
+// Claimed ones are left alone, and so are rows that somebody else is about to move: two sessions that wait for rows of
+// each other would deadlock. The caller looks again.
+export const REMOVE_MANY = statement<MovedRow>(
+  "control_remove_many",
+  `WITH picked AS MATERIALIZED (
+     SELECT ctid AS tid FROM postlane.queue WHERE message_id = ANY ($1::bigint[]) AND lease_id IS NULL
+     FOR UPDATE SKIP LOCKED
+   )
+   DELETE FROM postlane.queue WHERE ctid = ANY (ARRAY(SELECT tid FROM picked))
+   RETURNING message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state`,
+);
+/** Those that wait and are not claimed leave the queue. */
+export async function removeUnclaimed(client: ClientBase, ids: readonly MessageId[]): Promise<readonly MovedRow[]> {
+  return await rowsOf(client, REMOVE_MANY, [numberArray(ids)]);
+}
+
+export const RESCHEDULE = statement<MovedRow>(
+  "control_reschedule",
+  `WITH picked AS MATERIALIZED (
+     SELECT ctid AS tid FROM postlane.queue
+     WHERE message_id = ANY ($1::bigint[]) AND state = 'scheduled' AND lease_id IS NULL
+     FOR UPDATE SKIP LOCKED
+   )
+   UPDATE postlane.queue SET due_at = greatest($2::timestamptz, clock_timestamp()), tx = pg_current_xact_id(),
+     state = CASE WHEN $2::timestamptz > clock_timestamp() THEN 'scheduled' ELSE 'queued' END
+   WHERE ctid = ANY (ARRAY(SELECT tid FROM picked))
+   RETURNING message_id, lane_id, campaign_id, accepted_on::text AS accepted_on, attempts, state`,
+);
+/** Those that are (still) scheduled and not claimed get another time; one that has passed means now. */
+export async function rescheduleUnclaimed(
+  client: ClientBase,
+  ids: readonly MessageId[],
+  at: string,
+): Promise<readonly MovedRow[]> {
+  return await rowsOf(client, RESCHEDULE, [numberArray(ids), at]);
+}
+
+// The rules of entry read the time, so that it means what it means there, and is refused with the same words.
+export const READ_TIME = statement<{ readonly at: string; readonly is_too_late: boolean }>(
+  "control_read_time",
+  `SELECT given.at::text AS at,
+     EXISTS (
+       SELECT FROM postlane.message WHERE id = ANY ($2::bigint[]) AND expires_at <= greatest(given.at, clock_timestamp())
+     ) AS is_too_late
+   FROM (SELECT postlane.time_field(jsonb_build_object('scheduled_at', $1::text), 'scheduled_at') AS at) AS given`,
+);
+/** Raises PL006 when it is none. Too late: one of the messages has expired then. */
+export async function readScheduledTime(
+  client: ClientBase,
+  text: string,
+  ids: readonly MessageId[],
+): Promise<{ readonly at: string; readonly is_too_late: boolean }> {
+  const [row] = await rowsOf(client, READ_TIME, [text, numberArray(ids)]);
+  return row!;
+}
+
+export const WAITING = statement<Pick<ControlledRow, "message_id" | "state" | "is_claimed">>(
+  "control_waiting",
+  `SELECT message_id, state, lease_id IS NOT NULL AS is_claimed
+   FROM postlane.queue WHERE message_id = ANY ($1::bigint[])`,
+);
+/** Those that wait, as they stand. */
+export async function readWaiting(
+  client: ClientBase,
+  ids: readonly MessageId[],
+): Promise<readonly Pick<ControlledRow, "message_id" | "state" | "is_claimed">[]> {
+  return await rowsOf(client, WAITING, [numberArray(ids)]);
+}
+
 // What is claimed is left to its dispatcher: it is handed over, or comes back and is swept then. The order is the claim
 // index's, so that no other is used: the lane may hold millions of another campaign.
 export const SWEEP = statement<MovedRow>(

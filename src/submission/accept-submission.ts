@@ -1,8 +1,8 @@
 // Accepts submissions of the doors that have a process. Answers after the commit; what the rules of entry refuse comes
 // back as a value, with the hint of what to do.
 //
-// Commits are grouped: one is under way at a time, and what arrives meanwhile goes into the next. A slow disk makes
-// groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
+// Commits are grouped: one or two are under way at a time, and what arrives meanwhile goes into the next. A slow disk
+// makes groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
 // a newsletter's; which lane that is, the caller says.
 
 import type { Pool } from "pg";
@@ -14,6 +14,13 @@ import type { Submission, SubmissionAnswer } from "./submission.ts";
 /** Of one group. 500 emails take about 50 ms, and who comes next waits for them. */
 export const GROUP_SUBMISSIONS_MAX = 500;
 export const GROUP_BYTES_MAX = 16 * 1024 * 1024;
+/**
+ * Under way at once. Clients that wait for their answer send nothing meanwhile; with a second group the others' mail is
+ * taken while the first is being written. A small one would cost more than it is worth: one email alone takes the database
+ * three times as long as one of twenty.
+ */
+const COMMITS_MAX = 2;
+const SECOND_GROUP_MIN = 8;
 /** Waiting for their group. Beyond that a door is refused rather than memory filled. */
 export const WAITING_SUBMISSIONS_MAX = 10_000;
 export const WAITING_BYTES_MAX = 256 * 1024 * 1024;
@@ -56,7 +63,7 @@ export async function acceptTogether(
   return rows.toSorted((one, other) => one.place - other.place).map(answerOf);
 }
 
-const laneOf = (submission: Submission): string =>
+export const laneOf = (submission: Submission): string =>
   (submission.kind === "email" ? submission.email.lane : submission.envelope.lane) ?? "transactional";
 
 interface Waiting {
@@ -68,14 +75,21 @@ interface Waiting {
 
 function createGroups(pool: Pool, clock: Clock, total: { submissions: number; bytes: number }) {
   const queue: Waiting[] = [];
-  let isCommitting = false;
+  let committing = 0;
 
-  async function commitGroups(): Promise<void> {
-    isCommitting = true;
-    // Whatever else comes in this turn of the event loop joins the first group.
-    await new Promise<void>((resolve) => clock.soon(resolve));
-    while (queue.length > 0) await commitOne(takeGroup(queue, total));
-    isCommitting = false;
+  function commitSoon(): void {
+    const isWorthOne = committing === 0 || queue.length >= SECOND_GROUP_MIN;
+    if (queue.length === 0 || committing >= COMMITS_MAX || !isWorthOne) return;
+    committing++;
+    // Whatever else comes in this turn of the event loop joins the group.
+    clock.soon(() => void commitNext());
+  }
+
+  async function commitNext(): Promise<void> {
+    const group = takeGroup(queue, total);
+    if (group.length > 0) await commitOne(group);
+    committing--;
+    commitSoon();
   }
 
   async function commitOne(group: readonly Waiting[]): Promise<void> {
@@ -100,7 +114,7 @@ function createGroups(pool: Pool, clock: Clock, total: { submissions: number; by
       total.submissions++;
       total.bytes += bytes;
       queue.push({ submission, bytes, resolve, reject });
-      if (!isCommitting) void commitGroups();
+      commitSoon();
     });
 }
 
@@ -118,14 +132,16 @@ function takeGroup(queue: Waiting[], total: { submissions: number; bytes: number
   return queue.splice(0, count);
 }
 
-/** What it takes in memory, about: enough to bound it. */
+/** What it takes in memory, about: enough to bound it. All of an email counts: any field may be the long one. */
 function bytesOf(submission: Submission): number {
   if (submission.kind === "mail") return submission.raw.length;
-  const { text, html, subject } = submission.email;
-  return (text?.length ?? 0) + (html?.length ?? 0) + (subject?.length ?? 0) + 500;
+  return JSON.stringify(submission.email).length + SUBMISSION_BYTES;
 }
 
-function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
+/** What keeping it costs beside its fields. */
+const SUBMISSION_BYTES = 500;
+
+export function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
   if (submission_id !== null) {
     return { kind: "accepted", submissionId: submission_id, isRepeated: is_repeated === true };
   }

@@ -1,7 +1,8 @@
 // The door that every submission passes, whatever it came by: the database's own functions hold the rules of entry.
 
+import type { ClientBase } from "pg";
 import type { MessageId, SubmissionId } from "../mail/ids.ts";
-import { rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
+import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
 import type { RefusalCode, Submission } from "./submission.ts";
 
 export interface AcceptedRow {
@@ -18,21 +19,18 @@ export interface AcceptedRow {
 export const ACCEPT_GROUP = statement<AcceptedRow>(
   "submission_accept_group",
   `SELECT place, submission_id, is_repeated, code, message, hint, field
-   FROM postlane.accept_group($1::jsonb, $2::bytea[], $3::text[], $4::text[])`,
+   FROM postlane.accept_group($1::jsonb, $2::bytea, $3::integer[], $4::text[], $5::text[])`,
 );
 
 /** One transaction: when it answers, what is accepted is durable. */
 export async function acceptGroup(on: Queryable, group: readonly Submission[]): Promise<readonly AcceptedRow[]> {
   return await rowsOf(on, ACCEPT_GROUP, [
     JSON.stringify(group.map((each) => (each.kind === "email" ? each.email : each.envelope))),
-    rawArray(group),
+    Buffer.concat(group.flatMap((each) => (each.kind === "mail" ? [each.raw] : []))),
+    numberArray(group.map((each) => (each.kind === "mail" ? each.raw.length : null))),
     textArray(group.map(({ door }) => door)),
     textArray(group.map(({ credential }) => credential)),
   ]);
-}
-
-function rawArray(group: readonly Submission[]): string {
-  return `{${group.map((each) => (each.kind === "mail" ? `"\\\\x${each.raw.toString("hex")}"` : "NULL")).join(",")}}`;
 }
 
 export const MESSAGES = statement<{ readonly id: MessageId }>(
@@ -42,4 +40,44 @@ export const MESSAGES = statement<{ readonly id: MessageId }>(
 
 export async function messagesOf(on: Queryable, id: SubmissionId): Promise<readonly MessageId[]> {
   return (await rowsOf(on, MESSAGES, [id])).map((row) => row.id);
+}
+
+// The lock that the rules of entry take for a key (postlane.enqueue_once), held until the end of the transaction. Without
+// it, two of the same batch could each get the keys of some items, and both would be refused.
+export const LOCK_KEY = statement<{ readonly is_mine: boolean }>(
+  "submission_lock_key",
+  `SELECT pg_try_advisory_xact_lock(hashtextextended($1, hashtext($2))) AS is_mine`,
+);
+
+/** False: another request is using the key right now. */
+export async function lockKey(client: ClientBase, key: string, credential: string): Promise<boolean> {
+  const [row] = await rowsOf(client, LOCK_KEY, [key, credential]);
+  return row!.is_mine;
+}
+
+// The rules of entry keep it, as they keep every other key; the id is of the first submission that it names.
+export const NAME_BATCH = statement<{ readonly earlier_id: SubmissionId | null }>(
+  "submission_name_batch",
+  `SELECT postlane.enqueue_once($1, $2, $3, $4, $5) AS earlier_id`,
+);
+
+/** Answers whether the credential has used the key for this very batch before. Raises PL005 and PL008. */
+export async function nameBatchOnce(
+  client: ClientBase,
+  given: {
+    readonly key: string;
+    readonly fingerprint: Buffer;
+    readonly firstId: SubmissionId;
+    readonly door: string;
+    readonly credential: string;
+  },
+): Promise<boolean> {
+  const [row] = await rowsOf(client, NAME_BATCH, [
+    given.key,
+    given.fingerprint,
+    given.firstId,
+    given.door,
+    given.credential,
+  ]);
+  return row!.earlier_id !== null;
 }

@@ -8,8 +8,11 @@ import { addressProblem, domainOf, parseMailbox } from "../../src/mail/address.t
 import { testDatabase } from "../rig/postgres.ts";
 
 const pieces = [
-  ...Array.from("abZ09.-_+@ \"'()<>[]\\,:;\u0001\r\n\t\u007f\u00a0\u00a1\u2028éü漢😀"),
+  ...Array.from(
+    "abZ09.-_+@ \"'()<>[]\\,:;\u0001\r\n\t\u007f\u00a0\u00a1\u1680\u2003\u2028\u202f\u205f\u3000\ufeff\u200béü漢😀",
+  ),
   "example",
+  "=?",
   ".com",
   "@example.com",
   "l".repeat(33),

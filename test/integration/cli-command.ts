@@ -43,6 +43,7 @@ function spawnCommand(
       HOME: process.env["HOME"],
       POSTLANE_DATA_DIR: place.dataDir,
       POSTLANE_LISTEN__HTTP: "127.0.0.1:0",
+      POSTLANE_LISTEN__SMTP: "127.0.0.1:0",
       ...(place.databaseUrl === undefined ? {} : { DATABASE_URL: place.databaseUrl }),
       ...env,
     },

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { PoolClient } from "pg";
 import * as campaignStore from "../../src/campaigns/campaign-store.ts";
 import * as controlStore from "../../src/queue/control-store.ts";
+import * as emailStore from "../../src/reports/email-store.ts";
 import * as leaseStore from "../../src/queue/lease-store.ts";
 import * as queueStore from "../../src/queue/queue-store.ts";
 import * as returnedStore from "../../src/queue/returned-store.ts";
@@ -22,10 +23,11 @@ import type { Statement } from "../../src/postgres/statement.ts";
 import { testDatabase } from "../rig/postgres.ts";
 
 /** What grows with the mail; of events each day's partition. */
-const TABLES = /^(?:queue|message|submission|return|unaccounted|destination|webhook_delivery|event(?:_\w+)?)$/;
+const TABLES = /^(?:queue|message|submission|content|return|unaccounted|destination|webhook_delivery|event(?:_\w+)?)$/;
 /** Fewer, and the test looks at the wrong place. */
 const STATEMENTS_MIN = 12;
 const RETURN_STATEMENTS_MIN = 10;
+const EMAIL_STATEMENTS_MIN = 7;
 
 interface PlanNode {
   readonly "Node Type": string;
@@ -79,6 +81,20 @@ test("a minute of hand-overs is found by the index on the time, and each story b
     assert.deepEqual(scansWithoutCondition(await explain(client, statement)), [], statement.name);
   }
   await client.query("ROLLBACK");
+});
+
+test("what the HTTP door reads of submissions descends an index, too", async (t) => {
+  const { pool } = await testDatabase(t);
+  await createPartitionsAhead(pool, 2);
+  await pool.query("VACUUM (ANALYZE) postlane.submission, postlane.content, postlane.message, postlane.queue");
+  const client = await pool.connect();
+  t.after(() => client.release());
+  await planForTheQueue(client);
+  const statements = Object.values(emailStore as Readonly<Record<string, unknown>>).filter(isStatement);
+  assert.ok(statements.length >= EMAIL_STATEMENTS_MIN, `only ${statements.length} statements were found`);
+  for (const statement of statements) {
+    assert.deepEqual(scansWithoutCondition(await explain(client, statement)), [], statement.name);
+  }
 });
 
 test("who is told of an event, and what waits for an endpoint, is found by an index", async (t) => {

@@ -6,12 +6,14 @@ import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
+import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
 import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
 import type { QueueShapeOptions } from "./run-queue.ts";
 import type { SendOptions } from "./run-send.ts";
+import type { SendmailCommandOptions } from "./run-sendmail-command.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
@@ -36,9 +38,12 @@ export function createProgram(end: End): Command {
     .helpOption("-h, --help", "Print this help.")
     .helpCommand("help [command]", "Print the help of a command.")
     .showHelpAfterError("(add --help for what there is)")
+    // `postlane sendmail -V id` is no question for the version.
+    .enablePositionalOptions()
     .exitOverride();
   addProcesses(program, end);
   addSend(program, end);
+  addSendmail(program, end);
   addCampaign(program, end);
   addMessage(program, end);
   addUnknown(program, end);
@@ -46,6 +51,7 @@ export function createProgram(end: End): Command {
   addLane(program, end);
   addOutlet(program, end);
   addDestination(program, end);
+  addKey(program, end);
   addQueue(program, end);
   addWebhook(program, end);
   addStatus(program, end);
@@ -135,6 +141,26 @@ function addSend(program: Command, end: End): void {
     .action(async (options: SendOptions) => {
       const { runSend } = await import("./run-send.ts");
       end(await runSend(options));
+    });
+}
+
+function addSendmail(program: Command, end: End): void {
+  leaf(
+    program,
+    "sendmail",
+    "Take a mail on standard input, as /usr/sbin/sendmail does: recipients as arguments or with -t from its header, -f for the sender, -F for the sender's name, -i to let a lone dot pass; exit codes are those of sysexits.h. What Postlane cannot take now is kept on this machine and handed over later. `postlane-sendmail` is the same, starts faster, and is what to link.",
+    [
+      "postlane sendmail -t -i < mail.eml",
+      "postlane sendmail -f shop@example.com -- ann@example.com < mail.eml",
+      "postlane sendmail --flush",
+    ],
+  )
+    .argument("[words...]", "Options of sendmail, and recipients.")
+    .option("--flush", "Hand over what was kept: your own mail, or with --config all of the spool that it names.")
+    .allowUnknownOption()
+    .action(async (words: string[], options: SendmailCommandOptions) => {
+      const { runSendmailCommand } = await import("./run-sendmail-command.ts");
+      end(await runSendmailCommand(words, options));
     });
 }
 
@@ -431,6 +457,74 @@ function addDestination(program: Command, end: End): void {
     .action(async (domain: string, options: PauseOptions) => {
       const { runDestinationResume } = await import("./run-destination.ts");
       end(await runDestinationResume(domain, options));
+    });
+}
+
+function addKey(program: Command, end: End): void {
+  const key = group(program, "key", "Make, list, revoke and rotate the keys by which a site submits.");
+  leaf(
+    key,
+    "create",
+    "Make a key, for HTTP and as the password of SMTP. It is printed once, alone on standard output; what is kept is a hash of it. Its rights never change: for others make another key.",
+    [
+      "postlane key create --name shop",
+      "postlane key create --name newsletter --lane bulk --from-domain news.example.com --rate 100/s",
+      "postlane key create --name monitoring --scope read --expires '90 days'",
+    ],
+  )
+    .requiredOption("--name <name>", "Whose key it is, for people; two may have the same.")
+    .option(
+      "--scope <scope>",
+      "send: submit, and read and cancel what it submitted. read: read everything. operate: everything.",
+      "send",
+    )
+    .option(
+      "--lane <name>",
+      "A lane that it may use; may be repeated, the first is its default. Otherwise all.",
+      collect,
+    )
+    .option(
+      "--from-domain <domain>",
+      "A domain that its mail may be from; may be repeated. A subdomain is another domain. Otherwise any.",
+      collect,
+    )
+    .option("--rate <rate>", 'How many submissions it may make, "100/s" or "10,000/hr", of all fronts together.')
+    .option("--no-notices", "No failure notices for what it submits by SMTP or sendmail.")
+    .option("--no-dedup", "SMTP does not recognise repeated mail by its content.")
+    .option("--expires <span>", 'How long it lives, "30 days"; otherwise until it is revoked.')
+    .action(async (options: KeyCreateOptions) => {
+      const { runKeyCreate } = await import("./run-key.ts");
+      end(await runKeyCreate(options));
+    });
+  leaf(key, "list", "List the keys with their rights, when each was last used, and when it ends or has ended.", [
+    "postlane key list",
+  ]).action(async (options: CommonOptions) => {
+    const { runKeyList } = await import("./run-key.ts");
+    end(await runKeyList(options));
+  });
+  leaf(
+    key,
+    "revoke",
+    "End a key for good. Every front refuses it within a second; what it has submitted goes its way.",
+    ["postlane key revoke 7"],
+  )
+    .argument("<key>", "Its id from `postlane key list`.")
+    .action(async (id: string, options: CommonOptions) => {
+      const { runKeyRevoke } = await import("./run-key.ts");
+      end(await runKeyRevoke(id, options));
+    });
+  leaf(
+    key,
+    "rotate",
+    "Make a new key with the rights of an old one, which ends after a grace. Both share the rate and the idempotency keys, and the new one may read and cancel what the old one submitted.",
+    ["postlane key rotate 7", "postlane key rotate 7 --keep '2 h' --expires '90 days'"],
+  )
+    .argument("<key>", "Its id from `postlane key list`.")
+    .option("--keep <span>", "How long the old one is still good; 0 s ends it at once.", "1 day")
+    .option("--expires <span>", "How long the new one lives, or never; needed when the old one ends by itself.")
+    .action(async (id: string, options: KeyRotateOptions) => {
+      const { runKeyRotate } = await import("./run-key.ts");
+      end(await runKeyRotate(id, options));
     });
 }
 

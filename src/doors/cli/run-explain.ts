@@ -54,9 +54,9 @@ async function askFront(front: FrontFile, question: Question): Promise<ExplainRe
       headers: { connection: "close" },
       signal: AbortSignal.timeout(FRONT_MS_MAX),
     });
-    const answer = (await response.json()) as ExplainReport & FrontRefusal;
-    if (answer.error === undefined) return answer;
-    throw new CommandFailure(answer.error.code, answer.error.message);
+    if (response.ok) return (await response.json()) as ExplainReport;
+    const { code, detail } = (await response.json()) as FrontRefusal;
+    throw new CommandFailure(code, detail);
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
     return undefined;
@@ -64,7 +64,8 @@ async function askFront(front: FrontFile, question: Question): Promise<ExplainRe
 }
 
 interface FrontRefusal {
-  readonly error?: { readonly code: string; readonly message: string };
+  readonly code: string;
+  readonly detail: string;
 }
 
 // ---- without a front -------------------------------------------------------------------------------------------------

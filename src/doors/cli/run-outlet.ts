@@ -2,11 +2,8 @@
 // dispatchers say of each.
 
 import { systemClock } from "../../platform/clock.ts";
-import type { Config } from "../../platform/config.ts";
-import { readSnapshot, type EngineSnapshot } from "../../reports/engine-snapshot.ts";
-import { laneNames, RANK, type Limit } from "../../reports/explain-limit.ts";
-import { findLimits } from "../../reports/explain-limits.ts";
-import { shapeLimit } from "../../reports/explain.ts";
+import { readSnapshot } from "../../reports/engine-snapshot.ts";
+import { reportOutlets } from "../../reports/outlet-report.ts";
 import { CommandFailure, EXIT_DONE } from "./command-failure.ts";
 import { createOutput, type CommonOptions } from "./output.ts";
 import { pauseNamed, resumeNamed, type PauseOptions } from "./pausing.ts";
@@ -17,10 +14,7 @@ import { withDatabase } from "./with-database.ts";
 export async function runOutletList(options: CommonOptions): Promise<number> {
   const config = readConfig(options);
   const output = createOutput(options);
-  const snapshot = await withDatabase(config, readSnapshot);
-  const around = { nowMs: systemClock.wallMs(), dispatcherSeenAtMs: {}, alarms: [], cpuWaiting: null };
-  const limits = findLimits({ snapshot, config, around }).filter(({ rank }) => rank < RANK.note);
-  const outlets = Object.values(config.outlets).map((outlet) => shapeOutlet(outlet, config, snapshot, limits));
+  const outlets = reportOutlets(await withDatabase(config, readSnapshot), config, systemClock.wallMs());
   output.answer({ outlets });
   const rows = outlets.flatMap(({ limits: found, ...outlet }) => {
     const cells = [outlet.name, outlet.type, outlet.lanes.join(", "), String(outlet.window), String(outlet.open)];
@@ -39,26 +33,6 @@ const COLUMNS = [
   number("open"),
   text("what stops or limits it"),
 ];
-
-function shapeOutlet(
-  { name, type }: Config["outlets"][string],
-  config: Config,
-  { lanes, pauses }: EngineSnapshot,
-  limits: readonly Limit[],
-) {
-  const pulses = lanes
-    .flatMap((lane) => lane.dispatchers.filter((one) => one.isAlive))
-    .flatMap(({ pulse }) => pulse.outlets.filter((outlet) => outlet.name === name));
-  return {
-    name,
-    type,
-    lanes: laneNames(name, config),
-    is_paused: pauses.some((pause) => pause.kind === "outlet" && pause.name === name),
-    window: pulses.reduce((sum, { window }) => sum + window, 0),
-    open: pulses.reduce((sum, { open }) => sum + open, 0),
-    limits: limits.filter(({ outlet }) => outlet === name).map(shapeLimit),
-  };
-}
 
 export async function runOutletPause(name: string, options: PauseOptions): Promise<number> {
   return await pauseNamed(outletOf(name, options), options);

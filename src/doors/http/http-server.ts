@@ -1,92 +1,72 @@
-// The front's HTTP: metrics, health, and explain for whoever is on this machine. Every answer is made from what the front
-// has in mind; no route writes anything. What is not one of these paths is 404, also in JSON.
+// The front's HTTP, put together: what is told without a key, the API behind keys, and what holds for all of it: bodies are
+// JSON and bounded, and every answer that is not what was asked for is a problem that says what to do.
 
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { isIP } from "node:net";
-import type { ExplainReport, Question } from "../../reports/explain.ts";
-import type { ReadQuestion } from "../../reports/explain-question.ts";
+import fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import { answerProblem } from "./answer-problem.ts";
+import { requireKeys } from "./authorize.ts";
+import { addBatchRoute } from "./batch-route.ts";
+import { createBodyBudget } from "./body-budget.ts";
+import { addEmailRoutes } from "./email-routes.ts";
+import { answerUnreadable, createGatedServer } from "./gated-server.ts";
+import type { HttpApi } from "./http-api.ts";
+import { BATCH_JSON_VALUES_MAX, JSON_VALUES_MAX, OPEN_BATCH_BODIES_MAX } from "./http-limits.ts";
+import { readJson } from "./json-body.ts";
+import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
+import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
+import { Problem } from "./problem.ts";
+import { addTellingRoutes, type HttpAnswers } from "./telling-routes.ts";
 
-export interface HttpAnswers {
-  /** In Prometheus' text format. */
-  metrics(): Promise<string>;
-  /** Undefined: the database answers. */
-  silentSince(): string | undefined;
-  readQuestion(kind: string | undefined, name: string | undefined): ReadQuestion;
-  /** Undefined: there is no such message. */
-  explain(question: Question): Promise<ExplainReport | undefined>;
-}
-
-/** All that is asked here fits in a line; whoever needs longer for it is no friend. */
-const REQUEST_MS_MAX = 5000;
-const HEADER_BYTES_MAX = 8192;
-const BODY_BYTES_MAX = 1024;
-const CONNECTIONS_MAX = 100;
-/** Longer than the 15 s between two scrapes, so that one connection serves them. */
-const KEEP_ALIVE_MS = 30_000;
-
-export function createHttpServer(answers: HttpAnswers): FastifyInstance {
+export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyInstance {
   const server = fastify({
     logger: false,
-    bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_MS_MAX,
-    connectionTimeout: KEEP_ALIVE_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    forceCloseConnections: true,
+    bodyLimit: api.config.http.bodyBytesMax,
+    // Whoever has a request under way gets its answer; `openHttp` bounds how long that may take.
+    forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 100 },
-    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: REQUEST_MS_MAX },
+    // A schema describes what is taken; it changes nothing.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
+    serverFactory: (listener) => createGatedServer(listener, api.config.http),
+    clientErrorHandler: answerUnreadable,
   });
-  server.server.maxConnections = CONNECTIONS_MAX;
-  server.setNotFoundHandler((_, reply) => refuse(reply, 404, "not_found", "There is nothing here."));
-  server.setErrorHandler<Error & { readonly statusCode?: number }>((error, _, reply) => {
-    const status = error.statusCode ?? 500;
-    return refuse(reply, status, status < 500 ? "bad_request" : "failed", error.message);
+  server.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, api.log));
+  server.setNotFoundHandler((request, reply) => answerProblem(NOTHING_HERE, request, reply, api.log));
+  readBodies(server);
+  describeRoutes(server);
+  void server.register(async (open) => {
+    addTellingRoutes(open, answers, () => api.entry() !== undefined);
+    addOpenApiRoute(open);
   });
-  server.get("/healthz", () => ({ status: "alive" }));
-  server.get("/readyz", (_, reply) => {
-    const since = answers.silentSince();
-    return since === undefined ? { status: "ready" } : reply.code(503).send({ status: "database_silent", since });
-  });
-  server.get("/metrics", async (_, reply) => reply.type(METRICS_TYPE).send(await answers.metrics()));
-  server.get<{ Querystring: ExplainQuery }>("/explain", { schema: EXPLAIN_SCHEMA }, async (request, reply) => {
-    if (!isFromHere(request)) return refuse(reply, 403, "not_from_here", "Only this machine may ask that.");
-    return await answerExplain(answers, request.query, reply);
-  });
+  void server.register(async (keyed) => addApi(keyed, api));
   return server;
 }
 
-const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+const NOTHING_HERE = new Problem("not_found", "there is nothing here", {
+  hint: "GET /openapi.json has what there is. Check path and method.",
+});
 
-interface ExplainQuery {
-  readonly kind?: string;
-  readonly name?: string;
+function readBodies(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser(
+    "application/json",
+    { parseAs: "buffer" },
+    async (request: FastifyRequest, bytes: Buffer) =>
+      readJson(bytes, request.routeOptions.config.isBatch === true ? BATCH_JSON_VALUES_MAX : JSON_VALUES_MAX),
+  );
 }
 
-const EXPLAIN_SCHEMA = {
-  querystring: { type: "object", properties: { kind: { type: "string" }, name: { type: "string" } } },
-} as const;
-
-async function answerExplain(answers: HttpAnswers, { kind, name }: ExplainQuery, reply: FastifyReply) {
-  const asked = answers.readQuestion(kind, name);
-  if (asked.kind === "refused") return refuse(reply, 400, asked.code, asked.problem);
-  const report = await answers.explain(asked.question);
-  return report ?? refuse(reply, 404, "message_not_found", `There is no ${name ?? ""} in this database.`);
-}
-
-function refuse(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {
-  return reply.code(status).send({ error: { code, message } });
-}
-
-/**
- * From this machine, by whatever address it listens on. A page in a browser on this machine that was led here by a name
- * of its own says that name, and is not answered.
- */
-function isFromHere({ socket, host }: FastifyRequest): boolean {
-  const { remoteAddress: from, localAddress: to } = socket;
-  if (from === undefined || !(isLoopback(from) || from === to)) return false;
-  const name = host.replace(/:\d+$/, "").replaceAll(/[[\]]/g, "");
-  return isIP(name) !== 0 || name === "localhost";
-}
-
-function isLoopback(address: string): boolean {
-  return /^(?:::ffff:)?127\./.test(address) || address === "::1";
+function addApi(server: FastifyInstance, api: HttpApi): void {
+  const budget = createBodyBudget(OPEN_BATCH_BODIES_MAX * api.config.http.batchBodyBytesMax);
+  server.addHook("onRoute", ({ schema }) => {
+    if (schema !== undefined) schema.security = [{ key: [] }];
+  });
+  requireKeys(server, api);
+  server.addHook("preParsing", async (request, reply) => {
+    budget.reserve(request.raw, reply.raw, request.routeOptions.bodyLimit);
+  });
+  // What is read of an email is nobody else's.
+  server.addHook("onSend", async (_, reply) => void reply.header("cache-control", "no-store"));
+  addEmailRoutes(server, api);
+  addBatchRoute(server, api);
+  addLaneRoutes(server, api);
+  addOutletRoutes(server, api);
 }

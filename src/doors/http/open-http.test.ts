@@ -13,8 +13,9 @@ import { loadConfig } from "../../platform/config.ts";
 import { readQuestion } from "../../reports/explain-question.ts";
 import { explain } from "../../reports/explain.ts";
 import { findFront } from "./front-file.ts";
-import type { HttpAnswers } from "./http-server.ts";
+import type { HttpApi, HttpEntry } from "./http-api.ts";
 import { openHttp } from "./open-http.ts";
+import type { HttpAnswers } from "./telling-routes.ts";
 
 const config = loadConfig({ cwd: "/", env: {} });
 
@@ -25,17 +26,28 @@ test("metrics, health and explain are there, and nothing else", async (t) => {
     [metrics.status, metrics.headers.get("content-type"), await metrics.text()],
     [200, "text/plain; version=0.0.4; charset=utf-8", "postlane_up 1\n"],
   );
-  assert.deepEqual(await (await fetch(`${http}/healthz`)).json(), { status: "alive" });
-  assert.deepEqual(await (await fetch(`${http}/readyz`)).json(), { status: "ready" });
-  const nowhere = await fetch(`${http}/emails`, { method: "POST", body: "{}" });
-  assert.deepEqual([nowhere.status, await nowhere.json()], [404, NOT_FOUND]);
+  assert.deepEqual(await (await fetch(`${http}/health/live`)).json(), { status: "alive" });
+  assert.deepEqual(await (await fetch(`${http}/health/ready`)).json(), { status: "ready" });
+  const nowhere = await fetch(`${http}/healthz`, { method: "POST", body: "{}" });
+  const { code, hint } = (await nowhere.json()) as { readonly code: string; readonly hint: string };
+  assert.deepEqual(
+    [nowhere.status, nowhere.headers.get("content-type"), code],
+    [404, "application/problem+json; charset=utf-8", "not_found"],
+  );
+  assert.match(hint, /openapi\.json/);
 });
 
-const NOT_FOUND = { error: { code: "not_found", message: "There is nothing here." } };
+test("before the database was there nothing is ready, and whoever submits is told to come again", async (t) => {
+  const { http } = await opened(t, {}, () => undefined);
+  const ready = await fetch(`${http}/health/ready`);
+  assert.deepEqual([ready.status, await ready.json()], [503, { status: "starting", since: null }]);
+  const submitted = await fetch(`${http}/emails`, { method: "POST", headers: { authorization: "Bearer plk_1_x" } });
+  assert.deepEqual([submitted.status, submitted.headers.get("retry-after")], [503, "5"]);
+});
 
-test("readyz says since when the database is silent", async (t) => {
+test("ready says since when the database is silent", async (t) => {
   const { http } = await opened(t, { silentSince: () => "2026-11-26T14:02:10Z" });
-  const response = await fetch(`${http}/readyz`);
+  const response = await fetch(`${http}/health/ready`);
   assert.deepEqual(
     [response.status, await response.json()],
     [503, { status: "database_silent", since: "2026-11-26T14:02:10Z" }],
@@ -55,14 +67,14 @@ test("explain answers questions, and refuses what it cannot read", async (t) => 
     "kind=a&kind=b",
   ]) {
     const response = await fetch(`${http}/explain?${query}`);
-    codes.push([response.status, ((await response.json()) as { error: { code: string } }).error.code]);
+    codes.push([response.status, ((await response.json()) as { code: string }).code]);
   }
   assert.deepEqual(codes, [
     [400, "lane_unknown"],
     [400, "usage"],
     [400, "usage"],
     [404, "message_not_found"],
-    [400, "bad_request"],
+    [400, "bad_parameter"],
   ]);
 });
 
@@ -75,7 +87,7 @@ test("a page that was led to this machine by a name of its own learns nothing", 
 
 test("a request that is too large is refused", async (t) => {
   const { http } = await opened(t);
-  const answer = await raw(http, `GET /healthz HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(10_000)}\r\n\r\n`);
+  const answer = await raw(http, `GET /health/live HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(20_000)}\r\n\r\n`);
   assert.match(answer, /^HTTP\/1\.1 431 /);
 });
 
@@ -111,9 +123,16 @@ interface Opening {
   readonly clock?: ReturnType<typeof manualClock>;
   readonly tell?: (line: string) => void;
   readonly answers?: Partial<HttpAnswers>;
+  readonly entry?: HttpApi["entry"];
 }
 
-function open(t: TestContext, { port = 0, clock = manualClock(), tell = () => {}, answers = {} }: Opening) {
+/** Nothing here submits: that it is open is all that is asked. */
+const OPEN: HttpApi["entry"] = () => ({}) as HttpEntry;
+
+function open(
+  t: TestContext,
+  { port = 0, clock = manualClock(), tell = () => {}, answers = {}, entry = OPEN }: Opening,
+) {
   const dataDir = mkdtempSync(path.join(tmpdir(), "postlane-http-"));
   const door = openHttp({
     listen: { host: "127.0.0.1", port },
@@ -122,6 +141,7 @@ function open(t: TestContext, { port = 0, clock = manualClock(), tell = () => {}
     log: silentLog,
     tell,
     answers: { ...ANSWERS, ...answers },
+    api: { entry, config, clock, log: silentLog },
   });
   t.after(async () => {
     await door.stop();
@@ -141,8 +161,12 @@ const ANSWERS: HttpAnswers = {
   },
 };
 
-async function opened(t: TestContext, answers: Partial<HttpAnswers> = {}): Promise<{ readonly http: string }> {
-  const { dataDir } = open(t, { answers });
+async function opened(
+  t: TestContext,
+  answers: Partial<HttpAnswers> = {},
+  entry = OPEN,
+): Promise<{ readonly http: string }> {
+  const { dataDir } = open(t, { answers, entry });
   await until(() => findFront(dataDir) !== undefined);
   return { http: `http://${findFront(dataDir)!.http}` };
 }

@@ -7,7 +7,10 @@ import type { Clock } from "../../platform/clock.ts";
 import type { ListenAddress } from "../../platform/config.ts";
 import type { Log } from "../../platform/log.ts";
 import { announceFront, forgetFront } from "./front-file.ts";
-import { createHttpServer, type HttpAnswers } from "./http-server.ts";
+import type { HttpApi } from "./http-api.ts";
+import { LISTEN_BACKLOG } from "./http-limits.ts";
+import { createHttpServer } from "./http-server.ts";
+import type { HttpAnswers } from "./telling-routes.ts";
 
 export interface HttpDoor {
   stop(): Promise<void>;
@@ -17,6 +20,7 @@ export interface HttpPorts {
   readonly listen: ListenAddress;
   readonly dataDir: string;
   readonly answers: HttpAnswers;
+  readonly api: HttpApi;
   readonly clock: Clock;
   readonly log: Log;
   /** A line that a person should see. */
@@ -25,16 +29,16 @@ export interface HttpPorts {
 
 const RETRY_MS = 5000;
 
-export function openHttp({ listen, dataDir, answers, clock, log, tell }: HttpPorts): HttpDoor {
+export function openHttp({ listen, dataDir, answers, api, clock, log, tell }: HttpPorts): HttpDoor {
   let server: FastifyInstance | undefined;
   let isStopped = false;
   let told: string | undefined;
   let wake = (): void => {};
 
   const tryOnce = async (): Promise<boolean> => {
-    const fresh = createHttpServer(answers);
+    const fresh = createHttpServer(answers, api);
     try {
-      await fresh.listen({ host: listen.host, port: listen.port });
+      await fresh.listen({ host: listen.host, port: listen.port, backlog: LISTEN_BACKLOG });
       opened((fresh.server.address() as AddressInfo).port);
       server = fresh;
       return true;
@@ -77,9 +81,18 @@ export function openHttp({ listen, dataDir, answers, clock, log, tell }: HttpPor
       wake();
       await trying;
       forgetFront(dataDir);
-      await server?.close();
+      if (server !== undefined) await closeInTime(server, clock);
     },
   };
+}
+
+/** Requests that are under way get their answer; whoever is slow to send one is cut off. */
+const CLOSE_MS_MAX = 3000;
+
+async function closeInTime(server: FastifyInstance, clock: Clock): Promise<void> {
+  const timer = clock.after(CLOSE_MS_MAX, () => server.server.closeAllConnections());
+  await server.close();
+  timer.cancel();
 }
 
 /** Whoever listens everywhere is found on this machine by its loopback. */

@@ -28,9 +28,10 @@ BEGIN
     WHEN octet_length(local_part) > local_octets_max THEN 'local part is longer than 64 octets'
     WHEN octet_length(domain) > domain_octets_max THEN 'domain is longer than 253 octets'
     WHEN octet_length(address) > address_octets_max THEN 'address is longer than 254 octets'
-    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u2028\u2029]' OR strpos(local_part, '@') > 0
+    WHEN address ~ '[\u0001-\u0020"(),:;<>\[\\\]\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]' OR strpos(local_part, '@') > 0
       THEN 'a character that an address cannot have'
     WHEN local_part ~ '^\.|\.\.|\.$' THEN 'dots in the local part'
+    WHEN strpos(local_part, '=?') > 0 THEN 'what looks like an encoded-word'
     WHEN strpos(domain, '.') = 0 THEN 'the domain has fewer than two labels'
     WHEN domain !~ '^([A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?\.)+[A-Za-z0-9\u00a1-\U0010ffff]([A-Za-z0-9\u00a1-\U0010ffff-]*[A-Za-z0-9\u00a1-\U0010ffff])?$'
       OR domain ~ '[^.]{64}'
@@ -44,7 +45,7 @@ $$;
 CREATE FUNCTION postlane.address_problem(address text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE
-    WHEN octet_length(address) <= 64
+    WHEN octet_length(address) <= 64 AND strpos(address, '=?') = 0
       AND address ~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&''*+/=?^_`{|}~-]+)*@[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*(?:\.[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*)+$'
       THEN NULL
     ELSE postlane.odd_address_problem(address)
@@ -519,11 +520,18 @@ $$;
 
 -- What the doors with a process in front have taken in meanwhile, in one transaction: each is accepted, or refused for
 -- itself. Nearly always all are accepted; only when one is not, they are taken one by one, each behind a savepoint.
-CREATE FUNCTION postlane.accept_group(given jsonb, raws bytea[], doors text[], credentials text[])
+--
+-- The octets of whole mails come one behind the other, so that they need not be written as text; an email has no length.
+CREATE FUNCTION postlane.accept_group(
+  given jsonb, octets bytea, lengths integer[], doors text[], credentials text[]
+)
 RETURNS TABLE (place integer, submission_id bigint, is_repeated boolean, code text, message text, hint text, field text)
 LANGUAGE plpgsql AS $$
 DECLARE
   emails       jsonb[] := ARRAY(SELECT jsonb_array_elements(given));
+  starts       integer[] := ARRAY(
+    SELECT 1 + coalesce(sum(length) OVER (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
+    FROM unnest(lengths) WITH ORDINALITY AS one (length, n) ORDER BY n);
   accepted_ids bigint[] := '{}';
   -- What has a smaller id was there before.
   newest_id    bigint;
@@ -531,8 +539,9 @@ BEGIN
   newest_id := nextval('postlane.content_id_seq');
   BEGIN
     FOR i IN 1 .. cardinality(emails) LOOP
-      accepted_ids[i] := CASE WHEN raws[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
-        ELSE postlane.accept_mail(emails[i], raws[i], doors[i], credentials[i]) END;
+      accepted_ids[i] := CASE
+        WHEN lengths[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
+        ELSE postlane.accept_mail(emails[i], substr(octets, starts[i], lengths[i]), doors[i], credentials[i]) END;
     END LOOP;
     RETURN QUERY SELECT ordinality::integer, id, id <= newest_id, NULL, NULL, NULL, NULL
       FROM unnest(accepted_ids) WITH ORDINALITY AS accepted (id, ordinality);
@@ -546,8 +555,9 @@ BEGIN
     place := i;
     BEGIN
       code := NULL; message := NULL; hint := NULL; field := NULL;
-      submission_id := CASE WHEN raws[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
-        ELSE postlane.accept_mail(emails[i], raws[i], doors[i], credentials[i]) END;
+      submission_id := CASE
+        WHEN lengths[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
+        ELSE postlane.accept_mail(emails[i], substr(octets, starts[i], lengths[i]), doors[i], credentials[i]) END;
       is_repeated := submission_id <= newest_id;
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT,
@@ -562,11 +572,12 @@ BEGIN
 END
 $$;
 
--- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it.
+-- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it. Its
+-- credential is the role that logged in, with a prefix: no role can be named so that it is a key, or another door.
 CREATE FUNCTION postlane.enqueue(email jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN 'sub_' || postlane.accept_email(email, 'sql', session_user);
+  RETURN 'sub_' || postlane.accept_email(email, 'sql', 'sql:' || session_user);
 END
 $$;
 
@@ -591,7 +602,7 @@ BEGIN
       USING ERRCODE = 'PL004', HINT = 'Call it several times, in one transaction if they belong together.';
   END IF;
   FOR email IN SELECT jsonb_array_elements(emails) LOOP
-    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql', session_user);
+    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql', 'sql:' || session_user);
     place := place + 1;
   END LOOP;
 EXCEPTION WHEN SQLSTATE 'PL001' OR SQLSTATE 'PL002' OR SQLSTATE 'PL003' OR SQLSTATE 'PL004' OR SQLSTATE 'PL005'

@@ -1,0 +1,25 @@
+// What the routes of the API are given: the stations that they call, the configuration, and the limits.
+
+import type { Pool } from "pg";
+import type { Clock } from "../../platform/clock.ts";
+import type { Config } from "../../platform/config.ts";
+import type { Log } from "../../platform/log.ts";
+import type { Keyring } from "../../senders/keyring.ts";
+import type { BatchAcceptance } from "../../submission/accept-batch.ts";
+import type { Acceptance } from "../../submission/accept-submission.ts";
+
+export interface HttpApi {
+  /** Undefined: the database was not there yet. */
+  readonly entry: () => HttpEntry | undefined;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface HttpEntry {
+  readonly keyring: Keyring;
+  readonly acceptance: Acceptance;
+  readonly batches: BatchAcceptance;
+  /** For reports and orders, planned for the hot tables. */
+  readonly pool: Pool;
+}

@@ -1,0 +1,30 @@
+// Every limit of the HTTP door, with its name. Those that a site may want to change are in the
+// configuration (`http`), the others here; docs/reference/http.md has them all.
+
+/** A thousand emails take the database about 100 ms. */
+export const BATCH_ITEMS_MAX = 1000;
+export const LIST_LIMIT_MAX = 100;
+export const LIST_LIMIT_DEFAULT = 20;
+
+/** A key, an idempotency key and what proxies add fit several times. */
+export const HEADER_BYTES_MAX = 16 * 1024;
+/** Until the header is there: whoever needs longer for it is no friend. */
+export const HEADER_MS_MAX = 5000;
+/** Longer than the 15 s between two scrapes, so that one connection serves them. */
+export const KEEP_ALIVE_MS = 30_000;
+/** Connections that the kernel keeps until they are taken: in a rush each is answered, and none waits for a second try. */
+export const LISTEN_BACKLOG = 2048;
+/** How often connections are looked through for those whose time is over. */
+export const CONNECTIONS_LOOK_MS = 1000;
+
+/** The deepest that fields need is 4; the rest is for `metadata`. */
+export const JSON_DEPTH_MAX = 20;
+/** A value takes some 50 octets of memory where `[[],[]…` takes 3 in the body. An email has few, but for `metadata`. */
+export const JSON_VALUES_MAX = 10_000;
+export const BATCH_JSON_VALUES_MAX = 200_000;
+
+/** Bodies that are being read or worked on, all together, in batches of the largest size. More is refused for now. */
+export const OPEN_BATCH_BODIES_MAX = 4;
+
+/** What all waiting for the database in one request may take, so that the answer is there within 3 s whatever happens. */
+export const DATABASE_MS_MAX = 2500;

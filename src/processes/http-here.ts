@@ -1,0 +1,55 @@
+// The API of the front, put together. The door listens from the start and says that the database is not there until it
+// is; sessions of its own, so that a batch never keeps single submissions waiting, and a report neither.
+
+import type { HttpApi, HttpEntry } from "../doors/http/http-api.ts";
+import { systemClock } from "../platform/clock.ts";
+import type { Config } from "../platform/config.ts";
+import type { Log } from "../platform/log.ts";
+import { createPool, type Database } from "../postgres/database.ts";
+import { planForTheQueue } from "../queue/session-store.ts";
+import { createBatchAcceptance } from "../submission/accept-batch.ts";
+import type { EntryHere } from "./entry-here.ts";
+
+export interface HttpHere {
+  readonly api: HttpApi;
+  /** From now on it takes mail. */
+  open(entry: EntryHere): void;
+  /** Once the door is closed. */
+  close(): Promise<void>;
+}
+
+/** As many batches as may be under way, urgent and bulk. */
+const BATCH_CONNECTIONS_MAX = 4;
+/** Most reads take a millisecond. */
+const READ_CONNECTIONS_MAX = 3;
+/** Who asked has been answered by then (`DATABASE_MS_MAX`). */
+const READ_MS_MAX = 3000;
+
+export function prepareHttp(config: Config, { clientConfig }: Database, log: Log): HttpHere {
+  let entry: HttpEntry | undefined;
+  const reads = createPool(
+    {
+      ...clientConfig,
+      query_timeout: READ_MS_MAX,
+      connectionTimeoutMillis: READ_MS_MAX,
+      application_name: "postlane front http",
+    },
+    log,
+    { connectionsMax: READ_CONNECTIONS_MAX, onConnect: planForTheQueue },
+  );
+  const batches = createPool({ ...clientConfig, application_name: "postlane front batches" }, log, {
+    connectionsMax: BATCH_CONNECTIONS_MAX,
+  });
+  return {
+    api: { entry: () => entry, config, clock: systemClock, log },
+    open({ keyring, acceptance }) {
+      const bulk = Object.values(config.lanes).filter(({ priority }) => priority === "bulk");
+      const bulkLanes = new Set(bulk.map(({ name }) => name));
+      entry = { keyring, acceptance, batches: createBatchAcceptance(batches.pool, bulkLanes), pool: reads.pool };
+    },
+    async close() {
+      entry = undefined;
+      await Promise.all([reads.close(), batches.close()]);
+    },
+  };
+}
