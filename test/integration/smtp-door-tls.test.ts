@@ -40,7 +40,6 @@ async function rigWithTls(t: TestContext, limits: Partial<SmtpLimits> = {}): Pro
     // That a listener is there is told as well.
     tell: (line) => void (line.includes("listens at") || told.push(line)),
     limits,
-    tell: (line) => void told.push(line),
   });
   return { ...opened, pool, certFile, keyFile, told };
 }
