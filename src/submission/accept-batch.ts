@@ -7,8 +7,8 @@
 import { createHash } from "node:crypto";
 import type { ClientBase, Pool } from "pg";
 import { inTransaction } from "../postgres/transaction.ts";
-import { AcceptanceBusy, answerOf, laneOf } from "./accept-submission.ts";
-import { acceptGroup, lockKey, nameBatchOnce } from "./submission-store.ts";
+import { AcceptanceBusy, acceptTogether, laneOf } from "./accept-submission.ts";
+import { lockKey, nameBatchOnce } from "./submission-store.ts";
 import {
   REFUSAL_CODES,
   type RefusalCode,
@@ -72,7 +72,7 @@ async function acceptAtOnce(pool: Pool, batch: Batch): Promise<BatchAnswer> {
   try {
     return await inTransaction(pool, async (client) => {
       await lockItsKey(client, batch);
-      const answers = (await acceptGroup(client, submissions)).map(answerOf);
+      const answers = await acceptTogether(client, submissions);
       refuseAsOne(batch, answers);
       return { kind: "accepted", answers, isRepeated: await isRepeated(client, batch, answers) };
     });

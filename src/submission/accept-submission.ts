@@ -141,7 +141,7 @@ function bytesOf(submission: Submission): number {
 /** What keeping it costs beside its fields. */
 const SUBMISSION_BYTES = 500;
 
-export function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
+function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
   if (submission_id !== null) {
     return { kind: "accepted", submissionId: submission_id, isRepeated: is_repeated === true };
   }

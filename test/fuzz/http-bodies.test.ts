@@ -23,7 +23,7 @@ function valueOrProblem<T>(act: () => T): T | Problem {
 
 test("any octets are read as the parser reads them, or refused as a problem", () => {
   const piece = fc.constantFrom(
-    ...'[]{},:"\\',
+    ...Array.from('[]{},:"\\'),
     '\\"',
     "\\u0000",
     "\\ud800",
@@ -104,8 +104,14 @@ test("any email is accepted or refused for itself, and never fails its neighbour
 
 /** What is right, but for one or two fields that may be anything. */
 function anyEmail(): fc.Arbitrary<Record<string, unknown>> {
-  const piece = fc.constantFrom(...'ab \r\n\t:;,<>@"\\é😀', "\r\nBcc: x@example.net", "\u0001", "\u007f", "\u2028");
-  const harmless = fc.string({ unit: fc.constantFrom(..."ab é😀<>,;:"), maxLength: 6 });
+  const piece = fc.constantFrom(
+    ...Array.from('ab \r\n\t:;,<>@"\\é😀'),
+    "\r\nBcc: x@example.net",
+    "\u0001",
+    "\u007f",
+    "\u2028",
+  );
+  const harmless = fc.string({ unit: fc.constantFrom(...Array.from("ab é😀<>,;:")), maxLength: 6 });
   const text = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join(""));
   const rare = fc.constantFrom("\u0000", "\ud800", "x".repeat(3000));
   const any = fc.oneof(
@@ -141,5 +147,10 @@ const GOOD = { to: "ann@example.net", from: "shop@example.com", subject: "Hello"
 /** Nothing that becomes a line of a header holds the end of one. */
 function assertHeaderLines({ from, to, cc, reply_to, subject, headers }: Body): void {
   const lines = [from, to, cc, reply_to, subject, Object.entries(headers ?? {})].flat(2);
-  for (const line of lines) if (typeof line === "string") assert.doesNotMatch(line, /[\u0000-\u001f\u007f]/);
+  for (const line of lines) if (typeof line === "string") assert.ok(!hasControl(line), line);
+}
+
+/** Of ASCII: what lies behind it ends no line. */
+function hasControl(line: string): boolean {
+  return Array.from(line).some((character) => character < " " || character === "\u007f");
 }

@@ -119,10 +119,12 @@ test("curl submits what the documents show, with fields of ours", async (t) => {
   if (!needs(t, "curl")) return;
   const rig = await startHttp(t);
   const { stdout } = await promisify(execFile)("curl", [
-    ...["-sS", "-X", "POST", `${rig.url}/emails`],
-    ...["-H", `Authorization: Bearer ${await rig.key()}`, "-H", "Content-Type: application/json"],
-    ...["-H", 'Idempotency-Key: "order-4711"'],
-    ...["-d", JSON.stringify({ ...EMAIL, lane: "bulk", metadata: { order: 4711, lines: [1, null] } })],
+    "-sS",
+    `${rig.url}/emails`,
+    `-HAuthorization: Bearer ${await rig.key()}`,
+    "-HContent-Type: application/json",
+    '-HIdempotency-Key: "order-4711"',
+    `-d${JSON.stringify({ ...EMAIL, lane: "bulk", metadata: { order: 4711, lines: [1, null] } })}`,
   ]);
   const { id } = JSON.parse(stdout) as { readonly id: string };
   const { rows } = await rig.pool.query(

@@ -5,11 +5,12 @@ import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { whileFrozen } from "../rig/freeze.ts";
+import { until } from "../rig/lane-mail.ts";
 import { assertProblem, countMail, startHttp, type HttpRig } from "./http-rig.ts";
 
 const EMAIL = { to: "ann@example.net", subject: "Hello", text: "Hello Ann" };
 
-test("while PostgreSQL stands still, every route answers 503 within 3 s, and nothing is said to be accepted", async (t) => {
+test("while PostgreSQL stands still, every route answers 503 within 3 s; afterwards what is sent again is there once", async (t) => {
   const rig = await startHttp(t);
   const key = await rig.key({ scope: "operate" });
   const { id } = (await rig.ask("POST", "/emails", { key, body: EMAIL })).body;
@@ -26,7 +27,7 @@ test("while PostgreSQL stands still, every route answers 503 within 3 s, and not
     for (const answers of await Promise.all(
       requests.map(async ([method, path, body]) => {
         const startedAt = performance.now();
-        const answer = await rig.ask(method, path, { key, body });
+        const answer = await rig.ask(method, path, { key, body, headers: { "idempotency-key": `silent${path}` } });
         return { answer, tookMs: performance.now() - startedAt, path };
       }),
     )) {
@@ -38,6 +39,17 @@ test("while PostgreSQL stands still, every route answers 503 within 3 s, and not
     assertProblem(unknownKey, { status: 503, code: "database_silent" });
     assert.equal((await rig.ask("GET", "/health/live")).status, 200);
   });
+
+  const again = (path: string, body: unknown) =>
+    until("it is accepted", async () => {
+      const answer = await rig.ask("POST", path, { key, body, headers: { "idempotency-key": `silent${path}` } });
+      return answer.status === 200 && answer;
+    });
+  const single = await again("/emails", EMAIL);
+  const batch = await again("/emails/batch", [EMAIL, EMAIL]);
+  assert.equal((await again("/emails", EMAIL)).body.id, single.body.id);
+  assert.deepEqual((await again("/emails/batch", [EMAIL, EMAIL])).body, batch.body);
+  assert.deepEqual(await countMail(rig), { submissions: 4, messages: 4 });
 });
 
 test("bombs of JSON are refused before anything is made of them", async (t) => {

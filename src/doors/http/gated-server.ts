@@ -5,6 +5,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { Socket } from "node:net";
 import type { HttpConfig } from "../../platform/config.ts";
+import { networkOf } from "../../senders/refused-attempts.ts";
 import { CONNECTIONS_LOOK_MS, HEADER_BYTES_MAX, HEADER_MS_MAX, KEEP_ALIVE_MS } from "./http-limits.ts";
 import { Problem, problemBody } from "./problem.ts";
 
@@ -56,7 +57,7 @@ function createGate({ connectionsMax, connectionsPerClientMax }: HttpConfig): (s
   const byClient = new Map<string, number>();
   let open = 0;
   return (socket) => {
-    const client = socket.remoteAddress ?? "";
+    const client = networkOf(socket.remoteAddress ?? "");
     const ofClient = byClient.get(client) ?? 0;
     if (open >= connectionsMax || ofClient >= connectionsPerClientMax) return false;
     open++;

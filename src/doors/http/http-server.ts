@@ -22,6 +22,8 @@ export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyIns
     bodyLimit: api.config.http.bodyBytesMax,
     // Whoever has a request under way gets its answer; `openHttp` bounds how long that may take.
     forceCloseConnections: "idle",
+    // What still comes by an open connection is answered, and the connection closed: the stations close after the door.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 100 },
     // A schema describes what is taken; it changes nothing.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },

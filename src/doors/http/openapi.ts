@@ -10,7 +10,8 @@ import { PROBLEM } from "./problem-schema.ts";
 export function describeRoutes(server: FastifyInstance): void {
   server.addSchema(PROBLEM);
   void server.register(swagger, {
-    refResolver: { buildLocalReference: ({ $id }) => String($id) },
+    // The only schema that is shared.
+    refResolver: { buildLocalReference: () => "Problem" },
     openapi: {
       openapi: "3.1.0",
       info: {
