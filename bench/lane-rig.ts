@@ -107,7 +107,7 @@ function readyOrDead(child: ChildProcess, logFile: string): Promise<void> {
   });
 }
 
-function readRssMbMax(pid: number): number {
+export function readRssMbMax(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   return Math.round((Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6);
 }

@@ -32,6 +32,14 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "hand-over rate with few and with millions of rows queued",
     load: () => import("./backlog.ts"),
   },
+  doors: {
+    about: "messages accepted a second by SMTP, HTTP and SQL, beside Postfix and a plain INSERT",
+    load: () => import("./doors.ts"),
+  },
+  siege: {
+    about: "what hostile clients are answered, and what an honest one feels of them",
+    load: () => import("./siege.ts"),
+  },
   governor: {
     about: "the queue of a real Postfix, governed and ungoverned",
     load: () => import("./governor.ts"),

@@ -584,7 +584,8 @@ class LaneDispatcher implements Dispatcher {
     this.#outlets.took(at);
     this.#destinations.opened(row);
     const { content, envelope } = composed;
-    if (!at.limits.isVerp) return { token, envelope, content };
+    // A null sender stays one: nobody is to be told of the failure of a notice (RFC 5321 §4.5.5).
+    if (!at.limits.isVerp || envelope.sender === "") return { token, envelope, content };
     const sender = this.#ports.returnPath({ messageId: row.message_id, attempt });
     return { token, envelope: { recipient: envelope.recipient, sender, wantsHeadersOnly: true }, content };
   }

@@ -1,4 +1,5 @@
-// The append-only story of every message, partitioned by day.
+// The append-only story of every message, partitioned by day. The statement that appends is the one place where a story
+// goes on, so it also fills the outboxes of those who are told: webhooks, and submitters who are owed a notice.
 
 import type { ClientBase } from "pg";
 import type { MessageId } from "../mail/ids.ts";
@@ -21,14 +22,54 @@ export interface MessageEvent {
   readonly agoMs?: number | undefined;
 }
 
+// The events themselves come first and once, so that all that is said of one has the same time. Who is told of them is
+// looked up by a nested loop over an index, or in tables that are nearly always empty: a plan made then stays right.
+// - Webhooks are a few rows. Only one that wants certain lanes looks at the message.
+// - A notice of failure is owed for few events; only then is the message looked at, and its submission when it has one.
+//   (That it has one must not be asked of the message itself: another index, of all that have one, would be read whole.)
+// - One of success is owed to those who asked for it. The first success ends the question, and so does every other end.
+// With nobody to tell, all that costs 0.5 µs for each event.
 export const APPEND = statement<unknown>(
   "event_append",
-  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, at)
-   SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port,
-     clock_timestamp() - ago_ms * interval '1 millisecond'
-   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
-       $9::float8[])
-     AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, ago_ms)`,
+  `WITH told AS MATERIALIZED (
+     SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port,
+       clock_timestamp() - ago_ms * interval '1 millisecond' AS at
+     FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
+         $9::float8[])
+       AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, ago_ms)
+   ), hooked AS (
+     INSERT INTO postlane.webhook_delivery (webhook_id, message_id, attempt, kind, at, due_at)
+     SELECT hook.id, told.message_id, told.attempt, told.kind, told.at, told.at
+     FROM postlane.webhook AS hook CROSS JOIN told
+     WHERE hook.disabled_at IS NULL AND hook.removed_at IS NULL AND told.kind = ANY (hook.kinds)
+       AND (hook.lane_ids IS NULL
+         OR (SELECT m.lane_id FROM postlane.message AS m WHERE m.id = told.message_id) = ANY (hook.lane_ids))
+   ), answered AS (
+     DELETE FROM postlane.success_asked WHERE ctid = ANY (ARRAY(
+       SELECT asked.tid FROM told CROSS JOIN LATERAL (
+         SELECT s.ctid AS tid FROM postlane.success_asked AS s WHERE s.message_id = told.message_id OFFSET 0
+       ) AS asked
+       WHERE EXISTS (SELECT FROM postlane.success_asked)
+         AND told.kind IN ('sent', 'delivered', 'bounced', 'expired', 'canceled', 'suppressed')
+     )) RETURNING message_id
+   ), owed AS (
+     INSERT INTO postlane.owed_notice (message_id, kind, attempt, at, host, reply)
+     SELECT told.message_id, told.kind, told.attempt, told.at, told.host, told.reply
+     FROM told CROSS JOIN LATERAL (
+       SELECT m.submission_id FROM postlane.message AS m WHERE m.id = told.message_id OFFSET 0
+     ) AS message CROSS JOIN LATERAL (
+       SELECT FROM postlane.submission AS s
+       WHERE s.id = message.submission_id AND s.door IN ('smtp', 'sendmail') OFFSET 0
+     ) AS submission
+     WHERE told.kind IN ('bounced', 'expired')
+     UNION ALL
+     (SELECT DISTINCT ON (told.message_id) told.message_id, told.kind, told.attempt, told.at, told.host, told.reply
+      FROM answered JOIN told ON told.message_id = answered.message_id AND told.kind IN ('sent', 'delivered')
+      ORDER BY told.message_id, told.kind)
+     ON CONFLICT DO NOTHING
+   )
+   INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, at)
+   SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port, at FROM told`,
 );
 
 export async function appendEvents(client: ClientBase, events: readonly MessageEvent[]): Promise<void> {

@@ -62,6 +62,7 @@ const LANE = mapping({
 const HOST = Type.Refine(Type.String({ expected: HOST_EXPECTED }), (text) => parseHost(text) !== undefined);
 
 const COMMAND_WORDS_MAX = 32;
+const ALLOWED_MAX = 100;
 
 const GAUGE = Type.Union(
   [
@@ -204,6 +205,20 @@ const CONFIG_SCHEMA = mapping({
   sendmail: Type.Optional(mapping({ spool: Type.Optional(filePath()) })),
   resolvers: Type.Optional(
     Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
+  ),
+  webhooks: Type.Optional(
+    mapping({
+      allow: Type.Optional(
+        Type.Array(
+          Type.String({ pattern: "^[A-Za-z0-9._:-]{1,253}$", expected: "a host name or an address, without a port" }),
+          {
+            minItems: 1,
+            maxItems: ALLOWED_MAX,
+            expected: `a list of 1 to ${ALLOWED_MAX} hosts or addresses, such as ["10.0.0.5", "hooks.internal"]`,
+          },
+        ),
+      ),
+    }),
   ),
   lanes: Type.Optional(named(LANE, "a mapping of lanes, each under its name")),
   outlets: Type.Optional(named(Type.Union([CAPTURE_OUTLET, SMTP_OUTLET]), "a mapping of outlets, each under its name")),

@@ -42,6 +42,8 @@ export interface Config {
   readonly sendmailSpool?: string;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
+  /** Hosts and addresses inside the machine or its network that webhooks may go to all the same. */
+  readonly webhookAllow: readonly string[];
   readonly noProgressAlarmMs: number;
   readonly rescueGraceMs: number;
   /** Up to where mail is taken in. */
@@ -220,6 +222,7 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
       ? {}
       : { sendmailSpool: path.resolve(surroundings.baseDir, input.sendmail.spool) }),
     resolvers: input.resolvers ?? [],
+    webhookAllow: input.webhooks?.allow ?? [],
     queue: {
       waitingMax: input.queue?.max_waiting ?? 10_000_000,
       databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),

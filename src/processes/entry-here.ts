@@ -8,6 +8,7 @@ import type { Log } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { createKeyring, type Keyring } from "../senders/keyring.ts";
 import { createAcceptance, type Acceptance } from "../submission/accept-submission.ts";
+import { bulkLanesOf } from "./lanes.ts";
 
 export interface EntryHere {
   readonly pool: Pool;
@@ -16,8 +17,8 @@ export interface EntryHere {
   close(): Promise<void>;
 }
 
-/** Two groups may be committing, urgent and bulk; keys and rates are asked for meanwhile, and what clients read. */
-const CONNECTIONS_MAX = 4;
+/** Four groups may be committing, two each of urgent and bulk; keys, rates and what clients read are asked for meanwhile. */
+const CONNECTIONS_MAX = 7;
 
 export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
   const { databaseUrl, dataDir } = config;
@@ -33,9 +34,4 @@ export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
       await close();
     },
   };
-}
-
-function bulkLanesOf({ lanes }: Config): ReadonlySet<string> {
-  const bulk = Object.values(lanes).filter(({ priority }) => priority === "bulk");
-  return new Set(bulk.map(({ name }) => name));
 }

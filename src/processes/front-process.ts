@@ -12,10 +12,12 @@ import { openEntry } from "./entry-here.ts";
 import { prepareHttp } from "./http-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
+import { startNotices } from "./notices-here.ts";
 import { openReturns, returnSettingsOf } from "./returns-here.ts";
 import { openSendmailSpool } from "./sendmail-here.ts";
 import { openSmtp } from "./smtp-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
+import { openWebhooks } from "./webhooks-here.ts";
 
 const CONNECTIONS_MAX = 4;
 
@@ -29,8 +31,10 @@ export async function runFront(config: Config): Promise<number> {
   const context = await rescueContextOf(database.pool, config, log);
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const entry = await openEntry(config, log);
+  const webhooks = await openWebhooks(config, log);
   const smtp = await openSmtp(config, entry, log);
   http.open(entry);
+  const notices = startNotices(database.pool, config, log);
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
@@ -72,6 +76,8 @@ export async function runFront(config: Config): Promise<number> {
   await telling.closeDoor();
   await returns.closeDoor();
   await upkeep.stop();
+  await webhooks.stop();
+  await notices.stop();
   await returns.close();
   await http.close();
   await entry.close();

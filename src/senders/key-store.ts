@@ -178,3 +178,10 @@ export const LIST = statement<KeyRow>("key_list", `SELECT ${ROW} FROM postlane.k
 export async function listKeys(on: Queryable): Promise<readonly KeyRow[]> {
   return await rowsOf(on, LIST);
 }
+
+export const READ = statement<KeyRow>("key_read", `SELECT ${ROW} FROM postlane.key WHERE id = $1`);
+
+export async function readKey(on: Queryable, id: number): Promise<KeyRow | undefined> {
+  const [row] = await rowsOf(on, READ, [id]);
+  return row;
+}

@@ -8,7 +8,7 @@ export interface KeyToken {
   readonly secret: string;
 }
 
-const SECRET_BYTES = 32;
+const KEY_SECRET_BYTES = 32;
 /** 32 octets in base64url (RFC 4648 §5), without padding. */
 const TOKEN = /^plk_([1-9]\d{0,9})_([\w-]{43})$/;
 /** PostgreSQL's integer. */
@@ -26,7 +26,7 @@ export function printKeyToken({ id, secret }: KeyToken): string {
 }
 
 export function makeSecret(): string {
-  return randomBytes(SECRET_BYTES).toString("base64url");
+  return randomBytes(KEY_SECRET_BYTES).toString("base64url");
 }
 
 /** Of the text: each secret has one text, while base64url has four that mean the same octets. */

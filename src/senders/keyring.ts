@@ -79,10 +79,10 @@ interface Refusal {
 }
 
 /** Of an address: the first ones, and then each time that they have doubled. A flood fills no disk. */
-const LOGGED_ATTEMPTS = 10;
+const REFUSALS_LOGGED = 10;
 
 function isLogged(attempts: number): boolean {
-  return attempts <= LOGGED_ATTEMPTS || Number.isInteger(Math.log2(attempts));
+  return attempts <= REFUSALS_LOGGED || Number.isInteger(Math.log2(attempts));
 }
 
 /** It may end while it is in mind, also while the database says nothing. */
@@ -104,7 +104,7 @@ export function senderOf(row: Omit<CheckedKeyRow, "secret_hash">): Sender {
   };
 }
 
-const USE_NOTED_EVERY_MS = 60_000;
+const KEY_USE_NOTED_EVERY_MS = 60_000;
 
 /** Writes down that a key is used, without anybody waiting for it: other fronts may have done so. */
 function createUseNotes(pool: Pool, clock: Clock, log: Log) {
@@ -113,7 +113,7 @@ function createUseNotes(pool: Pool, clock: Clock, log: Log) {
   return {
     note({ id, is_use_noted }: CheckedKeyRow): void {
       const nowMs = clock.monotonicMs();
-      if (is_use_noted || nowMs - (notedAtMs.get(id) ?? -Infinity) < USE_NOTED_EVERY_MS) return;
+      if (is_use_noted || nowMs - (notedAtMs.get(id) ?? -Infinity) < KEY_USE_NOTED_EVERY_MS) return;
       notedAtMs.set(id, nowMs);
       const write = within(clock, noteUseIfOld(pool, id))
         .catch((error: unknown) => log.warn("key.use_note_failed", { key: id, error: String(error) }))

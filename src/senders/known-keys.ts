@@ -21,15 +21,15 @@ export interface KnownKeys {
 }
 
 /** How long a revoked key may still be taken. */
-const KEPT_MS_MAX = 1000;
+const KEY_KEPT_MS_MAX = 1000;
 /** One that is used after that is asked for in the background. */
-const ASKED_AGAIN_MS = 500;
+const KEY_ASKED_AGAIN_MS = 500;
 /** Without the database. Long enough for its restart; a key that is revoked while it is away may live so long. */
-const BELIEVED_MS_MAX = 60_000;
+const KEY_BELIEVED_MS_MAX = 60_000;
 /** Some 500 octets each. The one that was asked for longest ago is forgotten. */
-const KEYS_MAX = 10_000;
+const KEYS_KEPT_MAX = 10_000;
 /** In one statement. */
-const GROUP_MAX = 1000;
+const KEYS_ASKED_MAX = 1000;
 
 interface Asked {
   readonly id: number;
@@ -55,7 +55,7 @@ export function createKnownKeys(pool: Pool, clock: Clock): KnownKeys {
 
   async function askInGroups(): Promise<void> {
     isAsking = true;
-    while (waiting.length > 0) await askFor(waiting.splice(0, GROUP_MAX));
+    while (waiting.length > 0) await askFor(waiting.splice(0, KEYS_ASKED_MAX));
     isAsking = false;
   }
 
@@ -77,7 +77,7 @@ export function createKnownKeys(pool: Pool, clock: Clock): KnownKeys {
     known.delete(id);
     if (key === undefined) return undefined;
     known.set(id, key);
-    if (known.size > KEYS_MAX) known.delete(known.keys().next().value!);
+    if (known.size > KEYS_KEPT_MAX) known.delete(known.keys().next().value!);
     return key;
   }
 
@@ -85,15 +85,19 @@ export function createKnownKeys(pool: Pool, clock: Clock): KnownKeys {
     async find(id) {
       const key = known.get(id);
       const ageMs = key === undefined ? Infinity : clock.monotonicMs() - key.askedAtMs;
-      if (ageMs > KEPT_MS_MAX) return await ask(id).catch((error: unknown) => believed(known.get(id), clock, error));
-      // Who comes after the key is too old hears the error.
-      if (ageMs > ASKED_AGAIN_MS) ask(id).catch(() => {});
+      if (ageMs > KEY_KEPT_MS_MAX) {
+        // Bounded by itself: before its own group it may have to wait for the end of another one.
+        const answer = within(clock, ask(id));
+        return await answer.catch((error: unknown) => believed(known.get(id), clock, error));
+      }
+      // Who comes once the key is too old hears the error.
+      if (ageMs > KEY_ASKED_AGAIN_MS) ask(id).catch(() => {});
       return key;
     },
   };
 }
 
 function believed(key: KnownKey | undefined, clock: Clock, error: unknown): KnownKey {
-  if (key === undefined || clock.monotonicMs() - key.askedAtMs > BELIEVED_MS_MAX) throw error;
+  if (key === undefined || clock.monotonicMs() - key.askedAtMs > KEY_BELIEVED_MS_MAX) throw error;
   return key;
 }

@@ -13,14 +13,14 @@ export interface RefusedAttempts {
 }
 
 /** The first answer; each further one takes twice as long, up to the most. A person who mistypes does not notice. */
-const DELAY_MS = 100;
-const DELAY_MS_MAX = 8000;
+const REFUSAL_DELAY_MS = 100;
+const REFUSAL_DELAY_MS_MAX = 8000;
 /** An address that gives no wrong key for so long begins anew. */
-const REMEMBERED_MS = 10 * 60_000;
+const REFUSAL_REMEMBERED_MS = 10 * 60_000;
 /** Some 100 octets each. The address that was refused longest ago is forgotten. */
-const ADDRESSES_MAX = 10_000;
+const REFUSED_ADDRESSES_MAX = 10_000;
 /** Answers that are being kept back; above that they are given at once. The doors' limits of sessions are lower. */
-const KEPT_BACK_MAX = 10_000;
+const REFUSALS_KEPT_BACK_MAX = 10_000;
 
 export function createRefusedAttempts(clock: Clock): RefusedAttempts {
   const seen = new Map<string, { readonly attempts: number; readonly atMs: number }>();
@@ -30,16 +30,16 @@ export function createRefusedAttempts(clock: Clock): RefusedAttempts {
     const address = networkOf(from);
     const nowMs = clock.monotonicMs();
     const before = seen.get(address);
-    const attempts = before === undefined || nowMs - before.atMs > REMEMBERED_MS ? 1 : before.attempts + 1;
+    const attempts = before === undefined || nowMs - before.atMs > REFUSAL_REMEMBERED_MS ? 1 : before.attempts + 1;
     // Deleted first, so that the map stays in the order of the last refusal.
     seen.delete(address);
     seen.set(address, { attempts, atMs: nowMs });
-    if (seen.size > ADDRESSES_MAX) seen.delete(seen.keys().next().value!);
+    if (seen.size > REFUSED_ADDRESSES_MAX) seen.delete(seen.keys().next().value!);
     return attempts;
   }
 
   function later(ms: number): Promise<void> {
-    if (keptBack.size >= KEPT_BACK_MAX) return Promise.resolve();
+    if (keptBack.size >= REFUSALS_KEPT_BACK_MAX) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = clock.after(ms, () => answer());
       const answer = (): void => {
@@ -63,7 +63,7 @@ export function createRefusedAttempts(clock: Clock): RefusedAttempts {
 }
 
 export function refusalDelayMs(attempts: number): number {
-  return Math.min(DELAY_MS * 2 ** (attempts - 1), DELAY_MS_MAX);
+  return Math.min(REFUSAL_DELAY_MS * 2 ** (attempts - 1), REFUSAL_DELAY_MS_MAX);
 }
 
 /** `192.0.2.1` as it is, also when it comes as `::ffff:192.0.2.1`; of IPv6 the first four groups. */

@@ -19,12 +19,12 @@ export interface SenderRate {
 }
 
 /** Seconds of the rate that the shared bucket holds, and that a front takes ahead. */
-const BUCKET_S = 1;
-const AHEAD_S = 0.1;
+const RATE_BUCKET_S = 1;
+const RATE_AHEAD_S = 0.1;
 /** Of a slow rate the bucket holds one, or nobody could ever submit. */
-const BUCKET_TOKENS_MIN = 1;
+const RATE_BUCKET_TOKENS_MIN = 1;
 /** Credentials that a front has tokens of; the one that came first is forgotten, with its tokens. */
-const CREDENTIALS_MAX = 10_000;
+const RATED_CREDENTIALS_MAX = 10_000;
 
 interface Share {
   tokens: number;
@@ -43,7 +43,7 @@ export function createSenderRate(pool: Pool, clock: Clock): SenderRate {
     if (known !== undefined) return known;
     const share: Share = { tokens: 0, turn: Promise.resolve(), waiting: 0, dry: { needed: Infinity, untilMs: 0 } };
     shares.set(credential, share);
-    if (shares.size > CREDENTIALS_MAX) shares.delete(shares.keys().next().value!);
+    if (shares.size > RATED_CREDENTIALS_MAX) shares.delete(shares.keys().next().value!);
     return share;
   }
 
@@ -52,8 +52,8 @@ export function createSenderRate(pool: Pool, clock: Clock): SenderRate {
     const needed = count - share.tokens;
     const nowMs = clock.monotonicMs();
     if (needed >= share.dry.needed && nowMs < share.dry.untilMs) return limited(share.dry.untilMs - nowMs);
-    const tokensMax = Math.max(perS * BUCKET_S, BUCKET_TOKENS_MIN);
-    const ahead = Math.floor(perS * AHEAD_S);
+    const tokensMax = Math.max(perS * RATE_BUCKET_S, RATE_BUCKET_TOKENS_MIN);
+    const ahead = Math.floor(perS * RATE_AHEAD_S);
     const asked = { credential, perS, tokensMax, needed, ahead };
     const { granted, tokens } = await within(clock, takeTokens(pool, asked));
     share.tokens += granted;

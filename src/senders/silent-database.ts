@@ -4,13 +4,13 @@
 import type { Clock } from "../platform/clock.ts";
 
 /** Most answers take a millisecond; who waits longer is better told to come again. */
-export const ANSWER_MS_MAX = 2000;
+export const DATABASE_ANSWER_MS_MAX = 2000;
 
 /** What it answers later is lost; its connection is busy until the driver gives it up. */
 export async function within<T>(clock: Clock, answer: Promise<T>): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
-    const late = new Error(`the database did not answer within ${ANSWER_MS_MAX} ms`);
-    const timer = clock.after(ANSWER_MS_MAX, () => reject(late));
+    const late = new Error(`the database did not answer within ${DATABASE_ANSWER_MS_MAX} ms`);
+    const timer = clock.after(DATABASE_ANSWER_MS_MAX, () => reject(late));
     void answer.then(resolve, reject).finally(() => timer.cancel());
   });
 }

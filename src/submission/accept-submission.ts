@@ -1,18 +1,26 @@
 // Accepts submissions of the doors that have a process. Answers after the commit; what the rules of entry refuse comes
 // back as a value, with the hint of what to do.
 //
-// Commits are grouped: one is under way at a time, and what arrives meanwhile goes into the next. A slow disk makes
-// groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
+// Commits are grouped: one or two are under way at a time, and what arrives meanwhile goes into the next. A slow disk
+// makes groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
 // a newsletter's; which lane that is, the caller says.
 
 import type { Pool } from "pg";
 import type { Clock } from "../platform/clock.ts";
+import type { Queryable } from "../postgres/statement.ts";
 import { acceptGroup, type AcceptedRow } from "./submission-store.ts";
 import type { Submission, SubmissionAnswer } from "./submission.ts";
 
 /** Of one group. 500 emails take about 50 ms, and who comes next waits for them. */
 export const GROUP_SUBMISSIONS_MAX = 500;
 export const GROUP_BYTES_MAX = 16 * 1024 * 1024;
+/**
+ * Under way at once. Clients that wait for their answer send nothing meanwhile; with a second group the others' mail is
+ * taken while the first is being written. A small one would cost more than it is worth: one email alone takes the database
+ * three times as long as one of twenty.
+ */
+const COMMITS_MAX = 2;
+const SECOND_GROUP_MIN = 8;
 /** Waiting for their group. Beyond that a door is refused rather than memory filled. */
 export const WAITING_SUBMISSIONS_MAX = 10_000;
 export const WAITING_BYTES_MAX = 256 * 1024 * 1024;
@@ -41,8 +49,18 @@ export function createAcceptance(pool: Pool, clock: Clock, bulkLanes: ReadonlySe
 
 /** One submission, without a group: for commands. */
 export async function acceptSubmission(pool: Pool, submission: Submission): Promise<SubmissionAnswer> {
-  const [row] = await acceptGroup(pool, [submission]);
-  return answerOf(row!);
+  const [answer] = await acceptTogether(pool, [submission]);
+  return answer!;
+}
+
+/** In one transaction, or in the caller's own: for who has something else to write with them. */
+export async function acceptTogether(
+  on: Queryable,
+  submissions: readonly Submission[],
+): Promise<readonly SubmissionAnswer[]> {
+  if (submissions.length === 0) return [];
+  const rows = await acceptGroup(on, submissions);
+  return rows.toSorted((one, other) => one.place - other.place).map(answerOf);
 }
 
 export const laneOf = (submission: Submission): string =>
@@ -57,14 +75,21 @@ interface Waiting {
 
 function createGroups(pool: Pool, clock: Clock, total: { submissions: number; bytes: number }) {
   const queue: Waiting[] = [];
-  let isCommitting = false;
+  let committing = 0;
 
-  async function commitGroups(): Promise<void> {
-    isCommitting = true;
-    // Whatever else comes in this turn of the event loop joins the first group.
-    await new Promise<void>((resolve) => clock.soon(resolve));
-    while (queue.length > 0) await commitOne(takeGroup(queue, total));
-    isCommitting = false;
+  function commitSoon(): void {
+    const isWorthOne = committing === 0 || queue.length >= SECOND_GROUP_MIN;
+    if (queue.length === 0 || committing >= COMMITS_MAX || !isWorthOne) return;
+    committing++;
+    // Whatever else comes in this turn of the event loop joins the group.
+    clock.soon(() => void commitNext());
+  }
+
+  async function commitNext(): Promise<void> {
+    const group = takeGroup(queue, total);
+    if (group.length > 0) await commitOne(group);
+    committing--;
+    commitSoon();
   }
 
   async function commitOne(group: readonly Waiting[]): Promise<void> {
@@ -89,7 +114,7 @@ function createGroups(pool: Pool, clock: Clock, total: { submissions: number; by
       total.submissions++;
       total.bytes += bytes;
       queue.push({ submission, bytes, resolve, reject });
-      if (!isCommitting) void commitGroups();
+      commitSoon();
     });
 }
 

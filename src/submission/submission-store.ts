@@ -2,7 +2,7 @@
 
 import type { ClientBase } from "pg";
 import type { MessageId, SubmissionId } from "../mail/ids.ts";
-import { rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
+import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
 import type { RefusalCode, Submission } from "./submission.ts";
 
 export interface AcceptedRow {
@@ -19,21 +19,18 @@ export interface AcceptedRow {
 export const ACCEPT_GROUP = statement<AcceptedRow>(
   "submission_accept_group",
   `SELECT place, submission_id, is_repeated, code, message, hint, field
-   FROM postlane.accept_group($1::jsonb, $2::bytea[], $3::text[], $4::text[])`,
+   FROM postlane.accept_group($1::jsonb, $2::bytea, $3::integer[], $4::text[], $5::text[])`,
 );
 
 /** One transaction: when it answers, what is accepted is durable. */
 export async function acceptGroup(on: Queryable, group: readonly Submission[]): Promise<readonly AcceptedRow[]> {
   return await rowsOf(on, ACCEPT_GROUP, [
     JSON.stringify(group.map((each) => (each.kind === "email" ? each.email : each.envelope))),
-    rawArray(group),
+    Buffer.concat(group.flatMap((each) => (each.kind === "mail" ? [each.raw] : []))),
+    numberArray(group.map((each) => (each.kind === "mail" ? each.raw.length : null))),
     textArray(group.map(({ door }) => door)),
     textArray(group.map(({ credential }) => credential)),
   ]);
-}
-
-function rawArray(group: readonly Submission[]): string {
-  return `{${group.map((each) => (each.kind === "mail" ? `"\\\\x${each.raw.toString("hex")}"` : "NULL")).join(",")}}`;
 }
 
 export const MESSAGES = statement<{ readonly id: MessageId }>(

@@ -233,7 +233,7 @@ test("a role with EXECUTE can enqueue and nothing else", async (t) => {
     await client.query("RESET search_path");
   });
   const { rows } = await pool.query("SELECT DISTINCT credential FROM postlane.submission");
-  assert.deepEqual(rows, [{ credential: "shop" }]);
+  assert.deepEqual(rows, [{ credential: "sql:shop" }]);
   await pool.query("DROP OWNED BY shop");
   await pool.query("DROP ROLE shop");
 });

@@ -17,12 +17,13 @@ import * as destinationStore from "../../src/returns/destination-store.ts";
 import * as returnStore from "../../src/returns/return-store.ts";
 import * as standingStore from "../../src/returns/standing-store.ts";
 import * as unaccountedStore from "../../src/returns/unaccounted-store.ts";
-import { createPartitionsAhead } from "../../src/events/event-store.ts";
+import * as deliveryStore from "../../src/events/delivery-store.ts";
+import { APPEND, createPartitionsAhead } from "../../src/events/event-store.ts";
 import type { Statement } from "../../src/postgres/statement.ts";
 import { testDatabase } from "../rig/postgres.ts";
 
 /** What grows with the mail; of events each day's partition. */
-const TABLES = /^(?:queue|message|submission|content|return|unaccounted|destination|event(?:_\w+)?)$/;
+const TABLES = /^(?:queue|message|submission|content|return|unaccounted|destination|webhook_delivery|event(?:_\w+)?)$/;
 /** Fewer, and the test looks at the wrong place. */
 const STATEMENTS_MIN = 12;
 const RETURN_STATEMENTS_MIN = 10;
@@ -92,6 +93,21 @@ test("what the HTTP door reads of submissions descends an index, too", async (t)
   const statements = Object.values(emailStore as Readonly<Record<string, unknown>>).filter(isStatement);
   assert.ok(statements.length >= EMAIL_STATEMENTS_MIN, `only ${statements.length} statements were found`);
   for (const statement of statements) {
+    assert.deepEqual(scansWithoutCondition(await explain(client, statement)), [], statement.name);
+  }
+});
+
+test("who is told of an event, and what waits for an endpoint, is found by an index", async (t) => {
+  const { pool } = await testDatabase(t);
+  await createPartitionsAhead(pool, 2);
+  await pool.query(
+    "VACUUM (ANALYZE) postlane.event, postlane.message, postlane.submission, postlane.webhook_delivery, postlane.webhook",
+  );
+  const client = await pool.connect();
+  t.after(() => client.release());
+  await planForTheQueue(client);
+  const { LOOK, CLAIM, TAKEN, FAILED, STANDING, GIVE_UP, PRUNE } = deliveryStore;
+  for (const statement of [APPEND, LOOK, CLAIM, TAKEN, FAILED, STANDING, GIVE_UP, PRUNE]) {
     assert.deepEqual(scansWithoutCondition(await explain(client, statement)), [], statement.name);
   }
 });

@@ -9,6 +9,18 @@ const PROGRAMS = {
   postfix: { debianPackage: "postfix", paths: ["/usr/sbin/postfix"] },
   "postgresql-15": { debianPackage: "postgresql-15", paths: ["/usr/lib/postgresql/15/bin/postgres"] },
   exim4: { debianPackage: "exim4-daemon-light", paths: ["/usr/sbin/exim4"] },
+  // Modules of interpreters, by a folder that the package brings.
+  psycopg2: { debianPackage: "python3-psycopg2", paths: ["/usr/lib/python3/dist-packages/psycopg2"] },
+  "php-pgsql": {
+    debianPackage: "php-cli php-pgsql",
+    paths: ["/usr/share/php8.2-pgsql", "/usr/share/php8.4-pgsql"],
+  },
+  "dbd-pg": {
+    debianPackage: "libdbd-pg-perl",
+    paths: ["x86_64", "aarch64"].flatMap((cpu) =>
+      ["5.36", "5.40"].map((perl) => `/usr/lib/${cpu}-linux-gnu/perl5/${perl}/auto/DBD/Pg`),
+    ),
+  },
   php: { debianPackage: "php-cli", paths: ["/usr/bin/php"] },
   "git-send-email": { debianPackage: "git-email", paths: ["/usr/lib/git-core/git-send-email"] },
   curl: { debianPackage: "curl", paths: ["/usr/bin/curl"] },

@@ -6,6 +6,7 @@ import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
+import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
 import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
@@ -16,6 +17,7 @@ import type { SendmailCommandOptions } from "./run-sendmail-command.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
+import type { WebhookCreateOptions, WebhookReplayOptions } from "./run-webhook.ts";
 import { readVersion } from "../../platform/version.ts";
 import type { CommonOptions } from "./output.ts";
 
@@ -49,7 +51,9 @@ export function createProgram(end: End): Command {
   addLane(program, end);
   addOutlet(program, end);
   addDestination(program, end);
+  addKey(program, end);
   addQueue(program, end);
+  addWebhook(program, end);
   addStatus(program, end);
   addExplain(program, end);
   addCaptured(program, end);
@@ -456,6 +460,74 @@ function addDestination(program: Command, end: End): void {
     });
 }
 
+function addKey(program: Command, end: End): void {
+  const key = group(program, "key", "Make, list, revoke and rotate the keys by which a site submits.");
+  leaf(
+    key,
+    "create",
+    "Make a key, for HTTP and as the password of SMTP. It is printed once, alone on standard output; what is kept is a hash of it. Its rights never change: for others make another key.",
+    [
+      "postlane key create --name shop",
+      "postlane key create --name newsletter --lane bulk --from-domain news.example.com --rate 100/s",
+      "postlane key create --name monitoring --scope read --expires '90 days'",
+    ],
+  )
+    .requiredOption("--name <name>", "Whose key it is, for people; two may have the same.")
+    .option(
+      "--scope <scope>",
+      "send: submit, and read and cancel what it submitted. read: read everything. operate: everything.",
+      "send",
+    )
+    .option(
+      "--lane <name>",
+      "A lane that it may use; may be repeated, the first is its default. Otherwise all.",
+      collect,
+    )
+    .option(
+      "--from-domain <domain>",
+      "A domain that its mail may be from; may be repeated. A subdomain is another domain. Otherwise any.",
+      collect,
+    )
+    .option("--rate <rate>", 'How many submissions it may make, "100/s" or "10,000/hr", of all fronts together.')
+    .option("--no-notices", "No failure notices for what it submits by SMTP or sendmail.")
+    .option("--no-dedup", "SMTP does not recognise repeated mail by its content.")
+    .option("--expires <span>", 'How long it lives, "30 days"; otherwise until it is revoked.')
+    .action(async (options: KeyCreateOptions) => {
+      const { runKeyCreate } = await import("./run-key.ts");
+      end(await runKeyCreate(options));
+    });
+  leaf(key, "list", "List the keys with their rights, when each was last used, and when it ends or has ended.", [
+    "postlane key list",
+  ]).action(async (options: CommonOptions) => {
+    const { runKeyList } = await import("./run-key.ts");
+    end(await runKeyList(options));
+  });
+  leaf(
+    key,
+    "revoke",
+    "End a key for good. Every front refuses it within a second; what it has submitted goes its way.",
+    ["postlane key revoke 7"],
+  )
+    .argument("<key>", "Its id from `postlane key list`.")
+    .action(async (id: string, options: CommonOptions) => {
+      const { runKeyRevoke } = await import("./run-key.ts");
+      end(await runKeyRevoke(id, options));
+    });
+  leaf(
+    key,
+    "rotate",
+    "Make a new key with the rights of an old one, which ends after a grace. Both share the rate and the idempotency keys, and the new one may read and cancel what the old one submitted.",
+    ["postlane key rotate 7", "postlane key rotate 7 --keep '2 h' --expires '90 days'"],
+  )
+    .argument("<key>", "Its id from `postlane key list`.")
+    .option("--keep <span>", "How long the old one is still good; 0 s ends it at once.", "1 day")
+    .option("--expires <span>", "How long the new one lives, or never; needed when the old one ends by itself.")
+    .action(async (id: string, options: KeyRotateOptions) => {
+      const { runKeyRotate } = await import("./run-key.ts");
+      end(await runKeyRotate(id, options));
+    });
+}
+
 function addQueue(program: Command, end: End): void {
   const queue = group(program, "queue", "Look at what waits.");
   leaf(
@@ -469,6 +541,88 @@ function addQueue(program: Command, end: End): void {
     .action(async (options: QueueShapeOptions) => {
       const { runQueueShape } = await import("./run-queue.ts");
       end(await runQueueShape(options));
+    });
+}
+
+function addWebhook(program: Command, end: End): void {
+  const webhook = group(program, "webhook", "Have a URL of yours told what becomes of messages.");
+  leaf(
+    webhook,
+    "create",
+    "Have a URL told of events from now on, signed as Standard Webhooks has it. Prints the secret, this once. An address inside this machine or a private network is refused unless `webhooks.allow` of the configuration names it.",
+    [
+      "postlane webhook create https://example.com/hooks --events bounced,delivered",
+      "postlane webhook create https://example.com/hooks --events all --lane transactional --name shop",
+    ],
+  )
+    .argument("<url>", "Where events are posted; https.")
+    .requiredOption(
+      "--events <list>",
+      "Which, with commas between: sent, delivered, delivery_delayed, bounced, held, unknown, expired, canceled, suppressed; or all.",
+    )
+    .option("--lane <name>", "Only of this lane's messages; may be repeated.", collect)
+    .option("--name <name>", "What you call it.")
+    .action(async (url: string, options: WebhookCreateOptions) => {
+      const { runWebhookCreate } = await import("./run-webhook.ts");
+      end(await runWebhookCreate(url, options));
+    });
+  leaf(
+    webhook,
+    "list",
+    "List the webhooks: what each is told, whether it takes it, how much waits for it and how much was given up.",
+    ["postlane webhook list"],
+  ).action(async (options: CommonOptions) => {
+    const { runWebhookList } = await import("./run-webhook.ts");
+    end(await runWebhookList(options));
+  });
+  const changes = [
+    ["pause", "Stop sending to a webhook. What happens is kept for it, and sent when it is resumed."],
+    ["resume", "Go on with a webhook that was paused or disabled, at once."],
+    ["remove", "Remove a webhook, with all that waits for it. It cannot be taken back."],
+  ] as const;
+  for (const [verb, what] of changes) {
+    leaf(webhook, verb, what, [`postlane webhook ${verb} whk_1`])
+      .argument("<webhook>", "Its id (whk_…).")
+      .action(async (id: string, options: CommonOptions) => {
+        const { runWebhookChange } = await import("./run-webhook.ts");
+        end(await runWebhookChange(verb, id, options));
+      });
+  }
+  leaf(
+    webhook,
+    "rotate",
+    "Give a webhook a new secret, and print it this once. For 24 hours the one before signs as well, so that whoever verifies has time to change.",
+    ["postlane webhook rotate whk_1"],
+  )
+    .argument("<webhook>", "Its id (whk_…).")
+    .action(async (id: string, options: CommonOptions) => {
+      const { runWebhookRotate } = await import("./run-webhook.ts");
+      end(await runWebhookRotate(id, options));
+    });
+  leaf(
+    webhook,
+    "failed",
+    "List the deliveries that failed, the latest first, with the last answer: those that are tried again, and those that were given up.",
+    ["postlane webhook failed", "postlane webhook failed whk_1 --limit 100 --json"],
+  )
+    .argument("[webhook]", "Only of this one (whk_…).")
+    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
+    .action(async (id: string | undefined, options: CommonOptions & { limit: number }) => {
+      const { runWebhookFailed } = await import("./run-webhook.ts");
+      end(await runWebhookFailed(id, options));
+    });
+  leaf(
+    webhook,
+    "replay",
+    "Send again, under the same ids: what was given up, or with --since also what was taken since then. What still waits is not doubled.",
+    ["postlane webhook replay whk_1 --failed", "postlane webhook replay whk_1 --since 2027-01-31T09:00:00Z"],
+  )
+    .argument("<webhook>", "Its id (whk_…).")
+    .option("--failed", "What was given up, for as long as it is kept.")
+    .option("--since <time>", "All events from this time on, ISO 8601 with a zone, at most 30 days ago.")
+    .action(async (id: string, options: WebhookReplayOptions) => {
+      const { runWebhookReplay } = await import("./run-webhook.ts");
+      end(await runWebhookReplay(id, options));
     });
 }
 

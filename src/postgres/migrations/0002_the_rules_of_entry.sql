@@ -511,17 +511,27 @@ BEGIN
   END IF;
   PERFORM postlane.place_submission(new_id, door, credential, envelope -> 'metadata', (envelope -> 'mail')::json, raw,
     recipients, lane.id, at, due, expires);
+  IF envelope #> '{mail,notify}' IS NOT NULL THEN
+    PERFORM postlane.remember_success_asked(new_id, envelope #> '{mail,notify}');
+  END IF;
   RETURN new_id;
 END
 $$;
 
 -- What the doors with a process in front have taken in meanwhile, in one transaction: each is accepted, or refused for
 -- itself. Nearly always all are accepted; only when one is not, they are taken one by one, each behind a savepoint.
-CREATE FUNCTION postlane.accept_group(given jsonb, raws bytea[], doors text[], credentials text[])
+--
+-- The octets of whole mails come one behind the other, so that they need not be written as text; an email has no length.
+CREATE FUNCTION postlane.accept_group(
+  given jsonb, octets bytea, lengths integer[], doors text[], credentials text[]
+)
 RETURNS TABLE (place integer, submission_id bigint, is_repeated boolean, code text, message text, hint text, field text)
 LANGUAGE plpgsql AS $$
 DECLARE
   emails       jsonb[] := ARRAY(SELECT jsonb_array_elements(given));
+  starts       integer[] := ARRAY(
+    SELECT 1 + coalesce(sum(length) OVER (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
+    FROM unnest(lengths) WITH ORDINALITY AS one (length, n) ORDER BY n);
   accepted_ids bigint[] := '{}';
   -- What has a smaller id was there before.
   newest_id    bigint;
@@ -529,8 +539,9 @@ BEGIN
   newest_id := nextval('postlane.content_id_seq');
   BEGIN
     FOR i IN 1 .. cardinality(emails) LOOP
-      accepted_ids[i] := CASE WHEN raws[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
-        ELSE postlane.accept_mail(emails[i], raws[i], doors[i], credentials[i]) END;
+      accepted_ids[i] := CASE
+        WHEN lengths[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
+        ELSE postlane.accept_mail(emails[i], substr(octets, starts[i], lengths[i]), doors[i], credentials[i]) END;
     END LOOP;
     RETURN QUERY SELECT ordinality::integer, id, id <= newest_id, NULL, NULL, NULL, NULL
       FROM unnest(accepted_ids) WITH ORDINALITY AS accepted (id, ordinality);
@@ -544,8 +555,9 @@ BEGIN
     place := i;
     BEGIN
       code := NULL; message := NULL; hint := NULL; field := NULL;
-      submission_id := CASE WHEN raws[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
-        ELSE postlane.accept_mail(emails[i], raws[i], doors[i], credentials[i]) END;
+      submission_id := CASE
+        WHEN lengths[i] IS NULL THEN postlane.accept_email(emails[i], doors[i], credentials[i])
+        ELSE postlane.accept_mail(emails[i], substr(octets, starts[i], lengths[i]), doors[i], credentials[i]) END;
       is_repeated := submission_id <= newest_id;
     EXCEPTION WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT,
@@ -560,11 +572,12 @@ BEGIN
 END
 $$;
 
--- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it.
+-- The SQL door. Runs with the rights of the schema's owner, so that the site's role needs nothing but EXECUTE on it. Its
+-- credential is the role that logged in, with a prefix: no role can be named so that it is a key, or another door.
 CREATE FUNCTION postlane.enqueue(email jsonb) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN 'sub_' || postlane.accept_email(email, 'sql', session_user);
+  RETURN 'sub_' || postlane.accept_email(email, 'sql', 'sql:' || session_user);
 END
 $$;
 
@@ -589,7 +602,7 @@ BEGIN
       USING ERRCODE = 'PL004', HINT = 'Call it several times, in one transaction if they belong together.';
   END IF;
   FOR email IN SELECT jsonb_array_elements(emails) LOOP
-    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql', session_user);
+    RETURN NEXT 'sub_' || postlane.accept_email(email, 'sql', 'sql:' || session_user);
     place := place + 1;
   END LOOP;
 EXCEPTION WHEN SQLSTATE 'PL001' OR SQLSTATE 'PL002' OR SQLSTATE 'PL003' OR SQLSTATE 'PL004' OR SQLSTATE 'PL005'
