@@ -24,6 +24,7 @@ import { silentLog } from "../../src/platform/log.ts";
 import { inScope } from "../rig/scope.ts";
 import { mayMount, mountSmallDisk } from "../rig/small-disk.ts";
 import { DROP, startScriptedSink, type ScriptedSink, type SinkMessage } from "../rig/scripted-sink.ts";
+import { startCommand } from "./cli-command.ts";
 import { endOf, NOBODY, runSendmail, sendmailRig, startSendmail } from "./sendmail-command.ts";
 
 const MAIL = "To: Ann <ann@example.com>\nBcc: bob@example.com\nSubject: Hello\n\nHello Ann\n";
@@ -373,6 +374,35 @@ function createWaits(): { readonly clock: Clock; next(): Promise<number> } {
     },
   };
 }
+
+test("postlane sendmail is the same, and flushes a whole spool by the configuration", async (t) => {
+  const sink = await startScriptedSink(t, { extensions: ["PIPELINING", "DSN"] });
+  const rig = sendmailRig(t, NOBODY);
+  const folder = rig.env["HOME"]!;
+  const postlane = async (door: string, args: readonly string[], mail = "") =>
+    await endOf(startCommand({ dataDir: folder }, args, { ...rig.env, POSTLANE_SMTP: door }), mail);
+  const dsn = ["-N", "failure,delay", "-V", "id+1", "-R", "hdrs"];
+  const args = ["sendmail", "-i", ...dsn, "-fshop@example.com", "--", "ann@example.com", "bob@example.com"];
+  const sent = await postlane(doorOf(sink), args, MAIL);
+  assert.deepEqual([sent.exitCode, sent.stdout, sent.stderr], [0, "", ""]);
+  const mail = sink.commands.filter((line) => /MAIL|RCPT/.test(line)).map((line) => line.slice(3));
+  assert.deepEqual(mail, [
+    "MAIL FROM:<shop@example.com> RET=HDRS ENVID=id+2B1",
+    "RCPT TO:<ann@example.com> NOTIFY=FAILURE,DELAY",
+    "RCPT TO:<bob@example.com> NOTIFY=FAILURE,DELAY",
+  ]);
+  const misused = await postlane(doorOf(sink), ["sendmail", "-y"], MAIL);
+  assert.deepEqual([misused.exitCode, misused.stderr], [64, "postlane sendmail: there is no option -y\n"]);
+
+  assert.equal((await postlane(NOBODY, ["sendmail", "-t"], MAIL)).exitCode, 0);
+  const config = path.join(folder, "postlane.yaml");
+  writeFileSync(config, `sendmail: { spool: ${JSON.stringify(rig.spool)} }\n`);
+  const flush = ["sendmail", "--flush", "--json", "--config", config];
+  const waits = await postlane(NOBODY, flush);
+  assert.deepEqual([waits.exitCode, JSON.parse(waits.stdout)], [75, { accepted: 0, waiting: 1, refused: [] }]);
+  const gone = await postlane(doorOf(sink), flush);
+  assert.deepEqual([gone.exitCode, JSON.parse(gone.stdout)], [0, { accepted: 1, waiting: 0, refused: [] }]);
+});
 
 test("-bs lets a program speak SMTP itself", async (t) => {
   const sink = await startScriptedSink(t);

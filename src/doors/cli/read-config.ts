@@ -4,10 +4,11 @@
 import { loadConfig, type Config } from "../../platform/config.ts";
 import type { CommonOptions } from "./output.ts";
 
+/** Of the command line, the sendmail command and programs that send: the configuration refuses what it does not know. */
+const OTHERS = ["POSTLANE_DEBUG", "POSTLANE_SMTP", "POSTLANE_SPOOL", "POSTLANE_SENDMAIL_CONFIG", "POSTLANE_KEY"];
+
 export function readConfig({ config }: CommonOptions): Config {
-  const env = { ...process.env };
-  // It is for the command line alone; the configuration refuses variables that it does not know.
-  delete env["POSTLANE_DEBUG"];
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OTHERS.includes(name)));
   return loadConfig({ cwd: process.cwd(), file: config, env });
 }
 
