@@ -20,7 +20,8 @@ const hostile = fc.oneof(
     "550 5.1.1 Gr\u{fc}\u{df}e \u{1f389} \u{2028}\u{85}\0",
   ),
 );
-const local = fc.stringMatching(/^[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,30}$/);
+/** What looks like an encoded-word is no address (mail/address.ts), and no notice is written to it. */
+const local = fc.stringMatching(/^[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,30}$/).filter((name) => !name.includes("=?"));
 const address = fc.oneof(
   local.map((name) => `${name}@example.com`),
   fc.constantFrom("gr\u{fc}\u{df}e@example.com", "ann@b\u{fc}cher.example", "\u{1f389}@example.com"),
