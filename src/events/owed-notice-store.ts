@@ -19,6 +19,8 @@ export interface OwedNotice {
   /** All of it, if it is to be sent back whole and is not too large; else its beginning. */
   readonly original: Buffer | null;
   readonly is_whole: boolean | null;
+  /** The outlet whose relay had taken this very attempt, before it became what it is. */
+  readonly sent_by: string | null;
   /** Whatever kept it back, it is no news any more. */
   readonly is_stale: boolean;
 }
@@ -35,6 +37,8 @@ export const TAKE = statement<OwedNotice>(
   "owed_notice_take",
   `SELECT owed.message_id, owed.kind, owed.attempt, owed.host, owed.reply, m.recipient,
      (extract(epoch FROM m.accepted_at) * 1000)::float8 AS accepted_ms, said.mail, said.is_whole,
+     (SELECT e.outlet FROM postlane.event AS e WHERE e.message_id = owed.message_id AND e.attempt = owed.attempt
+        AND e.kind = 'sent' AND owed.kind = 'bounced' LIMIT 1) AS sent_by,
      owed.at < clock_timestamp() - ${STALE_AFTER_DAYS} * interval '1 day' AS is_stale,
      CASE WHEN said.is_whole THEN said.raw ELSE substring(said.raw FROM 1 FOR ${HEAD_OCTETS_MAX}) END AS original
    FROM (

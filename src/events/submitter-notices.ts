@@ -1,6 +1,7 @@
 // Tells submitters by SMTP and sendmail what became of their mail: takes what is owed, writes the notice and submits it as
 // mail of ours, in one transaction, so that each goes out exactly once. Who wants none gets none: a null sender (a notice
-// about a notice would never end), NOTIFY, a credential that switched it off. Several may run at once.
+// about a notice would never end), NOTIFY, a credential that switched it off, a relay that tells it itself. Several may run
+// at once.
 
 import { createHash } from "node:crypto";
 import type { Pool, ClientBase } from "pg";
@@ -22,6 +23,8 @@ export interface NoticePorts {
   readonly log: Log;
   /** The mailbox that our own mail is from: notices come from its domain. */
   readonly from: string;
+  /** Outlets with `return_path: keep`: what their relays took and could not deliver, the relays tell MAIL FROM. */
+  readonly tellingOutlets: ReadonlySet<string>;
 }
 
 /** Of one transaction; each may bring a megabyte back. */
@@ -77,7 +80,7 @@ async function takeOneByOne(ports: NoticePorts): Promise<Batch> {
 }
 
 async function submitNotices(client: ClientBase, ports: NoticePorts, owed: readonly OwedNotice[]): Promise<number> {
-  const wanted = owed.filter(isWanted);
+  const wanted = owed.filter(isWanted).filter(({ sent_by: outlet }) => !ports.tellingOutlets.has(outlet ?? ""));
   const written = wanted.flatMap((notice) => submissionOrNone(notice, ports));
   const answers = await acceptTogether(
     client,

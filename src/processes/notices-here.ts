@@ -9,9 +9,11 @@ import type { Log } from "../platform/log.ts";
 /** Between two looks: a probe of an index that is nearly always empty. */
 const LOOK_MS = 500;
 
-export function startNotices(pool: Pool, { from }: Config, log: Log): { stop(): Promise<void> } {
+export function startNotices(pool: Pool, { from, outlets }: Config, log: Log): { stop(): Promise<void> } {
   const stopping = new AbortController();
-  const ports = { pool, clock: systemClock, log, from };
+  const keep = Object.values(outlets).filter((outlet) => outlet.type === "smtp" && outlet.returnPath === "keep");
+  const tellingOutlets = new Set(keep.map(({ name }) => name));
+  const ports = { pool, clock: systemClock, log, from, tellingOutlets };
   const loop = (async () => {
     while (!stopping.signal.aborted) {
       try {

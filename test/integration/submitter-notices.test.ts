@@ -37,7 +37,7 @@ interface Rig {
   /** What waits for `example.com` is claimed, and settled as it is said. */
   settle(fate: (row: ClaimedRow) => Settlement): Promise<void>;
   /** Sends what is owed; answers how many. */
-  send(): Promise<number>;
+  send(...tellingOutlets: readonly string[]): Promise<number>;
   notices(): Promise<readonly Told[]>;
 }
 
@@ -79,7 +79,14 @@ async function rig(t: TestContext): Promise<Rig> {
       assert.ok(rows.length > 0, "something waits");
       assert.equal(await queue.settle(rows.map(fate)), "settled");
     },
-    send: () => sendOwedNotices({ pool, clock: systemClock, log: silentLog, from: "Site <hello@site.example>" }),
+    send: (...telling) =>
+      sendOwedNotices({
+        pool,
+        clock: systemClock,
+        log: silentLog,
+        from: "Site <hello@site.example>",
+        tellingOutlets: new Set(telling),
+      }),
     async notices() {
       const { rows } = await pool.query(
         `SELECT m.recipient, c.body, c.raw, q.state, s.door FROM postlane.submission AS s
@@ -111,6 +118,25 @@ const sent = (row: ClaimedRow): Settlement => ({
 async function owedRows(pool: Pool): Promise<number> {
   return (await pool.query("SELECT count(*)::integer AS n FROM postlane.owed_notice")).rows[0].n as number;
 }
+
+test("what a relay took and then bounced is told from here, unless the relay tells MAIL FROM itself", async (t) => {
+  const { pool, submit, settle, send } = await rig(t);
+  await submit();
+  await submit();
+  await settle(sent);
+  const { rows } = await pool.query("SELECT id FROM postlane.message ORDER BY id");
+  for (const [telling, count] of [
+    ["relay", 0],
+    ["other", 1],
+  ] as const) {
+    const { id } = rows[count];
+    await inTransaction(pool, (client) =>
+      appendEvents(client, [{ messageId: id, attempt: 1, kind: "bounced", outlet: "relay", reply: "550 5.1.1 no" }]),
+    );
+    assert.equal(await send(telling), count);
+    assert.equal(await owedRows(pool), 0);
+  }
+});
 
 test("a bounce is told once, to MAIL FROM, from the null sender, with the header of what was sent", async (t) => {
   const { pool, submit, settle, send, notices } = await rig(t);
