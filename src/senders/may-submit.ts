@@ -2,7 +2,7 @@
 // since each of its requests needs another one.
 
 import { domainToASCII } from "node:url";
-import { domainOf } from "../mail/address.ts";
+import { addressProblem, domainOf } from "../mail/address.ts";
 import type { Sender } from "./sender.ts";
 
 export interface NotAllowed {
@@ -32,10 +32,17 @@ function isNull(address: string): boolean {
   return address === "" || address === "<>";
 }
 
-/** `Büro@Bücher.example` and `büro@xn--bcher-kva.example` are of one domain (RFC 5890 §2.3.2.1). Empty: of none. */
+/**
+ * `Büro@Bücher.example` and `büro@xn--bcher-kva.example` are of one domain (RFC 5890 §2.3.2.1). Empty: of none. Only what
+ * can be a domain is converted: the conversion is that of URLs, and would take `shop.example/x` for `shop.example`.
+ */
 function asciiDomainOf(address: string): string {
-  return address.includes("@") ? domainToASCII(domainOf(address)) : "";
+  const domain = domainOf(address);
+  if (!address.includes("@") || addressProblem(`a@${domain}`) !== undefined) return "";
+  return ASCII.test(domain) ? domain : domainToASCII(domain);
 }
+
+const ASCII = /^[\u0021-\u007e]+$/;
 
 function otherLane(lane: string, lanes: readonly string[]): NotAllowed {
   return {
