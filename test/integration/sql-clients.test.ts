@@ -97,7 +97,7 @@ test("what the role tries beyond that is refused", async (t) => {
   for (const statement of [
     ...tables.map(({ relname }) => `SELECT FROM postlane.${relname as string}`),
     "SELECT postlane.accept_email('{}', 'sql', 'key:1')",
-    "SELECT * FROM postlane.accept_group('[]', '{}', '{}', '{}')",
+    "SELECT * FROM postlane.accept_group('[]', '', '{}', '{}', '{}')",
     "SELECT postlane.place_submission(1, '', '', NULL, NULL, NULL, '{}', 1::smallint, now(), now(), NULL)",
     "SELECT postlane.enqueue_once('k', '', 1, 'sql', 'key:1')",
     "SELECT postlane.accept_recipients(1)",
