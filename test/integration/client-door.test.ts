@@ -10,6 +10,7 @@ import { startCuttingHttpProxy, type HttpCut } from "../rig/cutting-http-proxy.t
 import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { endWithTest, startCommand } from "./cli-command.ts";
+import { SITE_RIGHTS } from "../rig/key-rights.ts";
 
 interface Rig {
   readonly database: TestDatabase;
@@ -18,19 +19,9 @@ interface Rig {
   readonly client: PostlaneClient;
 }
 
-const RIGHTS = {
-  name: "site",
-  scope: "send",
-  lanes: null,
-  from_domains: null,
-  max_rate: null,
-  gets_notices: true,
-  is_deduplicated: true,
-} as const;
-
 async function startRig(t: TestContext): Promise<Rig> {
   const database = await testDatabase(t);
-  const { token } = await makeKey(database.pool, RIGHTS);
+  const { token } = await makeKey(database.pool, SITE_RIGHTS);
   const front = startCommand(database, ["front"], { POSTLANE_LISTEN__SMTP: "off" });
   front.stderr!.resume();
   endWithTest(t, front);

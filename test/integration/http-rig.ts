@@ -16,6 +16,7 @@ import { prepareHttp } from "../../src/processes/http-here.ts";
 import type { KeyRights } from "../../src/senders/key-store.ts";
 import { makeKey } from "../../src/senders/make-key.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
+import { SITE_RIGHTS } from "../rig/key-rights.ts";
 
 export interface HttpRig extends TestDatabase {
   readonly server: FastifyInstance;
@@ -67,7 +68,7 @@ export async function startHttp(t: TestContext, env: Readonly<Record<string, str
     ...database,
     server,
     url,
-    key: async (rights = {}) => (await makeKey(database.pool, { ...RIGHTS, ...rights })).token,
+    key: async (rights = {}) => (await makeKey(database.pool, { ...SITE_RIGHTS, ...rights })).token,
     ask: (method, path, options) => ask(url + path, method, options),
   };
 }
@@ -77,16 +78,6 @@ const TELLS_NOTHING: HttpAnswers = {
   silentSince: () => undefined,
   readQuestion: () => ({ kind: "asked", question: { kind: "engine" } }),
   explain: async () => undefined,
-};
-
-const RIGHTS: KeyRights = {
-  name: "shop",
-  scope: "send",
-  lanes: null,
-  from_domains: null,
-  max_rate: null,
-  gets_notices: true,
-  is_deduplicated: true,
 };
 
 /** Bodies that are texts are sent as they are. */

@@ -5,29 +5,20 @@ import { test, type TestContext } from "node:test";
 import { systemClock, type Clock } from "../../src/platform/clock.ts";
 import { silentLog, type Log } from "../../src/platform/log.ts";
 import { createPool } from "../../src/postgres/database.ts";
-import { revokeIfThere, type KeyRights } from "../../src/senders/key-store.ts";
+import { revokeIfThere } from "../../src/senders/key-store.ts";
 import { createKeyring, type Keyring } from "../../src/senders/keyring.ts";
 import { makeKey, rotateKey } from "../../src/senders/make-key.ts";
 import type { Sender } from "../../src/senders/sender.ts";
 import { DATABASE_ANSWER_MS_MAX } from "../../src/senders/silent-database.ts";
 import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
-
-const RIGHTS: KeyRights = {
-  name: "shop",
-  scope: "send",
-  lanes: null,
-  from_domains: null,
-  max_rate: null,
-  gets_notices: true,
-  is_deduplicated: true,
-};
+import { SITE_RIGHTS } from "../rig/key-rights.ts";
 
 const CLIENT = "192.0.2.7";
 
 test("a key is admitted with its rights, and its secret is nowhere in the database", async (t) => {
   const { pool, keyring } = await keyringOf(t);
-  const rights = { ...RIGHTS, scope: "operate", lanes: ["bulk", "news"], from_domains: ["shop.example"] } as const;
+  const rights = { ...SITE_RIGHTS, scope: "operate", lanes: ["bulk", "news"], from_domains: ["shop.example"] } as const;
   const { token, key } = await makeKey(pool, { ...rights, max_rate: 100, gets_notices: false, is_deduplicated: false });
   assert.match(token, /^plk_\d+_[\w-]{43}$/);
   assert.deepEqual(await keyring.check(token, CLIENT), {
@@ -57,7 +48,7 @@ test("what is not right to the last character is refused, late, and logged witho
     clock,
     log: { ...silentLog, warn: (...line) => void lines.push(line) },
   });
-  const { token, key } = await makeKey(pool, RIGHTS);
+  const { token, key } = await makeKey(pool, SITE_RIGHTS);
   const secret = token.slice(-43);
   const other = secret.startsWith("A") ? "B" : "A";
   const wrong = [
@@ -85,8 +76,8 @@ test("what is not right to the last character is refused, late, and logged witho
 test("a revoked key is refused within a second, and an expired one at its time", async (t) => {
   const clock = clockThatNotes();
   const { pool, keyring } = await keyringOf(t, { clock });
-  const { token, key } = await makeKey(pool, RIGHTS);
-  const brief = await makeKey(pool, RIGHTS, 900);
+  const { token, key } = await makeKey(pool, SITE_RIGHTS);
+  const brief = await makeKey(pool, SITE_RIGHTS, 900);
   assert.equal((await keyring.check(brief.token, CLIENT)).kind, "admitted");
   assert.equal((await keyring.check(token, CLIENT)).kind, "admitted");
   await revokeIfThere(pool, key.id);
@@ -101,8 +92,8 @@ test("a revoked key is refused within a second, and an expired one at its time",
 test("while the database is away a key that was good lately is believed, for a minute; another one is not refused either", async (t) => {
   const clock = clockThatNotes();
   const { database, keyring, close } = await keyringOf(t, { clock });
-  const { token } = await makeKey(database.pool, RIGHTS);
-  const brief = await makeKey(database.pool, RIGHTS, 30_000);
+  const { token } = await makeKey(database.pool, SITE_RIGHTS);
+  const brief = await makeKey(database.pool, SITE_RIGHTS, 30_000);
   for (const each of [token, brief.token]) assert.equal((await keyring.check(each, CLIENT)).kind, "admitted");
   await keyring.close();
   await close();
@@ -117,8 +108,8 @@ test("while the database is away a key that was good lately is believed, for a m
 test("a database that says nothing keeps nobody waiting, and is asked again when it speaks", async (t) => {
   const clock = clockThatNotes();
   const { pool, database, keyring } = await keyringOf(t, { clock });
-  const { token } = await makeKey(pool, RIGHTS);
-  const other = await makeKey(pool, RIGHTS);
+  const { token } = await makeKey(pool, SITE_RIGHTS);
+  const other = await makeKey(pool, SITE_RIGHTS);
   const limited = { ...LIMITED, maxRatePerS: 10 };
   assert.equal((await keyring.check(token, CLIENT)).kind, "admitted");
   const speaksAgain = await silence(database, "postlane.key, postlane.key_rate");
@@ -143,7 +134,7 @@ test("a database that says nothing keeps nobody waiting, and is asked again when
 
 test("a thousand clients with made-up keys ask in a few statements", async (t) => {
   const { pool, keyring } = await keyringOf(t, { clock: clockThatNotes() });
-  const { token } = await makeKey(pool, RIGHTS);
+  const { token } = await makeKey(pool, SITE_RIGHTS);
   const asked = countQueries(pool);
   const made = Array.from({ length: 1000 }, (_, i) => `plk_${i + 1000}_${token.slice(-43)}`);
   const answers = await Promise.all([...made, token].map((each, i) => keyring.check(each, `10.0.0.${i % 250}`)));
@@ -154,7 +145,7 @@ test("a thousand clients with made-up keys ask in a few statements", async (t) =
 test("a use is noted, and not again within a minute", async (t) => {
   const clock = clockThatNotes();
   const { pool, keyring } = await keyringOf(t, { clock });
-  const { token } = await makeKey(pool, RIGHTS);
+  const { token } = await makeKey(pool, SITE_RIGHTS);
   const lastUse = async () => (await pool.query("SELECT last_used_at FROM postlane.key")).rows[0].last_used_at as Date;
   assert.equal(await lastUse(), null);
   await keyring.check(token, CLIENT);
@@ -175,7 +166,7 @@ test("a use is noted, and not again within a minute", async (t) => {
 test("the key that follows another one has its rights and its credential, and the old one ends after its grace", async (t) => {
   const clock = clockThatNotes();
   const { pool, keyring } = await keyringOf(t, { clock });
-  const first = await makeKey(pool, { ...RIGHTS, lanes: ["bulk"], max_rate: 5 });
+  const first = await makeKey(pool, { ...SITE_RIGHTS, lanes: ["bulk"], max_rate: 5 });
   const second = await rotateKey(pool, { id: first.key.id, keptMs: 900, endsInMs: null });
   assert.notEqual(second?.token, first.token);
   const answers = await Promise.all([first, second!].map(({ token }) => keyring.check(token, CLIENT)));

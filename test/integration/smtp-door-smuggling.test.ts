@@ -3,31 +3,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { FALSE_ENDS } from "../rig/false-ends.ts";
 import { testDatabase } from "../rig/postgres.ts";
 import { keptMail, openDoor, Talk } from "./smtp-rig.ts";
 
-const SEQUENCES = [
-  "\n.\n",
-  "\r.\r",
-  "\r.\n",
-  "\n.\r",
-  "\n.\r\n",
-  "\r\n.\n",
-  "\r.\r\n",
-  "\r\n.\r",
-  "\r\n\0.\r\n",
-  "\r\n.\0\r\n",
-  "\r\r\n.\r\r\n",
-  "\r\n.\r\r\n",
-  "\n\r.\n\r",
-  "\r\n\r.\r\n",
-  "\n\n.\r\n",
-  "\r\n .\r\n",
-  "\r\n..\r\n",
-  "\r\n.\x85",
-  "\x85.\x85",
-  "\u2028.\u2028",
-];
+const SEQUENCES = [...FALSE_ENDS, "\r\n .\r\n", "\r\n..\r\n", "\r\n.\x85", "\x85.\x85", "\u2028.\u2028"];
 
 const SMUGGLED =
   "MAIL FROM:<admin@example.com>\r\nRCPT TO:<eve@example.com>\r\nDATA\r\nSubject: smuggled\r\n\r\nsmuggled";

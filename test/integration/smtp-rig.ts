@@ -17,6 +17,7 @@ import { createKeyring } from "../../src/senders/keyring.ts";
 import { makeKey } from "../../src/senders/make-key.ts";
 import { createAcceptance } from "../../src/submission/accept-submission.ts";
 import type { KeptMail } from "../../src/submission/submission.ts";
+import { SITE_RIGHTS } from "../rig/key-rights.ts";
 
 export const TEST_MARK = markOf(createMac(Buffer.from("of a test")));
 
@@ -218,21 +219,11 @@ export function withoutReceived(raw: string): string {
 
 // ---- keys ------------------------------------------------------------------------------------------------------------
 
-const RIGHTS: KeyRights = {
-  name: "site",
-  scope: "send",
-  lanes: null,
-  from_domains: null,
-  max_rate: null,
-  gets_notices: true,
-  is_deduplicated: true,
-};
-
 /** A key, and the word of AUTH PLAIN that gives it. */
 export async function keyFor(
   pool: Pool,
   rights: Partial<KeyRights> = {},
 ): Promise<{ readonly token: string; readonly credential: string; readonly plain: string }> {
-  const { token, key } = await makeKey(pool, { ...RIGHTS, ...rights });
+  const { token, key } = await makeKey(pool, { ...SITE_RIGHTS, ...rights });
   return { token, credential: `key:${key.id}`, plain: Buffer.from(`\0site\0${token}`).toString("base64") };
 }

@@ -8,25 +8,17 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { createAcceptance } from "../../src/submission/accept-submission.ts";
 import type { Submission } from "../../src/submission/submission.ts";
 import { needsExim, startExim } from "../rig/exim.ts";
+import { FALSE_ENDS } from "../rig/false-ends.ts";
 import { startLane } from "../rig/lane.ts";
 import { untilEmpty } from "../rig/lane-mail.ts";
 import { needsPostfix, startPostfix } from "../rig/postfix.ts";
 import { testDatabase } from "../rig/postgres.ts";
 import { startScriptedSink, type ScriptedSink } from "../rig/scripted-sink.ts";
 
+// A NUL no text of the database can hold.
 const SEQUENCES = [
-  "\n.\n",
-  "\r.\r",
-  "\r.\n",
-  "\n.\r",
-  "\n.\r\n",
-  "\r\n.\n",
-  "\r.\r\n",
-  "\r\n.\r",
+  ...FALSE_ENDS.filter((end) => !end.includes("\0")),
   "\r\n.\r\n",
-  "\r\r\n.\r\r\n",
-  "\r\n.\r\r\n",
-  "\n\r.\n\r",
   "\r\n..\r\n",
   "\r\n .\r\n",
   "\x85.\x85",

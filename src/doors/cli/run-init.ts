@@ -17,6 +17,7 @@ import { writeConfig, writePassword, type FileWritten } from "../../setup/write-
 import { CommandFailure, EXIT_DONE, EXIT_FAILED, explainFailure } from "./command-failure.ts";
 import { hearGreeting } from "./hear-greeting.ts";
 import { initAnswers, PASSWORD_FILE, type InitAnswers, type InitOptions } from "./init-answers.ts";
+import { readKeyRights } from "./key-rights.ts";
 import { createOutput, type Output } from "./output.ts";
 import { harmless } from "./printing.ts";
 import { readConfig } from "./read-config.ts";
@@ -114,15 +115,7 @@ function hasPassword(databaseUrl: string | undefined): boolean {
 // ---- the first key and the test mail
 
 async function firstKey(pool: Pool): Promise<string> {
-  const rights = {
-    name: "first",
-    scope: "send",
-    lanes: null,
-    from_domains: null,
-    max_rate: null,
-    gets_notices: true,
-    is_deduplicated: true,
-  } as const;
+  const rights = readKeyRights({ name: "first", scope: "send", notices: true, dedup: true }, []);
   return (await makeKey(pool, rights)).token;
 }
 
