@@ -11,6 +11,8 @@ import tls from "node:tls";
 import { promisify } from "node:util";
 import type { Pool } from "pg";
 import type { SmtpLimits } from "../../src/doors/smtp/smtp-door.ts";
+import { revokeIfThere } from "../../src/senders/key-store.ts";
+import { until } from "../rig/lane-mail.ts";
 import { testDatabase } from "../rig/postgres.ts";
 import { keptMail, keyFor, openDoor, Talk, type OpenDoor } from "./smtp-rig.ts";
 
@@ -64,6 +66,25 @@ test("submission wants STARTTLS, then a key, and believes nothing that was said 
   const [kept] = await keptMail(pool);
   assert.equal(kept?.credential, credential);
   assert.match(kept.raw, /with ESMTPSA id/);
+  talk.end();
+});
+
+test("a key that is revoked ends what an open session may do, within a second or two", async (t) => {
+  const { pool, ports } = await rigWithTls(t);
+  const { plain, id } = await keyFor(pool);
+  const talk = await Talk.with(ports[1]!);
+  await talk.say("STARTTLS");
+  await talk.startTls();
+  await talk.sayAll("EHLO client.test", `AUTH PLAIN ${plain}`);
+  assert.match(await talk.mail(MAIL), /^250/);
+  await revokeIfThere(pool, id);
+  const reply = await until("the key is refused", async () => {
+    const said = await talk.say("MAIL FROM:<a@example.com>");
+    if (said.startsWith("535")) return said;
+    await talk.say("RSET");
+    return undefined;
+  });
+  assert.match(reply, /^535 5\.7\.8 the key is not good any more/);
   talk.end();
 });
 

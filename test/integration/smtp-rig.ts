@@ -223,7 +223,7 @@ export function withoutReceived(raw: string): string {
 export async function keyFor(
   pool: Pool,
   rights: Partial<KeyRights> = {},
-): Promise<{ readonly token: string; readonly credential: string; readonly plain: string }> {
+): Promise<{ readonly id: number; readonly token: string; readonly credential: string; readonly plain: string }> {
   const { token, key } = await makeKey(pool, { ...SITE_RIGHTS, ...rights });
-  return { token, credential: `key:${key.id}`, plain: Buffer.from(`\0site\0${token}`).toString("base64") };
+  return { id: key.id, token, credential: `key:${key.id}`, plain: Buffer.from(`\0site\0${token}`).toString("base64") };
 }

@@ -35,6 +35,12 @@ export interface ConversationPorts extends TakePorts {
   };
 }
 
+/** What AUTH leaves in the session, of which the library knows nothing. */
+export interface SessionUser {
+  /** The key, which was good then. */
+  readonly token: string;
+}
+
 interface Transaction {
   readonly sender: Sender;
   readonly mail: MailCommand;
@@ -134,7 +140,7 @@ export class SmtpConversation extends SMTPConnection {
     this.#begin(line).then(
       (reply) => this.#answer(reply, done),
       (error: unknown) => {
-        this.#ports.log.warn("smtp.rate_not_asked", { error: error instanceof Error ? error.message : String(error) });
+        this.#ports.log.warn("smtp.key_not_asked", { error: error instanceof Error ? error.message : String(error) });
         this.#answer(SILENT, done);
       },
     );
@@ -160,14 +166,21 @@ export class SmtpConversation extends SMTPConnection {
   async #begin(line: Buffer): Promise<SmtpReply> {
     if (this.#transaction !== undefined) return { code: 503, text: "5.5.1 a mail is begun already, RSET ends it" };
     const offer = this.#offer();
-    const sender = senderOf(this.session.user) ?? (offer.needsAuth ? undefined : LOOPBACK_SENDER);
-    if (sender === undefined) return replyWithoutAuth(offer);
+    const user = userOf(this.session.user);
+    const sender = user === undefined ? (offer.needsAuth ? undefined : LOOPBACK_SENDER) : await this.#senderOf(user);
+    if (sender === undefined) return user === undefined ? replyWithoutAuth(offer) : KEY_IS_OVER;
     const mail = readMail(line, this.#ports.limits.messageBytesMax);
     if (mail.kind === "refused") return mail.reply;
     const problem = mailFromProblem(sender, mail) ?? (await this.#rateProblem(sender));
     if (problem !== undefined) return problem;
     this.#transaction = { sender, mail, recipients: new Map() };
     return { code: 250, text: "2.1.0 go on" };
+  }
+
+  /** Asked anew for each mail: a key may be revoked while a session is open. Undefined: it is not good any more. */
+  async #senderOf({ token }: SessionUser): Promise<Sender | undefined> {
+    const answer = await this.#ports.keyring.check(token, this.remoteAddress);
+    return answer.kind === "admitted" ? answer.sender : undefined;
   }
 
   async #rateProblem(sender: Sender): Promise<SmtpReply | undefined> {
@@ -250,7 +263,7 @@ export class SmtpConversation extends SMTPConnection {
         protocol: {
           isExtended: openingCommand !== "HELO",
           isSecure: secure,
-          isAuthenticated: senderOf(session.user) !== undefined,
+          isAuthenticated: userOf(session.user) !== undefined,
           isUtf8: mail.isUtf8,
         },
       },
@@ -327,9 +340,10 @@ export class SmtpConversation extends SMTPConnection {
 
 const SILENT: SmtpReply = { code: 451, text: "4.3.0 the database does not answer, try again later" };
 
-/** What AUTH has left in the session, of which the library knows nothing. */
-function senderOf(user: unknown): Sender | undefined {
-  return typeof user === "object" && user !== null ? (user as Sender) : undefined;
+const KEY_IS_OVER: SmtpReply = { code: 535, text: "5.7.8 the key is not good any more: authenticate with another one" };
+
+function userOf(user: unknown): SessionUser | undefined {
+  return typeof user === "object" && user !== null ? (user as SessionUser) : undefined;
 }
 
 /** Said early, before the content is sent; From is looked at when it is there. */

@@ -7,10 +7,9 @@ import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import type { SMTPConnectionOptions } from "smtp-server/lib/smtp-connection.js";
 import type { Clock } from "../../platform/clock.ts";
 import type { Keyring } from "../../senders/keyring.ts";
-import type { Sender } from "../../senders/sender.ts";
 import type { Certificate } from "./certificate.ts";
 import type { SessionCount } from "./count-sessions.ts";
-import { SmtpConversation, type ConversationPorts } from "./smtp-conversation.ts";
+import { SmtpConversation, type ConversationPorts, type SessionUser } from "./smtp-conversation.ts";
 import { within } from "./within.ts";
 
 export interface ListenerPorts extends ConversationPorts {
@@ -133,8 +132,9 @@ async function authenticate(
   password: string,
   address: string,
   { keyring, clock }: { readonly keyring: Keyring; readonly clock: Clock },
-): Promise<Sender | Error> {
-  const answer = await within(clock, CHECK_MS_MAX, keyring.check(password.slice(0, PASSWORD_CHARS_MAX), address));
+): Promise<SessionUser | Error> {
+  const token = password.slice(0, PASSWORD_CHARS_MAX);
+  const answer = await within(clock, CHECK_MS_MAX, keyring.check(token, address));
   if (answer === undefined) return UNCHECKED;
   if (answer.kind === "refused") {
     return failure(535, "5.7.8 no such key: the password is a key of postlane key create, the user name may be any");
@@ -142,7 +142,7 @@ async function authenticate(
   if (answer.sender.scope === "read") {
     return failure(535, "5.7.8 this key may read and not send: make one with --scope send");
   }
-  return answer.sender;
+  return { token };
 }
 
 function failure(responseCode: number, message: string): Error {
