@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { renameSync } from "node:fs";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import type { Pool } from "pg";
 import { sendSignal } from "../../bench/running-processes.ts";
 import { booksOf, enqueueMany, until, watchBooks } from "../rig/lane-mail.ts";
 import { needsPostfix } from "../rig/postfix.ts";
@@ -80,6 +81,8 @@ test(
     gate.open();
     await until("the relay goes on", () => sink.accepted.length >= 160);
 
+    // It compresses the old log at once: who does not follow then can never read its last lines.
+    await untilAgentReads(pool, "bulk");
     await run("/usr/sbin/postfix", ["-c", bulk.configDir, "logrotate"]);
     await enqueue("transactional", 50);
     await rotateWithoutAgent(home, transactional);
@@ -149,6 +152,14 @@ async function killAgent({ processOf }: Home, outlet: string): Promise<void> {
   await until("the supervisor has started another one", async () => {
     return (await processOf(`agent --outlet ${outlet}`)).pid !== pid;
   });
+}
+
+/** The agent that is at work now has written a reading: it follows the log by then. */
+async function untilAgentReads(pool: Pool, outlet: string): Promise<void> {
+  const numberOf = async (): Promise<number> =>
+    (await pool.query("SELECT number FROM postlane.reading WHERE outlet = $1", [outlet])).rows[0].number;
+  const before = await numberOf();
+  await until(`the agent of ${outlet} reads`, async () => (await numberOf()) > before);
 }
 
 /** By renaming, as logrotate(8) does. The agent is killed first, so that lines are in the old file that none has read. */
