@@ -1,8 +1,8 @@
 // Accepts submissions of the doors that have a process. Answers after the commit; what the rules of entry refuse comes
 // back as a value, with the hint of what to do.
 //
-// Commits are grouped: one or two are under way at a time, and what arrives meanwhile goes into the next. A slow disk
-// makes groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
+// Commits are grouped: one is under way at a time, and what arrives meanwhile goes into the next. A slow disk makes
+// groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
 // a newsletter's; which lane that is, the caller says.
 
 import type { Pool } from "pg";
@@ -14,13 +14,6 @@ import type { Submission, SubmissionAnswer } from "./submission.ts";
 /** Of one group. 500 emails take about 50 ms, and who comes next waits for them. */
 export const GROUP_SUBMISSIONS_MAX = 500;
 export const GROUP_BYTES_MAX = 16 * 1024 * 1024;
-/**
- * Under way at once. Clients that wait for their answer send nothing meanwhile; with a second group the others' mail is
- * taken while the first is being written. A small one would cost more than it is worth: one email alone takes the database
- * three times as long as one of twenty.
- */
-const COMMITS_MAX = 2;
-const SECOND_GROUP_MIN = 8;
 /** Waiting for their group. Beyond that a door is refused rather than memory filled. */
 export const WAITING_SUBMISSIONS_MAX = 10_000;
 export const WAITING_BYTES_MAX = 256 * 1024 * 1024;
@@ -75,12 +68,11 @@ interface Waiting {
 
 function createGroups(pool: Pool, clock: Clock, total: { submissions: number; bytes: number }) {
   const queue: Waiting[] = [];
-  let committing = 0;
+  let isCommitting = false;
 
   function commitSoon(): void {
-    const isWorthOne = committing === 0 || queue.length >= SECOND_GROUP_MIN;
-    if (queue.length === 0 || committing >= COMMITS_MAX || !isWorthOne) return;
-    committing++;
+    if (queue.length === 0 || isCommitting) return;
+    isCommitting = true;
     // Whatever else comes in this turn of the event loop joins the group.
     clock.soon(() => void commitNext());
   }
@@ -88,7 +80,7 @@ function createGroups(pool: Pool, clock: Clock, total: { submissions: number; by
   async function commitNext(): Promise<void> {
     const group = takeGroup(queue, total);
     if (group.length > 0) await commitOne(group);
-    committing--;
+    isCommitting = false;
     commitSoon();
   }
 
