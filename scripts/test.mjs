@@ -1,7 +1,7 @@
 // Runs the compiled tests with node:test. `npm test -- NAME…` runs the files whose path contains one of the names, and
 // none that contains one behind a minus: `npm test -- -jams`.
 // POSTLANE_TEST_REQUIRE_ALL=1 turns every skip for a missing Debian package into a failure (set by .ci/run).
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 
@@ -19,17 +19,39 @@ if (files.length === 0) {
   console.error(`no test file matches ${names.join(" ")}`);
   process.exit(1);
 }
-// What is held against seconds runs alone, and once more if the machine was too busy.
-const isTimed = (file) => file.includes("/jams-");
-const runTests = (some, concurrency) =>
-  spawnSync(process.execPath, ["--test", `--test-concurrency=${concurrency}`, "--test-timeout=240000", ...some], {
-    cwd: root,
-    stdio: "inherit",
-  }).status ?? 1;
+// What is held against seconds, of real mailers or by the clock, runs apart, and once more if the machine was too busy:
+// the jams alone, the others two at a time.
+const isJam = (file) => file.includes("/jams-");
+const isTimed = (file) => /\/(?:home-|explain|road-pace)/.test(file);
+const argsOf = (some, concurrency) => ["--test", `--test-concurrency=${concurrency}`, "--test-timeout=240000", ...some];
 
 // Three files at a time: each integration file owns a server or a database of its own, and most of them wait.
-const untimed = files.filter((file) => !isTimed(file));
-if (untimed.length > 0) process.exitCode = runTests(untimed, 3);
-for (const file of files.filter(isTimed)) {
-  if (runTests([file], 1) !== 0 && runTests([file], 1) !== 0) process.exitCode = 1;
+const others = files.filter((file) => !isJam(file) && !isTimed(file));
+if (others.length > 0) {
+  process.exitCode = spawnSync(process.execPath, argsOf(others, 3), { cwd: root, stdio: "inherit" }).status ?? 1;
+}
+await runTwice(files.filter(isTimed), 2);
+await runTwice(files.filter(isJam), 1);
+
+/** Each file in a process of its own; what it says is printed when it ends, so that two do not talk at once. */
+async function runTwice(some, concurrency) {
+  const waiting = [...some];
+  const work = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      if ((await runAlone(file)) !== 0 && (await runAlone(file)) !== 0) process.exitCode = 1;
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, work));
+}
+
+function runAlone(file) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, argsOf([file], 1), { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+    const said = [];
+    child.stdout.on("data", (piece) => said.push(piece));
+    child.once("close", (status) => {
+      process.stdout.write(Buffer.concat(said));
+      resolve(status ?? 1);
+    });
+  });
 }

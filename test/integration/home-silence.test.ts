@@ -62,10 +62,14 @@ describe("nothing is lost when", AT_ONCE, () => {
     const books = watchBooks(pool);
     const mails = [0, 1, 2, 3].flatMap((n) => emails("transactional", 4, `dead${n}.test`));
     await enqueueMany(pool, mails);
-    await until("the relay has given up all of it, long ago", () => {
-      const ages = noticeAges(relay);
-      return ages.length === mails.length && Math.min(...ages) > LIFETIMES_AWAY * LIFETIME_S * 1000;
-    });
+    await until(
+      "the relay has given up all of it, long ago",
+      () => {
+        const ages = noticeAges(relay);
+        return ages.length === mails.length && Math.min(...ages) > LIFETIMES_AWAY * LIFETIME_S * 1000;
+      },
+      HOME_MS_MAX,
+    );
     assert.ok((await statesOf(pool)).every(({ state }) => state === "sent"));
 
     await startAgent(home);
