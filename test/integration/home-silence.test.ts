@@ -158,6 +158,8 @@ describe("nothing is lost when", AT_ONCE, () => {
     const relay = instances.get("transactional");
     await relay.stop();
     const disk = mountSmallDisk(home.scope, relay.queueDir, "256m");
+    // Before the disk goes, on which it keeps its process id: else nobody finds it any more.
+    home.scope.after(() => relay.stop());
     await relay.start();
     disk.fill();
     const books = watchBooks(pool);
