@@ -7,6 +7,7 @@ import type { Pool } from "pg";
 import type { RelayReading } from "../mail/reading.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
+import { createPauses } from "../platform/pauses.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { keepFromAgent } from "../returns/return-store.ts";
 import { createMaildirEmptier } from "./empty-maildir.ts";
@@ -102,42 +103,27 @@ interface Life {
 
 /** What fails is tried again, ever more seldom; only an agent that was replaced ends. */
 function createLife(clock: Clock, log: Log): Life {
-  let isEnding = false;
-  const pauses = new Set<() => void>();
-  const end = (): void => {
-    isEnding = true;
-    for (const wake of pauses) wake();
-  };
-  const pause = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const wake = (): void => {
-        timer.cancel();
-        pauses.delete(wake);
-        resolve();
-      };
-      const timer = clock.after(isEnding ? 0 : ms, wake);
-      pauses.add(wake);
-    });
+  const pauses = createPauses(clock);
   return {
     async every(name, work) {
       let failures = 0;
-      while (!isEnding) {
+      while (!pauses.isEnded) {
         try {
           const pauseMs = await work();
           failures = 0;
-          await pause(pauseMs);
+          await pauses.wait(pauseMs);
         } catch (error) {
           if (error instanceof AgentReplaced) {
-            end();
+            pauses.end();
             throw error;
           }
           log.warn("agent.failed", { work: name, error: error instanceof Error ? error.message : String(error) });
-          await pause(Math.min(BACK_OFF_MS_MAX, BACK_OFF_FIRST_MS * 2 ** failures));
+          await pauses.wait(Math.min(BACK_OFF_MS_MAX, BACK_OFF_FIRST_MS * 2 ** failures));
           failures += 1;
         }
       }
     },
-    end,
+    end: () => pauses.end(),
   };
 }
 

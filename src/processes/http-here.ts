@@ -9,6 +9,7 @@ import { createPool, type Database } from "../postgres/database.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
+import { bulkLanesOf } from "./lanes.ts";
 
 export interface HttpHere {
   readonly api: HttpApi;
@@ -43,9 +44,8 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
   return {
     api: { entry: () => entry, config, clock: systemClock, log },
     open({ keyring, acceptance }) {
-      const bulk = Object.values(config.lanes).filter(({ priority }) => priority === "bulk");
-      const bulkLanes = new Set(bulk.map(({ name }) => name));
-      entry = { keyring, acceptance, batches: createBatchAcceptance(batches.pool, bulkLanes), pool: reads.pool };
+      const accepting = createBatchAcceptance(batches.pool, bulkLanesOf(config));
+      entry = { keyring, acceptance, batches: accepting, pool: reads.pool };
     },
     async close() {
       entry = undefined;

@@ -5,6 +5,7 @@
 import type { Pool } from "pg";
 import type { Clock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
+import { createPauses } from "../platform/pauses.ts";
 import { createCpuPressure } from "./cpu-pressure.ts";
 import { readSnapshot, type EngineSnapshot } from "./engine-snapshot.ts";
 import { isHeard, type Surroundings } from "./explain-limit.ts";
@@ -40,8 +41,7 @@ export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: En
   let answeredAtMs = clock.wallMs();
   let askedAtMs: number | undefined;
   let failure: string | undefined;
-  let isStopped = false;
-  let wake = (): void => {};
+  const pauses = createPauses(clock);
 
   const read = async (): Promise<void> => {
     askedAtMs = clock.wallMs();
@@ -60,14 +60,6 @@ export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: En
       if (dispatchers.some((one) => isHeard(one, config, of))) seen[name] = of.atMs;
     }
   };
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = clock.after(isStopped ? 0 : ROUND_MS, resolve);
-      wake = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
   const known = (): Known => {
     cpu.take(readCpuPressure(), clock.monotonicMs());
     const nowMs = clock.wallMs();
@@ -83,11 +75,11 @@ export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: En
     return { snapshot, around };
   };
   const rounds = (async () => {
-    while (!isStopped) {
+    while (!pauses.isEnded) {
       cpu.take(readCpuPressure(), clock.monotonicMs());
       await read();
       onLook(known());
-      await pause();
+      await pauses.wait(ROUND_MS);
     }
   })();
 
@@ -99,8 +91,7 @@ export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: En
       else alarms.delete(lane);
     },
     async stop() {
-      isStopped = true;
-      wake();
+      pauses.end();
       await rounds;
     },
   };

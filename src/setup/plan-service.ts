@@ -6,6 +6,7 @@ import path from "node:path";
 import { findAccount } from "../mailers/find-account.ts";
 import type { Account } from "../mailers/postfix/instance-files.ts";
 import { serviceUnits, STATE_ROOT, UNIT_MARK, type ServiceFacts } from "./service-unit.ts";
+import { orMissing } from "../platform/or-missing.ts";
 
 export type ServiceStep =
   | { readonly kind: "user"; readonly name: string; readonly home: string }
@@ -147,14 +148,4 @@ async function closedTo(file: string): Promise<string | undefined> {
     if (at === path.dirname(at)) break;
   }
   return ((await stat(file)).mode & 0o004) === 0 ? "others may not read it" : undefined;
-}
-
-async function orMissing<Value>(work: Promise<Value>): Promise<Value | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw error;
-  }
 }

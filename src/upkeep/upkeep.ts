@@ -7,6 +7,7 @@ import { finishCampaigns, reopenWaitingCampaigns } from "../campaigns/campaign-s
 import { createPartitionsAhead } from "../events/event-store.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
+import { createPauses } from "../platform/pauses.ts";
 import { foldBalance } from "../queue/balance-store.ts";
 import { readIntakes, setIntake } from "../queue/lane-store.ts";
 import { pruneJudged } from "../returns/return-store.ts";
@@ -64,28 +65,17 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
   const { pool, clock, log } = ports;
   const watch = createAlarmWatch(settings.noProgressAlarmMs);
   const unaccounted = createUnaccountedWatch();
-  let isStopped = false;
+  const pauses = createPauses(clock);
   const every = async (ms: number, name: string, work: () => Promise<void>): Promise<void> => {
-    while (!isStopped) {
+    while (!pauses.isEnded) {
       try {
         await work();
       } catch (error) {
         log.warn("upkeep.failed", { work: name, error: error instanceof Error ? error.message : String(error) });
       }
-      await pause(ms);
+      await pauses.wait(ms);
     }
   };
-  const pauses = new Set<() => void>();
-  const pause = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        timer.cancel();
-        pauses.delete(end);
-        resolve();
-      };
-      const timer = clock.after(isStopped ? 0 : ms, end);
-      pauses.add(end);
-    });
   const loops = Promise.all([
     every(ROUND_MS, "fold", () => foldBalance(pool)),
     every(ROUND_MS, "sweep", async () => void (await sweepCanceled(pool))),
@@ -110,8 +100,7 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
   ]);
   return {
     async stop() {
-      isStopped = true;
-      for (const end of pauses) end();
+      pauses.end();
       await loops;
     },
   };

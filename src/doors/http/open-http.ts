@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import type { Clock } from "../../platform/clock.ts";
 import type { ListenAddress } from "../../platform/config.ts";
 import type { Log } from "../../platform/log.ts";
+import { createPauses } from "../../platform/pauses.ts";
 import { announceFront, forgetFront } from "./front-file.ts";
 import type { HttpApi } from "./http-api.ts";
 import { LISTEN_BACKLOG } from "./http-limits.ts";
@@ -31,9 +32,8 @@ const RETRY_MS = 5000;
 
 export function openHttp({ listen, dataDir, answers, api, clock, log, tell }: HttpPorts): HttpDoor {
   let server: FastifyInstance | undefined;
-  let isStopped = false;
+  const pauses = createPauses(clock);
   let told: string | undefined;
-  let wake = (): void => {};
 
   const tryOnce = async (): Promise<boolean> => {
     const fresh = createHttpServer(answers, api);
@@ -63,22 +63,13 @@ export function openHttp({ listen, dataDir, answers, api, clock, log, tell }: Ht
         `it tries again every ${RETRY_MS / 1000} s. Free the port, or set listen.http`,
     );
   };
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = clock.after(RETRY_MS, resolve);
-      wake = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
   const trying = (async () => {
-    while (!isStopped && !(await tryOnce())) await pause();
+    while (!pauses.isEnded && !(await tryOnce())) await pauses.wait(RETRY_MS);
   })();
 
   return {
     async stop() {
-      isStopped = true;
-      wake();
+      pauses.end();
       await trying;
       forgetFront(dataDir);
       if (server !== undefined) await closeInTime(server, clock);

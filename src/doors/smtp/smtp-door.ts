@@ -7,6 +7,7 @@ import { BlockList, isIP, type AddressInfo } from "node:net";
 import type { Clock } from "../../platform/clock.ts";
 import type { ListenAddress } from "../../platform/config.ts";
 import type { Log } from "../../platform/log.ts";
+import { createPauses } from "../../platform/pauses.ts";
 import type { Keyring } from "../../senders/keyring.ts";
 import type { Acceptance } from "../../submission/accept-submission.ts";
 import { watchCertificate, type CertificateFiles, type CertificateWatch } from "./certificate.ts";
@@ -140,9 +141,8 @@ function keepOpen({ kind, listen, lane }: ListenerSettings, own: ListenerPorts, 
   const { clock, log, tell } = around.ports;
   const where = `${listen.host}:${listen.port}`;
   let listener: SmtpListener | undefined;
-  let isStopped = false;
+  const pauses = createPauses(clock);
   let told: string | undefined;
-  let wake = (): void => {};
   let open = (_port: number): void => {};
   const opened = new Promise<number>((resolve) => {
     open = resolve;
@@ -175,25 +175,16 @@ function keepOpen({ kind, listen, lane }: ListenerSettings, own: ListenerPorts, 
     );
     return false;
   };
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = clock.after(RETRY_MS, resolve);
-      wake = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
   const trying = (async () => {
     await around.looked;
-    while (!isStopped && !(await tryOnce())) await pause();
+    while (!pauses.isEnded && !(await tryOnce())) await pauses.wait(RETRY_MS);
   })();
 
   return {
     opened,
     listener: () => listener,
     async stop() {
-      isStopped = true;
-      wake();
+      pauses.end();
       await trying;
       await listener?.stop();
     },

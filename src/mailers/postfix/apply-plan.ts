@@ -5,6 +5,7 @@
 import { chmod, chown, lstat, mkdir, open, readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { InstancesPlan, PlanStep } from "./plan-instances.ts";
+import { orMissing } from "../../platform/or-missing.ts";
 
 export interface Conflict {
   readonly path: string;
@@ -103,15 +104,5 @@ async function writeNewFile(step: Extract<PlanStep, { readonly kind: "file" }>):
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-async function orMissing<Value>(work: Promise<Value>): Promise<Value | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw error;
   }
 }
