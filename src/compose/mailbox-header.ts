@@ -3,7 +3,7 @@
 // looks a domain up, and never lets an address through that `addressProblem` would refuse.
 
 import { domainToASCII } from "node:url";
-import { addressProblem, parseMailbox } from "../mail/address.ts";
+import { addressProblem, domainOf, parseMailbox } from "../mail/address.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 import { encodeWords } from "./encoded-words.ts";
 import { looksEncoded, refuseControls } from "./header-line.ts";
@@ -29,6 +29,13 @@ export function wireAddress(address: string): string | undefined {
   const domain = domainToASCII(address.slice(at + 1));
   const wire = `${address.slice(0, at)}@${domain}`;
   return domain === "" || addressProblem(wire) !== undefined ? undefined : wire;
+}
+
+/** The domain of a mailbox as it goes into a Message-ID; of what is no mailbox, one that is surely nobody's. */
+export function wireDomainOf(mailbox: string): string {
+  const parsed = parseMailbox(mailbox);
+  const address = parsed.kind === "mailbox" ? wireAddress(parsed.address) : undefined;
+  return address === undefined ? "localhost.localdomain" : domainOf(address);
 }
 
 // oxlint-disable-next-line no-control-regex

@@ -7,8 +7,7 @@ import { createHash } from "node:crypto";
 import type { Pool, ClientBase } from "pg";
 import { failureNotice } from "../compose/failure-notice.ts";
 import { ComposeRefused } from "../compose/compose-refused.ts";
-import { wireAddress } from "../compose/mailbox-header.ts";
-import { domainOf, parseMailbox } from "../mail/address.ts";
+import { wireDomainOf } from "../compose/mailbox-header.ts";
 import { printMessageId } from "../mail/ids.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
@@ -167,7 +166,7 @@ function valueFor(values: Readonly<Record<string, string>> | undefined, recipien
 
 function submissionOf(notice: WantedNotice, { from, clock }: NoticePorts): Submission {
   const { mail, recipient, kind, message_id: id } = notice;
-  const domain = domainOfMailbox(from);
+  const domain = wireDomainOf(from);
   const key = `notice:${id}:${kind}`;
   const orcpt = valueFor(mail.orcpt, recipient);
   const raw = failureNotice({
@@ -223,12 +222,6 @@ function statusOf(kind: OwedNotice["kind"], reply: string | null): string {
     case "delivered":
       return code?.startsWith("2") === true ? code : "2.0.0";
   }
-}
-
-function domainOfMailbox(mailbox: string): string {
-  const parsed = parseMailbox(mailbox);
-  const address = parsed.kind === "mailbox" ? wireAddress(parsed.address) : undefined;
-  return address === undefined ? "localhost.localdomain" : domainOf(address);
 }
 
 function reasonOf(error: unknown): string {

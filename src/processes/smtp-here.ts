@@ -1,9 +1,9 @@
 // The SMTP door, put together in the front: its listeners as the configuration has them, and the mark by which a mail is
 // recognised that has been here before.
 
+import { wireDomainOf } from "../compose/mailbox-header.ts";
 import { openSmtpDoor, type SmtpDoor } from "../doors/smtp/smtp-door.ts";
 import { markOf } from "../doors/smtp/received-field.ts";
-import { domainOf, parseMailbox } from "../mail/address.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
@@ -18,12 +18,7 @@ export async function openSmtp({ smtp, from }: Config, entry: EntryHere, log: Lo
   const mark = markOf(createMac(await readReturnTokenKey(pool)));
   const tell = (line: string): void => tellSupervisor({ kind: "told", line });
   return openSmtpDoor(
-    { ...smtp, messageIdDomain: domainOfMailbox(from) },
+    { ...smtp, messageIdDomain: wireDomainOf(from) },
     { acceptance, keyring, mark, clock: systemClock, log, tell },
   );
-}
-
-function domainOfMailbox(mailbox: string): string {
-  const parsed = parseMailbox(mailbox);
-  return parsed.kind === "mailbox" ? domainOf(parsed.address) : "localhost.localdomain";
 }

@@ -7,7 +7,8 @@ import type { TestContext } from "node:test";
 import tls from "node:tls";
 import type { Pool } from "pg";
 import { markOf } from "../../src/doors/smtp/received-field.ts";
-import { openSmtpDoor, type ListenerSettings, type SmtpDoor } from "../../src/doors/smtp/smtp-door.ts";
+import type { SmtpListenerConfig } from "../../src/platform/config.ts";
+import { openSmtpDoor, type SmtpDoor } from "../../src/doors/smtp/smtp-door.ts";
 import type { SmtpDoorSettings, SmtpLimits } from "../../src/doors/smtp/smtp-door.ts";
 import { systemClock, type Clock } from "../../src/platform/clock.ts";
 import { silentLog } from "../../src/platform/log.ts";
@@ -22,7 +23,7 @@ import { SITE_RIGHTS } from "../rig/key-rights.ts";
 export const TEST_MARK = markOf(createMac(Buffer.from("of a test")));
 
 export interface DoorOptions {
-  readonly listeners?: readonly Omit<ListenerSettings, "listen">[];
+  readonly listeners?: readonly Omit<SmtpListenerConfig, "listen">[];
   readonly limits?: Partial<SmtpLimits>;
   readonly certificate?: SmtpDoorSettings["certificate"];
   readonly allow?: SmtpDoorSettings["allow"];

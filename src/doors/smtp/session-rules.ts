@@ -3,9 +3,10 @@
 // this machine a key may come in the clear, since it crosses no wire, and STARTTLS is not offered: clients that take it
 // whenever they see it would then refuse a certificate that is for the outside name. Pure.
 
+import type { SmtpListenerConfig } from "../../platform/config.ts";
 import type { SmtpReply } from "./smtp-reply.ts";
 
-export type ListenerKind = "smtp" | "submission" | "submissions";
+export type ListenerKind = SmtpListenerConfig["kind"];
 
 export interface Standing {
   readonly listener: ListenerKind;

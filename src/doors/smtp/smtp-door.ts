@@ -5,52 +5,22 @@
 import { once } from "node:events";
 import { BlockList, isIP, type AddressInfo } from "node:net";
 import type { Clock } from "../../platform/clock.ts";
-import type { ListenAddress } from "../../platform/config.ts";
+import type { SmtpDoorConfig, SmtpListenerConfig } from "../../platform/config.ts";
 import type { Log } from "../../platform/log.ts";
 import { createPauses } from "../../platform/pauses.ts";
 import type { Keyring } from "../../senders/keyring.ts";
 import type { Acceptance } from "../../submission/accept-submission.ts";
-import { watchCertificate, type CertificateFiles, type CertificateWatch } from "./certificate.ts";
+import { watchCertificate, type CertificateWatch } from "./certificate.ts";
 import { createSessionCount } from "./count-sessions.ts";
 import { createReadingRoom } from "./read-content.ts";
-import type { ListenerKind } from "./session-rules.ts";
 import type { SmtpConversation } from "./smtp-conversation.ts";
 import { SmtpListener, type ListenerPorts } from "./smtp-listener.ts";
 
-export interface SmtpDoorSettings {
-  readonly listeners: readonly ListenerSettings[];
-  readonly certificate?: CertificateFiles;
-  /** Networks whose clients need no key on plain listeners. */
-  readonly allow: readonly Network[];
-  readonly limits: SmtpLimits;
-  /** What we call ourselves. */
-  readonly host: string;
+export interface SmtpDoorSettings extends SmtpDoorConfig {
   readonly messageIdDomain: string;
 }
 
-export interface ListenerSettings {
-  readonly kind: ListenerKind;
-  readonly listen: ListenAddress;
-  /** Of mail that names none; absent: the sender's first. */
-  readonly lane?: string;
-}
-
-export interface Network {
-  readonly address: string;
-  /** Bits of it that count. */
-  readonly prefix: number;
-}
-
-export interface SmtpLimits {
-  readonly messageBytesMax: number;
-  /** Of all mails that are being read at once. */
-  readonly readingBytesMax: number;
-  readonly recipientsMax: number;
-  readonly sessionsMax: number;
-  readonly sessionsPerClientMax: number;
-  readonly errorsMax: number;
-  readonly idleMs: number;
-}
+export type SmtpLimits = SmtpDoorConfig["limits"];
 
 export interface SmtpDoorPorts {
   readonly acceptance: Acceptance;
@@ -137,7 +107,7 @@ const RETRY_MS = 5000;
 /** Connections the kernel may hold until they are taken. With Node's 511, some of 2,000 at once hang for half a minute. */
 const BACKLOG = 4096;
 
-function keepOpen({ kind, listen, lane }: ListenerSettings, own: ListenerPorts, around: Surroundings): Keeper {
+function keepOpen({ kind, listen, lane }: SmtpListenerConfig, own: ListenerPorts, around: Surroundings): Keeper {
   const { clock, log, tell } = around.ports;
   const where = `${listen.host}:${listen.port}`;
   let listener: SmtpListener | undefined;
@@ -193,7 +163,7 @@ function keepOpen({ kind, listen, lane }: ListenerSettings, own: ListenerPorts, 
 
 // ---- what the listeners share ----------------------------------------------------------------------------------------
 
-function networksOf(allow: readonly Network[]): (address: string) => boolean {
+function networksOf(allow: SmtpDoorConfig["allow"]): (address: string) => boolean {
   const networks = new BlockList();
   for (const { address, prefix } of allow) networks.addSubnet(address, prefix, familyOf(address));
   return (address) => isIP(address) !== 0 && networks.check(address, familyOf(address));
