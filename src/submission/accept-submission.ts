@@ -8,7 +8,7 @@
 import type { Pool } from "pg";
 import type { Clock } from "../platform/clock.ts";
 import type { Queryable } from "../postgres/statement.ts";
-import { acceptGroup, type AcceptedRow } from "./submission-store.ts";
+import { acceptGroup, fieldsText, type AcceptedRow } from "./submission-store.ts";
 import type { Submission, SubmissionAnswer } from "./submission.ts";
 
 /** Of one group. 500 emails take about 50 ms, and who comes next waits for them. */
@@ -24,8 +24,6 @@ export interface Acceptance {
    * Throws `AcceptanceBusy` when too many wait.
    */
   accept(submission: Submission): Promise<SubmissionAnswer>;
-  /** Several at once; each is answered for itself. */
-  acceptAll(submissions: readonly Submission[]): Promise<readonly SubmissionAnswer[]>;
 }
 
 /** Nothing was queued: too much waits to be accepted already. */
@@ -35,9 +33,7 @@ export function createAcceptance(pool: Pool, clock: Clock, bulkLanes: ReadonlySe
   const waiting = { submissions: 0, bytes: 0 };
   const urgent = createGroups(pool, clock, waiting);
   const bulk = createGroups(pool, clock, waiting);
-  const accept = (submission: Submission): Promise<SubmissionAnswer> =>
-    (bulkLanes.has(laneOf(submission)) ? bulk : urgent)(submission);
-  return { accept, acceptAll: (submissions) => Promise.all(submissions.map(accept)) };
+  return { accept: (submission) => (bulkLanes.has(laneOf(submission)) ? bulk : urgent)(submission) };
 }
 
 /** One submission, without a group: for commands. */
@@ -61,6 +57,8 @@ export const laneOf = (submission: Submission): string =>
 
 interface Waiting {
   readonly submission: Submission;
+  /** Its fields, written once: to know how large they are, and for the database. */
+  readonly text: string;
   readonly bytes: number;
   readonly resolve: (answer: SubmissionAnswer) => void;
   readonly reject: (error: unknown) => void;
@@ -78,8 +76,7 @@ function createGroups(pool: Pool, clock: Clock, total: { submissions: number; by
   }
 
   async function commitNext(): Promise<void> {
-    const group = takeGroup(queue, total);
-    if (group.length > 0) await commitOne(group);
+    await commitOne(takeGroup(queue, total));
     isCommitting = false;
     commitSoon();
   }
@@ -89,6 +86,7 @@ function createGroups(pool: Pool, clock: Clock, total: { submissions: number; by
       const rows = await acceptGroup(
         pool,
         group.map(({ submission }) => submission),
+        group.map(({ text }) => text),
       );
       for (const row of rows) group[row.place - 1]!.resolve(answerOf(row));
     } catch (error) {
@@ -98,14 +96,15 @@ function createGroups(pool: Pool, clock: Clock, total: { submissions: number; by
 
   return (submission: Submission): Promise<SubmissionAnswer> =>
     new Promise((resolve, reject) => {
-      const bytes = bytesOf(submission);
+      const text = fieldsText(submission);
+      const bytes = bytesOf(submission, text);
       if (total.submissions >= WAITING_SUBMISSIONS_MAX || total.bytes + bytes > WAITING_BYTES_MAX) {
         reject(new AcceptanceBusy("too many submissions wait to be written to the database"));
         return;
       }
       total.submissions++;
       total.bytes += bytes;
-      queue.push({ submission, bytes, resolve, reject });
+      queue.push({ submission, text, bytes, resolve, reject });
       commitSoon();
     });
 }
@@ -125,9 +124,8 @@ function takeGroup(queue: Waiting[], total: { submissions: number; bytes: number
 }
 
 /** What it takes in memory, about: enough to bound it. All of an email counts: any field may be the long one. */
-function bytesOf(submission: Submission): number {
-  if (submission.kind === "mail") return submission.raw.length;
-  return JSON.stringify(submission.email).length + SUBMISSION_BYTES;
+function bytesOf(submission: Submission, text: string): number {
+  return submission.kind === "mail" ? submission.raw.length : text.length + SUBMISSION_BYTES;
 }
 
 /** What keeping it costs beside its fields. */

@@ -22,10 +22,19 @@ export const ACCEPT_GROUP = statement<AcceptedRow>(
    FROM postlane.accept_group($1::jsonb, $2::bytea, $3::integer[], $4::text[], $5::text[])`,
 );
 
-/** One transaction: when it answers, what is accepted is durable. */
-export async function acceptGroup(on: Queryable, group: readonly Submission[]): Promise<readonly AcceptedRow[]> {
+/** The fields of a submission as the database takes them. */
+export function fieldsText(submission: Submission): string {
+  return JSON.stringify(submission.kind === "email" ? submission.email : submission.envelope);
+}
+
+/** One transaction: when it answers, what is accepted is durable. `texts`: `fieldsText` of each, where it is known. */
+export async function acceptGroup(
+  on: Queryable,
+  group: readonly Submission[],
+  texts: readonly string[] = group.map(fieldsText),
+): Promise<readonly AcceptedRow[]> {
   return await rowsOf(on, ACCEPT_GROUP, [
-    JSON.stringify(group.map((each) => (each.kind === "email" ? each.email : each.envelope))),
+    `[${texts.join(",")}]`,
     Buffer.concat(group.flatMap((each) => (each.kind === "mail" ? [each.raw] : []))),
     numberArray(group.map((each) => (each.kind === "mail" ? each.raw.length : null))),
     textArray(group.map(({ door }) => door)),

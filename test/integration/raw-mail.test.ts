@@ -74,7 +74,9 @@ test("a null sender stays null, and a server without 8BITMIME gets no octet that
   await startLane(t, { database, relay: sink });
   const acceptance = createAcceptance(database.pool, systemClock, new Set());
   const ascii = Buffer.from("Subject: x\r\n\r\nHello\r\n");
-  await acceptance.acceptAll([mail({ mail: { sender: "" } }, ascii), mail({ to: ["eight@example.com"] })]);
+  for (const one of [mail({ mail: { sender: "" } }, ascii), mail({ to: ["eight@example.com"] })]) {
+    await acceptance.accept(one);
+  }
   await until("one is out", () => sink.accepted.length === 1);
   assert.equal(sink.accepted[0]?.sender, "");
   const kinds = await until("the other is told", async () => {
@@ -90,7 +92,7 @@ test("each of a group is answered for itself, and a refusal takes nobody with it
   const { pool } = await testDatabase(t);
   const acceptance = createAcceptance(pool, systemClock, new Set(["bulk"]));
   await pool.query("UPDATE postlane.lane SET full_because = 'test' WHERE name = 'bulk'");
-  const answers = await acceptance.acceptAll([
+  const submissions = [
     email(),
     email({ to: "nobody" }),
     mail(),
@@ -101,7 +103,8 @@ test("each of a group is answered for itself, and a refusal takes nobody with it
     email({ idempotency_key: "one" }),
     email({ idempotency_key: "one" }),
     email({ idempotency_key: "one", text: "other" }),
-  ]);
+  ];
+  const answers = await Promise.all(submissions.map((submission) => acceptance.accept(submission)));
   assert.deepEqual(
     answers.map((answer) => (answer.kind === "accepted" ? "accepted" : `${answer.code} ${answer.field}`)),
     [

@@ -327,6 +327,24 @@ BEGIN
 END
 $$;
 
+-- When an email may go out, and from when on it is too late.
+CREATE FUNCTION postlane.sending_times(email jsonb, at timestamptz, OUT due timestamptz, OUT expires timestamptz)
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  due := at;
+  IF email ->> 'scheduled_at' IS NOT NULL THEN
+    due := greatest(postlane.time_field(email, 'scheduled_at'), at);
+  END IF;
+  IF email ->> 'expires_at' IS NOT NULL THEN
+    expires := postlane.time_field(email, 'expires_at');
+    IF expires <= due THEN
+      RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING COLUMN = 'expires_at', ERRCODE = 'PL006',
+        HINT = 'Give a later expires_at, or none: the lane''s time to live holds anyway.';
+    END IF;
+  END IF;
+END
+$$;
+
 -- The long way through the rules: what an email says in the mail itself, whom it goes to and when, or what is wrong with it.
 CREATE FUNCTION postlane.check_email(
   email jsonb, at timestamptz, OUT content jsonb, OUT recipients text[], OUT due timestamptz, OUT expires timestamptz
@@ -416,17 +434,7 @@ BEGIN
     RAISE EXCEPTION 'field "metadata" must be an object' USING COLUMN = 'metadata', ERRCODE = 'PL001', HINT = 'For example {"order": 4711}.';
   END IF;
 
-  due := at;
-  IF email ->> 'scheduled_at' IS NOT NULL THEN
-    due := greatest(postlane.time_field(email, 'scheduled_at'), at);
-  END IF;
-  IF email ->> 'expires_at' IS NOT NULL THEN
-    expires := postlane.time_field(email, 'expires_at');
-    IF expires <= due THEN
-      RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING COLUMN = 'expires_at', ERRCODE = 'PL006',
-        HINT = 'Give a later expires_at, or none: the lane''s time to live holds anyway.';
-    END IF;
-  END IF;
+  SELECT times.due, times.expires INTO due, expires FROM postlane.sending_times(email, at) AS times;
   content := jsonb_strip_nulls(content);
 END
 $$;
@@ -544,15 +552,8 @@ BEGIN
     END IF;
   END LOOP;
   recipients := postlane.distinct_addresses(recipients);
-  IF envelope ->> 'scheduled_at' IS NOT NULL THEN
-    due := greatest(postlane.time_field(envelope, 'scheduled_at'), at);
-  END IF;
-  IF envelope ->> 'expires_at' IS NOT NULL THEN
-    expires := postlane.time_field(envelope, 'expires_at');
-    IF expires <= due THEN
-      RAISE EXCEPTION 'field "expires_at" is not after the time of sending' USING ERRCODE = 'PL006',
-        HINT = 'Give a later expires_at, or none: the lane''s time to live holds anyway.', COLUMN = 'expires_at';
-    END IF;
+  IF envelope ?| ARRAY['scheduled_at', 'expires_at'] THEN
+    SELECT times.due, times.expires INTO due, expires FROM postlane.sending_times(envelope, at) AS times;
   END IF;
   IF envelope ->> 'idempotency_key' IS NOT NULL THEN
     earlier_id := postlane.enqueue_once(envelope ->> 'idempotency_key', decode(envelope ->> 'fingerprint', 'hex'), new_id,
