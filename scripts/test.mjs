@@ -19,26 +19,35 @@ if (files.length === 0) {
   console.error(`no test file matches ${names.join(" ")}`);
   process.exit(1);
 }
-// What is held against seconds, of real mailers or by the clock, runs apart, and once more if the machine was too busy:
-// the jams alone, the others two at a time.
+// What is held against seconds, of real mailers or by the clock, runs apart: the jams alone, the others two at a time.
 const isJam = (file) => file.includes("/jams-");
 const isTimed = (file) => /\/(?:home-|explain|road-pace)/.test(file);
+const isUnit = (file) => !/\/test\/(?:integration|scenarios)\//.test(file);
 const argsOf = (some, concurrency) => ["--test", `--test-concurrency=${concurrency}`, "--test-timeout=240000", ...some];
 
-// Three files at a time: each integration file owns a server or a database of its own, and most of them wait.
-const others = files.filter((file) => !isJam(file) && !isTimed(file));
-if (others.length > 0) {
-  process.exitCode = spawnSync(process.execPath, argsOf(others, 3), { cwd: root, stdio: "inherit" }).status ?? 1;
+const units = files.filter(isUnit);
+if (units.length > 0) {
+  process.exitCode = spawnSync(process.execPath, argsOf(units, 3), { cwd: root, stdio: "inherit" }).status ?? 1;
 }
+// Three files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
+// wait for is real servers, so on a machine that is too busy a file gets a second chance, and is named at the end.
+const again = [];
+await runTwice(
+  files.filter((file) => !isUnit(file) && !isJam(file) && !isTimed(file)),
+  3,
+);
 await runTwice(files.filter(isTimed), 2);
 await runTwice(files.filter(isJam), 1);
+for (const file of again) console.log(`ran a second time, since the first one failed: ${file}`);
 
 /** Each file in a process of its own; what it says is printed when it ends, so that two do not talk at once. */
 async function runTwice(some, concurrency) {
   const waiting = [...some];
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      if ((await runAlone(file)) !== 0 && (await runAlone(file)) !== 0) process.exitCode = 1;
+      if ((await runAlone(file)) === 0) continue;
+      again.push(file);
+      if ((await runAlone(file)) !== 0) process.exitCode = 1;
     }
   };
   await Promise.all(Array.from({ length: concurrency }, work));

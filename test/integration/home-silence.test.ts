@@ -106,8 +106,10 @@ describe("nothing is lost when", AT_ONCE, () => {
     const mails = silenced.flatMap(({ relay }) => emails(relay.name, 3, `${relay.name}.test`));
     await enqueueMany(pool, mails);
 
-    await until("the relays have dropped the notices, too", () =>
-      silenced.every(({ relay }) => gaveUpNotices(relay) === 3 && filesOf(relay).deferred === 0),
+    await until(
+      "the relays have dropped the notices, too",
+      () => silenced.every(({ relay }) => gaveUpNotices(relay) === 3 && filesOf(relay).deferred === 0),
+      HOME_MS_MAX,
     );
     assert.ok((await statesOf(pool)).every(({ state }) => state === "sent"));
     for (const { relay } of silenced) assert.deepEqual(relay.notices(), []);
