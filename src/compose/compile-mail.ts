@@ -29,6 +29,8 @@ export interface MergeFields {
   /** `id@domain`. */
   readonly messageId: string;
   readonly wallMs: number;
+  /** Header lines that are written already, such as List-Unsubscribe: ASCII, each ends in CRLF. */
+  readonly extra?: string;
 }
 
 /** Opaque: made by `compileMail` once per template version, used by `mergeMail` for every message. */
@@ -67,7 +69,8 @@ export function mergeMail(mail: CompiledMail, fields: MergeFields): Content {
     recipient +
     textHeader("Subject", fillSubject(mail.subject, fields.data)) +
     dateOf(mail, fields.wallMs) +
-    messageIdHeader(fields.messageId);
+    messageIdHeader(fields.messageId) +
+    (fields.extra ?? "");
   const text = headers + mergeBodies(mail, fields);
   // Bodies and all other headers are ASCII by construction, which saves looking through them.
   return mail.isFixedAscii && isAscii(recipient) ? { text, isAscii: true } : contentOf(text);

@@ -27,6 +27,8 @@ export interface MailFields {
   /** `id@domain`. */
   readonly messageId: string;
   readonly wallMs: number;
+  /** Header lines that are written already, such as List-Unsubscribe: each ends in CRLF. */
+  readonly extra?: string;
 }
 
 export function composeMail(parts: MailParts, fields: MailFields): Content {
@@ -75,6 +77,7 @@ function writeFields(fields: MailFields): string {
     (fields.subject === undefined ? "" : textHeader("Subject", fields.subject)) +
     dateHeader(fields.wallMs) +
     messageIdHeader(fields.messageId) +
+    (fields.extra ?? "") +
     MIME_VERSION
   );
 }

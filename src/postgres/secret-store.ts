@@ -10,7 +10,21 @@ export const SECRET = statement<{ readonly value: Buffer }>(
 
 /** The key of the tokens in return paths. */
 export async function readReturnTokenKey(on: Queryable): Promise<Buffer> {
-  const [row] = await rowsOf(on, SECRET, ["return_token"]);
-  if (row === undefined) throw new Error("the database has no key for return paths: run `postlane up` once");
+  return await readSecret(on, "return_token");
+}
+
+/** The key of the tokens in addresses to unsubscribe by. */
+export async function readUnsubscribeKey(on: Queryable): Promise<Buffer> {
+  return await readSecret(on, "unsubscribe");
+}
+
+/** The key under which suppressed addresses are hashed. */
+export async function readSuppressionKey(on: Queryable): Promise<Buffer> {
+  return await readSecret(on, "suppression");
+}
+
+async function readSecret(on: Queryable, name: string): Promise<Buffer> {
+  const [row] = await rowsOf(on, SECRET, [name]);
+  if (row === undefined) throw new Error(`the database has no secret "${name}": run \`postlane up\` once`);
   return row.value;
 }

@@ -9,6 +9,13 @@ export interface TemplateSource {
   readonly preheader?: string;
   readonly html?: string;
   readonly text?: string;
+  /** More header fields, with Liquid in their values. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Layouts and partials that the parts use, by name: a version brings all that it needs. */
+  readonly partials?: Readonly<Record<string, string>>;
+  /** Of what filters print, where the data has no `locale` and `time_zone` of its own. */
+  readonly locale?: string;
+  readonly time_zone?: string;
 }
 
 /** One recipient's data by the names of the list's columns; as a rule, strings. */
@@ -23,6 +30,7 @@ export interface CompiledTemplate {
   readonly subject: readonly Piece[];
   readonly text?: readonly Piece[];
   readonly html?: readonly Piece[];
+  readonly headers?: readonly { readonly name: string; readonly pieces: readonly Piece[] }[];
 }
 
 /** Characters that one part may have when it is filled in. Mail of that size is a mistake in a template or its data. */
