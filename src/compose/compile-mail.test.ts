@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { MergeScope } from "../templates/compiled-template.ts";
 import { compileMail, mergeMail, type MergeFields } from "./compile-mail.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 
@@ -9,7 +10,7 @@ const FIELDS: MergeFields = {
   messageId: "msg_1.1@example.com",
   wallMs: Date.UTC(2027, 0, 2, 3, 4, 5),
 };
-const name = (data: Readonly<Record<string, unknown>>): string => String(data["name"]);
+const name = ({ data }: MergeScope): string => String(data["name"]);
 const TEMPLATE = { from: "hello@example.com", subject: ["Hi ", name], text: ["Hello ", name, ",\nbye"] };
 
 test("a merge fills in what the template leaves open, and closes the last line", () => {
@@ -47,6 +48,24 @@ test("a value's line stays short, and no space ends a line", () => {
   assert.equal(bodyOf("1 "), `${"x".repeat(70)}1 =\r\n\r\nnext\r\n`);
   assert.equal(bodyOf("=é"), `${"x".repeat(70)}=\r\n=3D=C3=A9\r\nnext\r\n`);
   assert.equal(bodyOf(""), `${"x".repeat(70)}\r\nnext\r\n`);
+});
+
+test("a block's constants are encoded too, and its lines stay short", () => {
+  const body = ["é=", name, " ", "x".repeat(40)];
+  const twice = {
+    bodies: [body, []],
+    run: (_: MergeScope, put: (index: number) => void) => [0, 1, 0].forEach((at) => put(at)),
+  };
+  const merged = mergeMail(compileMail({ ...TEMPLATE, text: ["a\n", twice, "\nb"] }), FIELDS).text;
+  const line = `=C3=A9=3DAnn ${"x".repeat(40)}`;
+  assert.ok(merged.endsWith(`\r\n\r\na\r\n${line}=C3=A9=3DAnn =\r\n${"x".repeat(40)}\r\nb\r\n`), merged);
+});
+
+test("a value's own line breaks become CRLF, also where only its neighbor completes one", () => {
+  const mail = compileMail({ ...TEMPLATE, subject: ["s"], text: ["[", name, "\n]"] });
+  const bodyOf = (value: string) => mergeMail(mail, { ...FIELDS, data: { name: value } }).text.split("\r\n\r\n[")[1];
+  assert.equal(bodyOf("a\r\nb\rc\nd"), "a\r\nb\r\nc\r\nd\r\n]\r\n");
+  assert.equal(bodyOf("a\r"), "a\r\n]\r\n");
 });
 
 test("the campaign's sender goes before the template's; without any it is refused", () => {

@@ -5,6 +5,7 @@
 
 import type { Content } from "../mail/envelope.ts";
 import type { CompiledTemplate, MergeData, Piece } from "../templates/compiled-template.ts";
+import { fillPieces } from "../templates/fill-pieces.ts";
 import { closeLastLine, partHeaders } from "./body-part.ts";
 import { boundaryOf } from "./boundary.ts";
 import { alternativeHeaders, contentOf, fixedHeaders, MIME_VERSION } from "./compose-mail.ts";
@@ -84,8 +85,7 @@ function isAscii(text: string): boolean {
 }
 
 function fillSubject(pieces: readonly Piece[], data: MergeData): string {
-  let subject = "";
-  for (const piece of pieces) subject += typeof piece === "string" ? piece : piece(data);
+  const subject = fillPieces("Subject", pieces, data);
   if (subject.length > SUBJECT_CHARS_MAX)
     throw new ComposeRefused("Subject", `has more than ${SUBJECT_CHARS_MAX} characters when filled in`);
   return subject;

@@ -1,8 +1,16 @@
-// One part of a merged mail, in quoted-printable: the template's constants are encoded once, a recipient's values are
-// encoded as they come, and both are put behind one another with soft breaks where a line would get too long. The
-// result decodes to what encoding the whole filled-in text would give.
+// One part of a merged mail, in quoted-printable: the template's constants, also those inside conditions and loops, are
+// encoded once, a recipient's values are encoded as they come, and all are put behind one another with soft breaks where
+// a line would get too long. The result decodes to what encoding the whole filled-in text would give.
 
-import { type MergeData, type Piece, RENDERED_CHARS_MAX } from "../templates/compiled-template.ts";
+import {
+  type Block,
+  type MergeData,
+  type MergeScope,
+  type Piece,
+  RENDERED_CHARS_MAX,
+} from "../templates/compiled-template.ts";
+import { fillPieces } from "../templates/fill-pieces.ts";
+import { openScope } from "../templates/merge-scope.ts";
 import { normalizeBreaks } from "./body-part.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 import { hasLoneSurrogate, wellFormed } from "./encoded-words.ts";
@@ -22,62 +30,84 @@ export interface PreparedPart {
   readonly field: string;
   readonly pieces: readonly Piece[];
   readonly segments: readonly Segment[];
-  readonly constantChars: number;
 }
 
 export function preparePart(field: string, pieces: readonly Piece[]): PreparedPart {
-  const clean = pieces.map((piece) => (typeof piece === "string" ? normalizeBreaks(wellFormed(piece)) : piece));
-  const segments = clean.map((piece) =>
-    typeof piece === "string" ? { chunk: encodeChunk(piece), value: undefined } : { chunk: undefined, value: piece },
-  );
-  const constantChars = clean.reduce((sum, piece) => sum + (typeof piece === "string" ? piece.length : 0), 0);
-  return { field, pieces: clean, segments, constantChars };
+  const clean = pieces.map(cleanPiece);
+  return { field, pieces: clean, segments: clean.map(prepareSegment) };
 }
 
 /** CRLF lines; ends as the text ends. */
 export function mergePart(part: PreparedPart, data: MergeData): string {
-  const state: JoinState = { column: 0, endsBlank: false };
-  let out = "";
-  let chars = part.constantChars;
-  for (const { chunk, value } of part.segments) {
-    if (chunk !== undefined) {
-      out += join(state, chunk) + chunk.text;
-      continue;
-    }
-    const text = value(data);
-    chars += text.length;
-    if (chars > RENDERED_CHARS_MAX) refuseSize(part.field);
-    if (text.length <= QP_LINE_MAX && QP_PLAIN.test(text)) {
-      out += joinPlain(state, text);
-      continue;
-    }
-    // Only together with its neighbours can one tell what these become: half a line break, half a character.
-    if (text.includes("\r") || hasLoneSurrogate(text)) return mergeWhole(part, data);
-    const encoded = encodeChunk(text);
-    out += join(state, encoded) + encoded.text;
-  }
-  return state.endsBlank ? out + SOFT_BREAK : out;
+  const merged: Merged = { field: part.field, column: 0, endsBlank: false, out: "", chars: 0, isAmbiguous: false };
+  putSegments(merged, part.segments, openScope(data));
+  if (merged.isAmbiguous) return mergeWhole(part, data);
+  return merged.endsBlank ? merged.out + SOFT_BREAK : merged.out;
 }
 
 type Segment =
-  | { readonly chunk: Chunk; readonly value: undefined }
-  | { readonly chunk: undefined; readonly value: (data: MergeData) => string };
+  | { readonly kind: "constant"; readonly chunk: Chunk; readonly chars: number }
+  | { readonly kind: "value"; readonly read: (scope: MergeScope) => string }
+  | { readonly kind: "block"; readonly block: Block; readonly bodies: readonly (readonly Segment[])[] };
+
+/** The part as far as it is written. */
+interface Merged extends JoinState {
+  readonly field: string;
+  out: string;
+  /** Of the text, before it was encoded. */
+  chars: number;
+  /** Only together with its neighbors can one tell what a value becomes: half a line break, half a character. */
+  isAmbiguous: boolean;
+}
+
+function cleanPiece(piece: Piece): Piece {
+  if (typeof piece === "string") return normalizeBreaks(wellFormed(piece));
+  return typeof piece === "object" ? { ...piece, bodies: piece.bodies.map((body) => body.map(cleanPiece)) } : piece;
+}
+
+function prepareSegment(piece: Piece): Segment {
+  if (typeof piece === "string") return { kind: "constant", chunk: encodeChunk(piece), chars: piece.length };
+  if (typeof piece === "function") return { kind: "value", read: piece };
+  return { kind: "block", block: piece, bodies: piece.bodies.map((body) => body.map(prepareSegment)) };
+}
+
+function putSegments(merged: Merged, segments: readonly Segment[], scope: MergeScope): void {
+  for (const segment of segments) {
+    if (segment.kind === "constant") putConstant(merged, segment.chunk, segment.chars);
+    else if (segment.kind === "value") putValue(merged, segment.read(scope));
+    else segment.block.run(scope, (body) => putSegments(merged, segment.bodies[body]!, scope));
+    if (scope.isStopped) return;
+  }
+}
+
+function putConstant(merged: Merged, chunk: Chunk, chars: number): void {
+  count(merged, chars);
+  merged.out += join(merged, chunk) + chunk.text;
+}
+
+function putValue(merged: Merged, text: string): void {
+  if (text === "") return;
+  count(merged, text.length);
+  if (text.length <= QP_LINE_MAX && QP_PLAIN.test(text)) return putPlain(merged, text);
+  if (text.endsWith("\r") || hasLoneSurrogate(text)) merged.isAmbiguous = true;
+  const chunk = encodeChunk(normalizeBreaks(text));
+  merged.out += join(merged, chunk) + chunk.text;
+}
+
+function count(merged: Merged, chars: number): void {
+  merged.chars += chars;
+  if (merged.chars > RENDERED_CHARS_MAX)
+    throw new ComposeRefused(merged.field, `has more than ${RENDERED_CHARS_MAX} characters when filled in`);
+}
 
 /** What `join` does, without a chunk for each of the short plain values that most values are. */
-function joinPlain(state: JoinState, text: string): string {
-  if (text === "") return "";
-  const isBroken = state.column + text.length > QP_LINE_MAX;
-  state.column = (isBroken ? 0 : state.column) + text.length;
-  state.endsBlank = isBlank(text.charCodeAt(text.length - 1));
-  return isBroken ? SOFT_BREAK + text : text;
+function putPlain(merged: Merged, text: string): void {
+  const isBroken = merged.column + text.length > QP_LINE_MAX;
+  merged.column = (isBroken ? 0 : merged.column) + text.length;
+  merged.endsBlank = isBlank(text.charCodeAt(text.length - 1));
+  merged.out += isBroken ? SOFT_BREAK + text : text;
 }
 
 function mergeWhole(part: PreparedPart, data: MergeData): string {
-  const text = part.pieces.map((piece) => (typeof piece === "string" ? piece : piece(data))).join("");
-  if (text.length > RENDERED_CHARS_MAX) refuseSize(part.field);
-  return encodeQuotedPrintable(normalizeBreaks(wellFormed(text)));
-}
-
-function refuseSize(field: string): never {
-  throw new ComposeRefused(field, `has more than ${RENDERED_CHARS_MAX} characters when filled in`);
+  return encodeQuotedPrintable(normalizeBreaks(wellFormed(fillPieces(part.field, part.pieces, data))));
 }

@@ -36,17 +36,7 @@ export function encodeQuotedPrintable(text: string): string {
 }
 
 export function encodeChunk(text: string): Chunk {
-  const lines = text.split("\n");
-  const last = lines.length - 1;
-  const encoded = lines.map((line, index) => encodeLine(line, index < last)).join("\r\n");
-  const firstBreak = encoded.indexOf("\r\n");
-  return {
-    text: encoded,
-    head: firstBreak < 0 ? encoded.length : firstBreak - (encoded[firstBreak - 1] === "=" ? 1 : 0),
-    tail: firstBreak < 0 ? undefined : encoded.length - encoded.lastIndexOf("\r\n") - 2,
-    startsWithBreak: firstBreak === 0,
-    endsBlank: isBlank(encoded.charCodeAt(encoded.length - 1)),
-  };
+  return text.includes("\n") ? chunkOf(encodeLines(text)) : chunkOf(encodeLine(text, false));
 }
 
 /** What must stand between the text so far and the chunk: a soft break or nothing. Moves the state behind the chunk. */
@@ -64,22 +54,46 @@ export function isBlank(code: number): boolean {
 
 const OF_OCTET = Array.from({ length: 256 }, (_, octet) => `=${octet.toString(16).toUpperCase().padStart(2, "0")}`);
 
+function encodeLines(text: string): string {
+  const lines = text.split("\n");
+  const last = lines.length - 1;
+  return lines.map((line, index) => encodeLine(line, index < last)).join("\r\n");
+}
+
+function chunkOf(encoded: string): Chunk {
+  const firstBreak = encoded.indexOf("\r\n");
+  return {
+    text: encoded,
+    head: firstBreak < 0 ? encoded.length : firstBreak - (encoded[firstBreak - 1] === "=" ? 1 : 0),
+    tail: firstBreak < 0 ? undefined : encoded.length - encoded.lastIndexOf("\r\n") - 2,
+    startsWithBreak: firstBreak === 0,
+    endsBlank: isBlank(encoded.charCodeAt(encoded.length - 1)),
+  };
+}
+
+/** Characters that stand for themselves are copied in runs: a link has one `=` and many others. */
 function encodeLine(line: string, endsHard: boolean): string {
   if (line.length <= QP_LINE_MAX && QP_PLAIN.test(line) && !(endsHard && line.endsWith(" "))) return line;
   let out = "";
   let column = 0;
+  let runStart = 0;
   for (let index = 0; index < line.length; index++) {
-    const code = line.codePointAt(index)!;
-    if (code > 0xffff) index++;
-    const unit = isPlainCode(code, endsHard && index === line.length - 1) ? String.fromCharCode(code) : octetsOf(code);
-    if (column + unit.length > QP_LINE_MAX) {
-      out += SOFT_BREAK;
+    const isPlain = isPlainCode(line.charCodeAt(index), endsHard && index === line.length - 1);
+    const code = isPlain ? 0 : line.codePointAt(index)!;
+    const unit = isPlain ? "" : octetsOf(code);
+    const width = isPlain ? 1 : unit.length;
+    if (column + width > QP_LINE_MAX) {
+      out += line.slice(runStart, index) + SOFT_BREAK;
+      runStart = index;
       column = 0;
     }
-    out += unit;
-    column += unit.length;
+    column += width;
+    if (isPlain) continue;
+    out += line.slice(runStart, index) + unit;
+    if (code > 0xffff) index++;
+    runStart = index + 1;
   }
-  return out;
+  return out + line.slice(runStart);
 }
 
 /** RFC 2045 §6.7 (3): white space at the end of a line is encoded. */

@@ -1,5 +1,8 @@
-// What a compiled template is: for each part, constant texts and functions of the recipient's data, in order. Compose
-// encodes the constants once and asks the functions for every message. A template is stored as plain JSON.
+// What a compiled template is: for each part, constant texts and functions of the recipient's data, in order, and blocks
+// of both. Compose encodes the constants once and asks the functions for every message. A template is stored as plain
+// JSON.
+
+import type { Context } from "liquidjs";
 
 /** A template as it is stored: texts, with Liquid in `subject`, `preheader`, `html` and `text`. */
 export interface TemplateSource {
@@ -21,8 +24,28 @@ export interface TemplateSource {
 /** One recipient's data by the names of the list's columns; as a rule, strings. */
 export type MergeData = Readonly<Record<string, unknown>>;
 
-/** A constant, or what to put there. In the HTML part its result is escaped already. */
-export type Piece = string | ((data: MergeData) => string);
+/** A constant, or what to put there, or a block of pieces. In the HTML part all of it is escaped already. */
+export type Piece = string | ((scope: MergeScope) => string) | Block;
+
+/** A condition or a loop: pieces that are put once, several times or not at all. */
+export interface Block {
+  readonly bodies: readonly (readonly Piece[])[];
+  /** Asks `put` for its bodies, by their index, as often as each is to be put, in order. */
+  run(scope: MergeScope, put: (body: number) => void): void;
+}
+
+/** The state of one part while it is filled in; `openScope` makes it. */
+export interface MergeScope {
+  readonly data: MergeData;
+  /** Opened by the first piece that needs it. */
+  context: Context | undefined;
+  /** The variables of the loops that are under way, the outermost first. */
+  readonly frames: Readonly<Record<string, unknown>>[];
+  /** A `break` or `continue` was met: no further piece is put until the loop around here has seen it. */
+  isStopped: boolean;
+  /** Rounds that the loops have gone so far. */
+  rounds: number;
+}
 
 export interface CompiledTemplate {
   readonly from?: string;

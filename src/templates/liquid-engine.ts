@@ -11,10 +11,13 @@ export function liquidFor(kind: PartKind): Liquid {
   return ENGINES[kind];
 }
 
+/** Where a part's variables and limits are kept while it is filled in. */
+export function openContext(engine: Liquid, data: MergeData): Context {
+  return new Context(data, engine.options, { sync: true }, { liquid: engine });
+}
+
 /** Fills the nodes in. Throws what Liquid throws, and when the result gets longer than `RENDERED_CHARS_MAX`. */
-export function renderNodes(kind: PartKind, nodes: Template[], data: MergeData): string {
-  const engine = ENGINES[kind];
-  const context = new Context(data, engine.options, { sync: true }, { liquid: engine });
+export function renderInContext(engine: Liquid, nodes: Template[], context: Context): string {
   const emitter = new LimitedEmitter();
   toValueSync(engine.renderer.renderTemplates(nodes, context, emitter));
   return emitter.buffer;
