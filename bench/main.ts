@@ -52,6 +52,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "commits of the site's own database on the same disk, beside bulk and beside Postfix",
     load: () => import("./neighbour.ts"),
   },
+  merge: {
+    about: "messages composed a second on one core, beside liquidjs with Nodemailer's MailComposer",
+    load: () => import("./merge.ts"),
+  },
   isolation: {
     about: "waiting time of single transactional messages while bulk runs flat out",
     load: () => import("./isolation.ts"),
