@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Pool } from "pg";
+import { readAttachments } from "../../src/dispatcher/attachment-store.ts";
 import { createComposer } from "../../src/dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../../src/dispatcher/database-queue.ts";
 import {
@@ -110,6 +111,8 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
   const journal = life.journal(options.journal?.(file) ?? file);
   const composer = createComposer({
     from: "Shop <shop@shop.example>",
+    lane: lane.name,
+    readAttachments: (id) => readAttachments(sessions.pool, id),
     readContent: async (id) => {
       const { rows } = await sessions.pool.query("SELECT body FROM postlane.content WHERE id = $1", [id]);
       return rows[0].body;
@@ -133,8 +136,16 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
     outlets.push(outlet);
     return outlet;
   };
-  const { prepare } = composer;
-  const queue = createDatabaseQueue({ pool: sessions.pool, laneId, leaseId, leaseMs, clock: life.clock, prepare });
+  const { prepare, release } = composer;
+  const queue = createDatabaseQueue({
+    pool: sessions.pool,
+    laneId,
+    leaseId,
+    leaseMs,
+    clock: life.clock,
+    prepare,
+    release,
+  });
   const openMax = options.openMax ?? OPEN_MAX;
   const limits = {
     route: "main",

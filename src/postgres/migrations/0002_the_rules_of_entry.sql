@@ -242,37 +242,37 @@ BEGIN
   END IF;
   FOR attachment IN SELECT jsonb_strip_nulls(one) FROM jsonb_array_elements(attachments) AS one LOOP
     problem := CASE
-      WHEN attachment ? 'path' THEN 'path: nothing is fetched; give the content in base64, as "content"'
-      WHEN attachment - fields <> '{}' THEN format('unknown field "%s"; known: %s',
+      WHEN attachment ? 'path' THEN '.path: nothing is fetched; give the content in base64, as "content"'
+      WHEN attachment - fields <> '{}' THEN format(': unknown field "%s"; known: %s',
         (SELECT left(min(field), 100) FROM jsonb_object_keys(attachment - fields) AS field), array_to_string(fields, ', '))
-      WHEN jsonb_typeof(attachment -> 'filename') IS DISTINCT FROM 'string' THEN 'filename: must be a string'
-      WHEN jsonb_typeof(attachment -> 'content') IS DISTINCT FROM 'string' THEN 'content: must be a string in base64'
-      WHEN jsonb_typeof(attachment -> 'content_type') <> 'string' THEN 'content_type: must be a string'
-      WHEN jsonb_typeof(attachment -> 'content_id') <> 'string' THEN 'content_id: must be a string'
+      WHEN jsonb_typeof(attachment -> 'filename') IS DISTINCT FROM 'string' THEN '.filename: must be a string'
+      WHEN jsonb_typeof(attachment -> 'content') IS DISTINCT FROM 'string' THEN '.content: must be a string in base64'
+      WHEN jsonb_typeof(attachment -> 'content_type') <> 'string' THEN '.content_type: must be a string'
+      WHEN jsonb_typeof(attachment -> 'content_id') <> 'string' THEN '.content_id: must be a string'
       WHEN length(attachment ->> 'filename') NOT BETWEEN 1 AND filename_chars_max
-        THEN format('filename: has %s characters, 1 to %s are taken', length(attachment ->> 'filename'), filename_chars_max)
-      WHEN attachment ->> 'filename' ~ '[\u0001-\u001f\u007f]' THEN 'filename: holds a control character'
+        THEN format('.filename: has %s characters, 1 to %s are taken', length(attachment ->> 'filename'), filename_chars_max)
+      WHEN attachment ->> 'filename' ~ '[\u0001-\u001f\u007f]' THEN '.filename: holds a control character'
       WHEN length(attachment ->> 'content_type') > content_type_chars_max
-        THEN format('content_type: has more than %s characters', content_type_chars_max)
+        THEN format('.content_type: has more than %s characters', content_type_chars_max)
       WHEN attachment ->> 'content_type' !~ '^[A-Za-z0-9!#$%&''*+.^_`{|}~-]+/[A-Za-z0-9!#$%&''*+.^_`{|}~-]+(?: *; *[A-Za-z0-9!#$%&''*+.^_`{|}~-]+=(?:[A-Za-z0-9!#$%&''*+.^_`{|}~-]+|"[ !#-\[\]-~]*"))*$'
-        THEN 'content_type: not of the form "application/pdf" or "text/csv; charset=utf-8"'
+        THEN '.content_type: not of the form "application/pdf" or "text/csv; charset=utf-8"'
       WHEN attachment ->> 'content_type' ~* '^(?:message|multipart)/'
-        THEN 'content_type: no attachment is sent as message/… or multipart/…, which may not be in base64; use application/octet-stream'
+        THEN '.content_type: no attachment is sent as message/… or multipart/…, which may not be in base64; use application/octet-stream'
       WHEN attachment ->> 'content_id' !~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.@-]+$' OR strpos(attachment ->> 'content_id', '=?') > 0
         OR length(attachment ->> 'content_id') > content_id_chars_max
-        THEN format('content_id: not 1 to %s letters, digits and signs without brackets, such as "logo"', content_id_chars_max)
+        THEN format('.content_id: not 1 to %s letters, digits and signs without brackets, such as "logo"', content_id_chars_max)
       WHEN said @> jsonb_build_array(jsonb_build_object('content_id', attachment -> 'content_id'))
-        THEN 'content_id: another attachment has it'
+        THEN '.content_id: another attachment has it'
     END;
     IF problem IS NULL THEN
       BEGIN
         the_octets := decode(attachment ->> 'content', 'base64');
       EXCEPTION WHEN invalid_parameter_value THEN
-        problem := 'content: not base64';
+        problem := '.content: not base64';
       END;
     END IF;
     IF problem IS NOT NULL THEN
-      RAISE EXCEPTION 'attachments[%].%', place, problem USING COLUMN = 'attachments', ERRCODE = 'PL001',
+      RAISE EXCEPTION 'attachments[%]%', place, problem USING COLUMN = 'attachments', ERRCODE = 'PL001',
         HINT = 'Give "filename" and "content" in base64 (RFC 4648 section 4, with its padding), and if you like "content_type" and "content_id".';
     END IF;
     all_bytes := all_bytes + octet_length(the_octets);
