@@ -6,7 +6,7 @@ import type { MimePart } from "./multipart.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 import { contentTypeLine, contentTypeOf } from "./content-type.ts";
 import { refuseControls } from "./header-line.ts";
-import { parameterLines } from "./parameter-lines.ts";
+import { isPlain, parameterLines, plainOf } from "./parameter-lines.ts";
 
 export interface Attachment {
   readonly filename: string;
@@ -28,10 +28,12 @@ export function attachmentPart(attachment: Attachment, place: number): MimePart 
   const field = `attachments[${place}]`;
   refuseFilename(filename, `${field}.filename`);
   const type = contentTypeLine(contentType, `${field}.content_type`);
+  const name = isPlain(filename) || /;\s*name\*?=/i.test(type) ? "" : `;\r\n name="${plainOf(filename)}"`;
   const disposition = [dispositionOf(contentId, type), ...parameterLines("filename", filename)].join(";\r\n ");
   return {
     headers:
-      `Content-Type: ${type}\r\nContent-Transfer-Encoding: base64\r\n` +
+      // For readers that know no RFC 2231. In the other header, for a parameter may stand there once only.
+      `Content-Type: ${type}${name}\r\nContent-Transfer-Encoding: base64\r\n` +
       contentIdHeader(contentId, `${field}.content_id`) +
       `Content-Disposition: ${disposition}\r\n`,
     body: octets.base64,

@@ -5,15 +5,29 @@
 import { wellFormed } from "./encoded-words.ts";
 import { looksEncoded } from "./header-line.ts";
 
-/**
- * Without the semicolons between them. Behind the pieces of RFC 2231 stands a plain value for readers that do not know
- * them: behind, because some take the first that they understand for the whole.
- */
+/** Without the semicolons between them. */
 export function parameterLines(name: string, value: string): readonly string[] {
-  if (value.length <= PLAIN_CHARS_MAX && PLAIN.test(value) && !looksEncoded(value)) return [`${name}="${value}"`];
-  return [...extendedLines(name, wellFormed(value)), `${name}="${plainOf(value)}"`];
+  return isPlain(value) ? [`${name}="${value}"`] : extendedLines(name, wellFormed(value));
 }
 
+/** It needs no more than quotes. */
+export function isPlain(value: string): boolean {
+  return value.length <= PLAIN_CHARS_MAX && PLAIN.test(value) && !looksEncoded(value);
+}
+
+/** What comes nearest in ASCII: accents go, all else becomes `_`; a long value keeps its end, which is a file's extension. */
+export function plainOf(value: string): string {
+  const ascii = value
+    .normalize("NFKD")
+    .replaceAll(/\p{M}/gu, "")
+    .replaceAll(/=\?|[^ !#-[\]-~]/gu, "_")
+    .trim()
+    .replaceAll(/ {2,}/g, " ");
+  if (ascii.length <= PLAIN_CHARS_MAX) return ascii === "" ? "_" : ascii;
+  return `${ascii.slice(0, PLAIN_CHARS_MAX - END_CHARS).trimEnd()}${ascii.slice(-END_CHARS).trimStart()}`;
+}
+
+const END_CHARS = 10;
 /** With its name, quotes and a semicolon such a value stands in a line of 78. */
 const PLAIN_CHARS_MAX = 60;
 /** What stands in quotes as it is, words with one space between: other white space would not survive every reader. */
@@ -52,17 +66,3 @@ function encodeCharacter(character: string): string {
   for (const octet of Buffer.from(character)) out += `%${octet.toString(16).toUpperCase().padStart(2, "0")}`;
   return out;
 }
-
-/** Accents go, what else is not ASCII becomes `_`; a long value keeps its end, which is a file's extension. */
-function plainOf(value: string): string {
-  const ascii = value
-    .normalize("NFKD")
-    .replaceAll(/\p{M}/gu, "")
-    .replaceAll(/=\?|[^ !#-[\]-~]/gu, "_")
-    .trim()
-    .replaceAll(/ {2,}/g, " ");
-  if (ascii.length <= PLAIN_CHARS_MAX) return ascii === "" ? "_" : ascii;
-  return `${ascii.slice(0, PLAIN_CHARS_MAX - END_CHARS).trimEnd()}${ascii.slice(-END_CHARS).trimStart()}`;
-}
-
-const END_CHARS = 10;

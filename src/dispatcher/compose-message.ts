@@ -62,9 +62,10 @@ export function createComposer(given: {
   readonly lane: string;
   readonly readContent: (contentId: number) => Promise<unknown>;
   readonly readAttachments: (contentId: number) => Promise<readonly Uint8Array[]>;
+  readonly attachmentCacheBytesMax?: number;
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
-  const attachments = createAttachmentCache(given.readAttachments);
+  const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);
   return {
     async prepare(rows) {
       for (const row of rows) {

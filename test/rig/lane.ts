@@ -53,6 +53,7 @@ export interface LaneOptions {
   /** An outlet `retries`, for retries and what has not lately answered. */
   readonly retryRelay?: { readonly port: number };
   readonly maxRefusals?: number;
+  readonly attachmentCacheBytesMax?: number;
   /** Gets what the dispatcher would say to a person. */
   readonly alarms?: string[];
   readonly outlet?: Partial<SmtpOutletSettings>;
@@ -113,6 +114,9 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
     from: "Shop <shop@shop.example>",
     lane: lane.name,
     readAttachments: (id) => readAttachments(sessions.pool, id),
+    ...(options.attachmentCacheBytesMax === undefined
+      ? {}
+      : { attachmentCacheBytesMax: options.attachmentCacheBytesMax }),
     readContent: async (id) => {
       const { rows } = await sessions.pool.query("SELECT body FROM postlane.content WHERE id = $1", [id]);
       return rows[0].body;
