@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type Attachment, attachmentPart, encodeOctets } from "./attachment-part.ts";
 import { composeMail } from "./compose-mail.ts";
 import { ComposeRefused } from "./compose-refused.ts";
-import { contentTypeOf, contentTypeProblem } from "./content-type-line.ts";
+import { contentTypeOf, contentTypeProblem } from "./content-kind.ts";
 
 const octets = encodeOctets(Buffer.from("Hello"));
 const attachment = (given: Partial<Attachment> = {}): Attachment => ({ filename: "a.txt", octets, ...given });

@@ -4,7 +4,7 @@
 
 import type { MimePart } from "./multipart.ts";
 import { ComposeRefused } from "./compose-refused.ts";
-import { contentTypeLine, contentTypeOf } from "./content-type-line.ts";
+import { contentTypeLine, contentTypeOf } from "./content-kind.ts";
 import { refuseControls } from "./header-line.ts";
 import { isPlain, parameterLines, plainOf } from "./parameter-lines.ts";
 

@@ -9,7 +9,7 @@ import { simpleParser } from "mailparser";
 import PostalMime, { decodeWords } from "postal-mime";
 import { encodeOctets, type Attachment } from "../../src/compose/attachment-part.ts";
 import { composeMail } from "../../src/compose/compose-mail.ts";
-import { contentTypeOf } from "../../src/compose/content-type-line.ts";
+import { contentTypeOf } from "../../src/compose/content-kind.ts";
 import { needs } from "../rig/needs.ts";
 import { startPython, type PythonMail, type PythonMailbox } from "../rig/python-mail.ts";
 

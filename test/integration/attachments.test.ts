@@ -8,6 +8,9 @@ import { test } from "node:test";
 import PostalMime, { type Email } from "postal-mime";
 import { Resend } from "resend";
 import { createClient } from "../../src/client/client.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createAcceptance } from "../../src/submission/accept-submission.ts";
+import type { EmailAttachment } from "../../src/submission/submission.ts";
 import { startLane } from "../rig/lane.ts";
 import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
@@ -134,6 +137,28 @@ test("the same key queues nothing twice, other octets are another email, and a r
   await assert.rejects(enqueue({ ...email, idempotency_key: "two" }), { code: "PL009" });
   const { rows } = await pool.query("SELECT count(*) AS n FROM postlane.attachment");
   assert.equal(rows[0].n, 1);
+});
+
+test("nobody waits behind a large one: it is written apart", async (t) => {
+  const { pool } = await testDatabase(t);
+  const acceptance = createAcceptance(pool, systemClock, new Set());
+  const submit = async (attachments?: readonly EmailAttachment[]) =>
+    await acceptance.accept({
+      kind: "email",
+      door: "http",
+      credential: "key:1",
+      email: { to: "ann@example.com", text: "x", ...(attachments === undefined ? {} : { attachments }) },
+    });
+  const blocker = await pool.connect();
+  await blocker.query("BEGIN; LOCK TABLE postlane.attachment IN ACCESS EXCLUSIVE MODE");
+  let isLargeAccepted = false;
+  const large = submit([{ filename: "a.bin", content: Buffer.alloc(300_000).toString("base64") }]);
+  void large.then(() => (isLargeAccepted = true));
+  assert.equal((await submit()).kind, "accepted");
+  assert.equal(isLargeAccepted, false);
+  await blocker.query("ROLLBACK");
+  blocker.release();
+  assert.equal((await large).kind, "accepted");
 });
 
 test("more than memory holds goes out all the same, and nothing is held", async (t) => {
