@@ -9,7 +9,7 @@ import { PostlaneError } from "./postlane-error.ts";
 import { pauseMs, RETRY_AFTER_MS_MAX, sleep } from "./retry-pause.ts";
 
 export { PostlaneError } from "./postlane-error.ts";
-export type { Email, EmailState, EmailStory, MessageEvent, MessageStory } from "./email.ts";
+export type { Email, EmailAttachment, EmailState, EmailStory, MessageEvent, MessageStory } from "./email.ts";
 
 export interface ClientOptions {
   /** Where the front listens, `http://127.0.0.1:2580` by default. */
@@ -60,12 +60,12 @@ export function createClient(options: ClientOptions): PostlaneClient {
   const door = createDoor(options);
   return {
     async send(email, { idempotencyKey = newKey() } = {}) {
-      const { id } = await door("POST", "/emails", { body: email, idempotencyKey });
+      const { id } = await door("POST", "/emails", { body: bodyOf(email), idempotencyKey });
       return { id: String(id) };
     },
     async sendBatch(emails, { idempotencyKey = newKey(), isAllOrNone = false } = {}) {
       const headers = { "x-batch-validation": isAllOrNone ? "strict" : "permissive" };
-      return await door("POST", "/emails/batch", { body: emails, idempotencyKey, headers }).then(
+      return await door("POST", "/emails/batch", { body: emails.map(bodyOf), idempotencyKey, headers }).then(
         (answer) => itemsOf(answer, emails.length),
         (error: unknown) => itemsOfRefusal(error, emails.length, isAllOrNone),
       );
@@ -80,6 +80,18 @@ export function createClient(options: ClientOptions): PostlaneClient {
       await door("PATCH", `/emails/${encodeURIComponent(id)}`, { body: { scheduled_at: at } });
     },
   };
+}
+
+/** As the door takes it: octets in base64. */
+function bodyOf(email: Email): object {
+  if (email.attachments === undefined) return email;
+  const attachments = email.attachments.map((each) => ({ ...each, content: base64Of(each.content) }));
+  return { ...email, attachments };
+}
+
+function base64Of(content: Uint8Array | string): string {
+  if (typeof content === "string") return content;
+  return Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("base64");
 }
 
 const newKey = (): string => `client-${randomUUID()}`;

@@ -13,6 +13,7 @@ export interface Email {
   readonly text?: string;
   readonly html?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly attachments?: readonly EmailAttachment[];
   readonly tags?: readonly { readonly name: string; readonly value: string }[];
   readonly lane?: string;
   /** ISO 8601 with a zone, or a Date. */
@@ -20,6 +21,16 @@ export interface Email {
   readonly expires_at?: string | Date;
   /** Kept with the email and never sent. */
   readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+export interface EmailAttachment {
+  readonly filename: string;
+  /** The octets, or a text that is base64 already. */
+  readonly content: Uint8Array | string;
+  /** "application/pdf"; by default what the extension says. */
+  readonly content_type?: string;
+  /** Shows it within the HTML, where that says `cid:` and this id. */
+  readonly content_id?: string;
 }
 
 export type EmailState =

@@ -4,15 +4,15 @@
 
 import { createHash } from "node:crypto";
 
-/** `plainParts`: the parts that are not encoded. */
-export function boundaryOf(messageId: string, plainParts: readonly string[]): string {
-  const base = `=_${messageId.length <= ID_CHARS_MAX ? messageId.replace(/[^0-9A-Za-z.-]/g, "-") : digest(messageId)}`;
+/** `plainParts`: the parts that are not encoded. `mark`: tells multiparts within each other apart. */
+export function boundaryOf(messageId: string, plainParts: readonly string[], mark = ""): string {
+  const base = `=_${mark}${messageId.length <= ID_CHARS_MAX ? messageId.replace(/[^0-9A-Za-z.-]/g, "-") : digest(messageId)}`;
   let boundary = base;
   for (let another = 1; plainParts.some((part) => part.includes(boundary)); another++) boundary = `${base}.${another}`;
   return boundary;
 }
 
-/** A boundary has at most 70 characters; this leaves room for `=_` and a counter. */
+/** A boundary has at most 70 characters; this leaves room for `=_`, a mark and a counter. */
 const ID_CHARS_MAX = 56;
 
 function digest(messageId: string): string {

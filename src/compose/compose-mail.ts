@@ -1,19 +1,22 @@
-// One whole mail, written at once: transactional messages, and whatever is not merged from a template. Text only, HTML
-// only, or both as alternatives. The result has only CRLF line breaks, no line over 998 octets, and the same octets for
-// the same arguments. Refuses (`ComposeRefused`) what cannot be written; knows nothing of templates, queues or sockets.
+// One whole mail, written at once: transactional messages, and whatever is not merged from a template. Text, HTML or both
+// as alternatives; with them what the HTML shows by its content id (related), and what is attached (mixed). The result has
+// only CRLF line breaks, no line over 998 octets, and the same octets for the same arguments. Refuses (`ComposeRefused`)
+// what cannot be written; knows nothing of templates, queues or sockets.
 
 import type { Content } from "../mail/envelope.ts";
+import { type Attachment, attachmentPart } from "./attachment-part.ts";
 import { type BodyPart, closeLastLine, encodeBody } from "./body-part.ts";
-import { boundaryOf } from "./boundary.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 import { customHeader, textHeader } from "./header-line.ts";
 import { mailboxHeader } from "./mailbox-header.ts";
+import { type MimePart, multipart, multipartHeader } from "./multipart.ts";
 import { dateHeader, messageIdHeader } from "./trace-headers.ts";
 
-/** At least one of both. */
+/** At least one of `text` and `html`. */
 export interface MailParts {
   readonly text?: string;
   readonly html?: string;
+  readonly attachments?: readonly Attachment[];
 }
 
 /** Mailboxes are `Ann <ann@example.com>` or `ann@example.com`. */
@@ -32,9 +35,10 @@ export interface MailFields {
 }
 
 export function composeMail(parts: MailParts, fields: MailFields): Content {
-  const bodies = encodeParts(parts);
-  const text = writeFields(fields) + writeBodies(bodies, fields.messageId);
-  return contentOf(text);
+  const body = writeBody(parts, fields.messageId);
+  const header = contentOf(writeFields(fields));
+  // All else is ASCII by construction, and may be large.
+  return { ...header, text: `${header.text}${body.headers}\r\n${closeLastLine(body.body)}` };
 }
 
 /** Only a local part beyond ASCII, in a header, can make it more than ASCII. */
@@ -55,7 +59,7 @@ export function fixedHeaders(
 
 /** The opening of a multipart/alternative, up to and without its first delimiter. */
 export function alternativeHeaders(boundary: string): string {
-  return `Content-Type: multipart/alternative;\r\n boundary="${boundary}"\r\n\r\n`;
+  return `${multipartHeader("alternative", boundary)}\r\n`;
 }
 
 export const MIME_VERSION = "MIME-Version: 1.0\r\n";
@@ -82,11 +86,33 @@ function writeFields(fields: MailFields): string {
   );
 }
 
-function writeBodies(bodies: readonly BodyPart[], messageId: string): string {
-  const [only] = bodies;
-  if (bodies.length === 1 && only) return `${only.headers}\r\n${closeLastLine(only.body)}`;
-  const plain = bodies.filter((part) => part.encoding === "7bit").map((part) => part.body);
-  const boundary = boundaryOf(messageId, plain);
-  const written = bodies.map((part) => `--${boundary}\r\n${part.headers}\r\n${part.body}\r\n`);
-  return `${alternativeHeaders(boundary)}${written.join("")}--${boundary}--\r\n`;
+/** mixed( related( alternative( text, HTML ), what the HTML shows ), what is attached ), without levels of one part. */
+function writeBody(parts: MailParts, messageId: string): MimePart {
+  const bodies = encodeParts(parts);
+  const plainParts = bodies.filter((part) => part.encoding === "7bit").map((part) => part.body);
+  const given = { messageId, plainParts };
+  const { shown, attached } = sortAttachments(parts);
+  const text = bodies.length === 1 ? bodies[0]! : multipart("alternative", bodies, given);
+  const root = bodies.length === 1 ? "text/html" : "multipart/alternative";
+  const whole = shown.length === 0 ? text : multipart("related", [text, ...shown], { ...given, root });
+  return attached.length === 0 ? whole : multipart("mixed", [whole, ...attached], given);
+}
+
+/** Without HTML there is nothing that could show one. */
+function sortAttachments({ html, attachments = [] }: MailParts): {
+  readonly shown: readonly MimePart[];
+  readonly attached: readonly MimePart[];
+} {
+  const shown: MimePart[] = [];
+  const attached: MimePart[] = [];
+  const ids = new Set<string>();
+  attachments.forEach((attachment, place) => {
+    const { contentId } = attachment;
+    if (contentId !== undefined && ids.has(contentId))
+      throw new ComposeRefused(`attachments[${place}].content_id`, "two attachments have this content id");
+    if (contentId !== undefined) ids.add(contentId);
+    const list = contentId !== undefined && html !== undefined ? shown : attached;
+    list.push(attachmentPart(attachment, place));
+  });
+  return { shown, attached };
 }

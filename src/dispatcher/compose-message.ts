@@ -1,23 +1,33 @@
 // From a claimed row to what goes on the wire: a campaign's message is merged with its template, a single email is
 // written from its parts, and a mail that came by SMTP goes as it came. Templates are read once per process and compiled
-// once. Throws what is wrong with this message; the dispatcher then holds it, alone.
+// once; attachments are read and encoded once for all recipients of an email. Throws what is wrong with this message; the
+// dispatcher then holds it, alone.
 
+import type { Attachment } from "../compose/attachment-part.ts";
 import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
 import { composeMail } from "../compose/compose-mail.ts";
 import { wireAddress } from "../compose/mailbox-header.ts";
+import { streamHeaders } from "../compose/stream-headers.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
-import { printMessageId } from "../mail/ids.ts";
+import { printCampaignId, printMessageId } from "../mail/ids.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { KeptMail } from "../submission/submission.ts";
 import { compileTemplate } from "../templates/compile-template.ts";
 import type { TemplateSource } from "../templates/compiled-template.ts";
+import { attachmentsOf, createAttachmentCache, type AttachmentCache } from "./attachment-cache.ts";
 
 export interface Composer {
-  /** Reads the templates that these rows need and that are not here yet. */
+  /** Reads the templates and attachments that these rows need and that are not here yet. */
   prepare(rows: readonly ClaimedRow[]): Promise<void>;
+  /** Throws `NotPrepared` where there was no room for what the row needs. */
   compose(row: ClaimedRow, wallMs: number): { readonly envelope: Envelope; readonly content: Content };
+  /** They are not composed again under this claim: what was kept for them may go. */
+  release(rows: readonly ClaimedRow[]): void;
 }
+
+/** Nothing is wrong with the message: memory is full, and it should come again a little later. */
+export class NotPrepared extends Error {}
 
 /** An email as `postlane.enqueue` stores it. */
 interface StoredEmail {
@@ -29,6 +39,7 @@ interface StoredEmail {
   readonly text?: string;
   readonly html?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly tags?: readonly { readonly name: string; readonly value: string }[];
 }
 
 interface LoadedTemplate {
@@ -48,9 +59,13 @@ const TEMPLATES_MAX = 100;
 export function createComposer(given: {
   /** The sender of mail that names none. */
   readonly from: string;
+  readonly lane: string;
   readonly readContent: (contentId: number) => Promise<unknown>;
+  readonly readAttachments: (contentId: number) => Promise<readonly Uint8Array[]>;
+  readonly attachmentCacheBytesMax?: number;
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
+  const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);
   return {
     async prepare(rows) {
       for (const row of rows) {
@@ -59,10 +74,12 @@ export function createComposer(given: {
         if (templates.size >= TEMPLATES_MAX) templates.delete(templates.keys().next().value!);
         templates.set(row.content_id, loadTemplate(source, given.from));
       }
+      await attachments.keep(rows);
     },
+    release: (rows) => attachments.release(rows),
     compose(row, wallMs) {
       if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail);
-      if (row.content !== null) return composeSingle(row, row.content as unknown as StoredEmail, given.from, wallMs);
+      if (row.content !== null) return composeSingle(row, { ...given, attachments, wallMs });
       const template = templates.get(row.content_id);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
       if (template instanceof Error) throw template;
@@ -71,6 +88,12 @@ export function createComposer(given: {
         recipient: row.recipient,
         messageId: messageIdOf(row, template.sender),
         wallMs,
+        extra: streamHeaders({
+          campaign: printCampaignId(row.campaign_id),
+          template: String(row.content_id),
+          lane: given.lane,
+          fromDomain: template.sender.domain,
+        }),
       });
       return { envelope: envelopeOf(row, template.sender), content };
     },
@@ -88,15 +111,23 @@ function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTempla
 
 function composeSingle(
   row: ClaimedRow,
-  email: StoredEmail,
-  defaultFrom: string,
-  wallMs: number,
+  given: {
+    readonly from: string;
+    readonly lane: string;
+    readonly attachments: AttachmentCache;
+    readonly wallMs: number;
+  },
 ): { envelope: Envelope; content: Content } {
-  const from = email.from ?? defaultFrom;
+  const email = row.content as unknown as StoredEmail;
+  const from = email.from ?? given.from;
   const sender = senderOf(from);
-  const { text, html, to, cc, reply_to, subject, headers } = email;
+  const { text, html, to, cc, reply_to, subject, headers, tags } = email;
   const content = composeMail(
-    { ...(text === undefined ? {} : { text }), ...(html === undefined ? {} : { html }) },
+    {
+      ...(text === undefined ? {} : { text }),
+      ...(html === undefined ? {} : { html }),
+      attachments: keptAttachments(row, given.attachments),
+    },
     {
       from,
       to,
@@ -105,10 +136,26 @@ function composeSingle(
       ...(subject === undefined ? {} : { subject }),
       ...(headers === undefined ? {} : { headers }),
       messageId: messageIdOf(row, sender),
-      wallMs,
+      wallMs: given.wallMs,
+      extra: streamHeaders({ tag: tags?.[0]?.value, lane: given.lane, fromDomain: sender.domain }, headers),
     },
   );
   return { envelope: envelopeOf(row, sender), content };
+}
+
+function keptAttachments(row: ClaimedRow, kept: AttachmentCache): readonly Attachment[] {
+  const stored = attachmentsOf(row);
+  if (stored.length === 0) return [];
+  const octets = kept.of(row);
+  if (octets === undefined) throw new NotPrepared("there was no room for its attachments");
+  if (octets.length !== stored.length)
+    throw new Error(`${octets.length} of ${stored.length} attachments are in the database`);
+  return stored.map(({ filename, content_type, content_id }, place) => ({
+    filename,
+    ...(content_type === undefined ? {} : { contentType: content_type }),
+    ...(content_id === undefined ? {} : { contentId: content_id }),
+    octets: octets[place]!,
+  }));
 }
 
 /** Octet for octet: the door has added what had to be added. */

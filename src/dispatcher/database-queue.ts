@@ -31,6 +31,8 @@ export function createDatabaseQueue(given: {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly prepare: (rows: readonly ClaimedRow[]) => Promise<void>;
+  /** What becomes of them is known: they are not composed again. */
+  readonly release: (rows: readonly ClaimedRow[]) => void;
 }): LaneQueue {
   const { pool, laneId, leaseId } = given;
   return {
@@ -38,12 +40,15 @@ export function createDatabaseQueue(given: {
     discover: (campaignId, after, rowsMax) => discoverDestinations(pool, { laneId, campaignId, after, rowsMax }),
     nextDue: (wants) => nextDue(pool, laneId, wants),
     claim: (wants, batchId, finishedBatchIds) => claim(pool, { leaseId, laneId, wants, batchId, finishedBatchIds }),
-    settle: (group) =>
-      inTransaction(pool, async (client) => {
+    settle(group) {
+      // At the first try: what is concluded is not composed again, and of later tries some may be left out.
+      given.release(group.map(({ row }) => row));
+      return inTransaction(pool, async (client) => {
         if (!(await holdLease(client, leaseId))) return "lease_lost";
         await writeSettlements(client, { laneId, leaseId, group, nowMs: given.clock.monotonicMs() });
         return "settled";
-      }),
+      });
+    },
     orders: () => readOrders(pool, laneId),
     renew: (pulse) => renewLeaseIfHeld(pool, leaseId, given.leaseMs, pulse),
     surroundings: (outlets) => readSurroundings(pool, { laneId, outlets, leaseMs: given.leaseMs }),

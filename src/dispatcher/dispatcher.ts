@@ -26,6 +26,7 @@ import type { SnapshotCursor } from "../postgres/snapshot-cursor.ts";
 import type { ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
 import { createBacklog, type Room } from "./backlog.ts";
 import { createClaimBook } from "./claim-book.ts";
+import { NotPrepared } from "./compose-message.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
 import { fateOf, expired, heldWith, postponed, refused, unclaimed } from "./fate.ts";
@@ -98,6 +99,8 @@ const DATABASE_RETRY_MS = 250;
 const RETRY_ROOM_MS = 250;
 /** A retry for which the retry outlets have no room comes again after once to twice this long. */
 const POSTPONED_MS = 30_000;
+/** A message with attachments for which memory has no room comes again after once to twice this long. */
+const MEMORY_MS = 500;
 /** How long a dispatcher without a lease waits for replies to final dots that it wrote while it had it. */
 const LATE_REPLY_MS_MAX = 10_000;
 /** Part of the lease that is not used, against what clocks and schedulers do between asking and acting. */
@@ -603,7 +606,8 @@ class LaneDispatcher implements Dispatcher {
     try {
       composed = this.#ports.compose(row, this.#ports.clock.wallMs());
     } catch (error) {
-      this.#conclude(heldWith(row, error instanceof Error ? error.message : String(error)));
+      if (error instanceof NotPrepared) this.#conclude(postponed(row, MEMORY_MS * (1 + this.#ports.random.unit())));
+      else this.#conclude(heldWith(row, error instanceof Error ? error.message : String(error)));
       return undefined;
     }
     return isSuspect && !this.#noteOrGiveBack(row, () => journal.flush()) ? undefined : composed;

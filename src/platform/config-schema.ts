@@ -194,8 +194,8 @@ const CONFIG_SCHEMA = mapping({
   smtp: Type.Optional(SMTP_DOOR),
   http: Type.Optional(
     mapping({
-      max_body: Type.Optional(bodySize("12 MB")),
-      max_batch_body: Type.Optional(bodySize("24 MB")),
+      max_body: Type.Optional(bodySize("26 MB")),
+      max_batch_body: Type.Optional(bodySize("26 MB")),
       max_connections: Type.Optional(integer(1, 100_000)),
       max_connections_per_client: Type.Optional(integer(1, 100_000)),
       request_time: Type.Optional(duration(SECOND_MS, HOUR_MS, "30 s")),

@@ -301,8 +301,8 @@ function heloNameOf(hostname: string): string {
 /** An email has 10 MiB at most; what is escaped in JSON takes more. */
 function assembleHttp(input: NonNullable<ConfigInput["http"]>): HttpConfig {
   return {
-    bodyBytesMax: bytes(input.max_body ?? "12 MB"),
-    batchBodyBytesMax: bytes(input.max_batch_body ?? "24 MB"),
+    bodyBytesMax: bytes(input.max_body ?? "26 MB"),
+    batchBodyBytesMax: bytes(input.max_batch_body ?? "26 MB"),
     connectionsMax: input.max_connections ?? 1000,
     connectionsPerClientMax: input.max_connections_per_client ?? 250,
     requestMsMax: ms(input.request_time ?? "30 s"),

@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { Pool } from "pg";
+import { readAttachments } from "../dispatcher/attachment-store.ts";
 import { createComposer } from "../dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../dispatcher/database-queue.ts";
 import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
@@ -161,7 +162,12 @@ async function serveLane(
 ): Promise<DispatcherEnd> {
   const { pool } = database;
   const journal = openJournalOf(config, lane, laneId, leaseId);
-  const composer = createComposer({ from: config.from, readContent: (id) => readContent(pool, id) });
+  const composer = createComposer({
+    from: config.from,
+    lane: lane.name,
+    readContent: (id) => readContent(pool, id),
+    readAttachments: (id) => readAttachments(pool, id),
+  });
   const dispatcher = createDispatcher(
     {
       lane,
@@ -179,6 +185,7 @@ async function serveLane(
         leaseMs: config.leaseMs,
         clock: systemClock,
         prepare: composer.prepare,
+        release: composer.release,
       }),
       journal,
       openOutlet: outletOpener(config, log),

@@ -17,8 +17,8 @@ export interface EntryHere {
   close(): Promise<void>;
 }
 
-/** Two groups may be committing, urgent and bulk, and a batch; keys, rates and what clients read are asked for meanwhile. */
-const CONNECTIONS_MAX = 6;
+/** Three groups may be committing, urgent, bulk and large, and batches; keys, rates and what clients read are asked for meanwhile. */
+const CONNECTIONS_MAX = 7;
 
 export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
   const { databaseUrl, dataDir } = config;

@@ -3,7 +3,7 @@
 //
 // Commits are grouped: one is under way at a time, and what arrives meanwhile goes into the next. A slow disk makes
 // groups larger, not throughput smaller. Bulk has groups of its own, so that nothing urgent waits behind a thousand of
-// a newsletter's; which lane that is, the caller says.
+// a newsletter's; which lane that is, the caller says. So has what is large: a mail of 10 MiB takes as long as thousands.
 
 import type { Pool } from "pg";
 import type { Clock } from "../platform/clock.ts";
@@ -14,6 +14,8 @@ import type { Submission, SubmissionAnswer } from "./submission.ts";
 /** Of one group. 500 emails take about 50 ms, and who comes next waits for them. */
 export const GROUP_SUBMISSIONS_MAX = 500;
 export const GROUP_BYTES_MAX = 16 * 1024 * 1024;
+/** A mail, or an email's attachments, from which on they wait apart: about as long to write as a group of small ones. */
+const LARGE_BYTES_MIN = 256 * 1024;
 /** Waiting for their group. Beyond that a door is refused rather than memory filled. */
 export const WAITING_SUBMISSIONS_MAX = 10_000;
 export const WAITING_BYTES_MAX = 256 * 1024 * 1024;
@@ -33,7 +35,18 @@ export function createAcceptance(pool: Pool, clock: Clock, bulkLanes: ReadonlySe
   const waiting = { submissions: 0, bytes: 0 };
   const urgent = createGroups(pool, clock, waiting);
   const bulk = createGroups(pool, clock, waiting);
-  return { accept: (submission) => (bulkLanes.has(laneOf(submission)) ? bulk : urgent)(submission) };
+  const large = createGroups(pool, clock, waiting);
+  const groupsOf = (submission: Submission) => {
+    if (isLarge(submission)) return large;
+    return bulkLanes.has(laneOf(submission)) ? bulk : urgent;
+  };
+  return { accept: (submission) => groupsOf(submission)(submission) };
+}
+
+function isLarge(submission: Submission): boolean {
+  if (submission.kind === "mail") return submission.raw.length >= LARGE_BYTES_MIN;
+  const { attachments = [] } = submission.email;
+  return attachments.reduce((sum, { content }) => sum + content.length, 0) >= LARGE_BYTES_MIN;
 }
 
 /** One submission, without a group: for commands. */

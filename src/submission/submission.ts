@@ -16,12 +16,21 @@ export interface Email {
   readonly text?: string;
   readonly html?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly attachments?: readonly EmailAttachment[];
   readonly tags?: readonly { readonly name: string; readonly value: string }[];
   readonly lane?: string;
   readonly scheduled_at?: string;
   readonly expires_at?: string;
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly idempotency_key?: string;
+}
+
+export interface EmailAttachment {
+  readonly filename: string;
+  /** In base64. */
+  readonly content: string;
+  readonly content_type?: string;
+  readonly content_id?: string;
 }
 
 /** What came beside a whole mail. */

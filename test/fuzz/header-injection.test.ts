@@ -164,7 +164,12 @@ test("Python's email package reads the same headers and parts", async (t) => {
   assertReadByPython((await acceptAll(pool, emails)).flatMap((row) => compose(composer, row)));
 });
 
-const SHOP = { from: "Shop <shop@example.com>", readContent: () => Promise.reject(new Error("no campaign is here")) };
+const SHOP = {
+  from: "Shop <shop@example.com>",
+  lane: "transactional",
+  readContent: () => Promise.reject(new Error("no campaign is here")),
+  readAttachments: () => Promise.reject(new Error("nobody attaches anything")),
+};
 
 interface Accepted {
   readonly given: Email;
@@ -297,6 +302,8 @@ function expectedNames({ stored: { cc, reply_to, subject, text, html, headers: o
     "Message-ID",
     "MIME-Version",
     "Content-Type",
+    "Auto-Submitted",
+    "Feedback-ID",
     ...(cc === undefined ? [] : ["Cc"]),
     ...(reply_to === undefined ? [] : ["Reply-To"]),
     ...(subject === undefined ? [] : ["Subject"]),

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import type { Pool } from "pg";
 import { projectRoot } from "../tidy/source-tree.ts";
 import { testDatabase } from "../rig/postgres.ts";
 
@@ -26,7 +27,7 @@ test("every example in SQL runs, and those that are refused are refused as they 
   }
   client.release(true);
   const { rows } = await pool.query("SELECT count(*) AS n FROM postlane.message");
-  assert.equal(rows[0].n, 6, "one each, and the key twice is one");
+  assert.equal(rows[0].n, 7, "one each, and the key twice is one");
   await pool.query("DROP OWNED BY shop");
   await pool.query("DROP ROLE shop");
 });
@@ -51,17 +52,32 @@ test("every SQLSTATE is on the page", () => {
   assert.deepEqual(new Set(onPage), inCode);
 });
 
-test("every field is on the page", async (t) => {
+test("every field is on the page, and every field of an attachment", async (t) => {
   const { pool } = await testDatabase(t);
-  const error: { hint?: string } = await pool.query(`SELECT postlane.enqueue('{"no": 1}')`).then(
-    () => assert.fail("it was not refused"),
-    (thrown: { hint?: string }) => thrown,
-  );
-  const known = /^Known: (.*)\.$/.exec(error.hint ?? "")?.[1]?.split(", ") ?? [];
-  const fields = Array.from(
-    page.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| (?:needed|one of them needed|) ?\|/gm),
-    ([, names]) => names!.replaceAll("`", "").split(", "),
-  ).flat();
+  const [fields, attachments] = page.split("### Attachments");
+  const known = await knownFields(pool, '{"no": 1}', /^Known: (.*)\.$/);
   assert.ok(known.length >= 15);
-  assert.deepEqual(fields.toSorted(), known.toSorted());
+  assert.deepEqual(fieldsOn(fields!).toSorted(), known.toSorted());
+  const knownOfOne = await knownFields(
+    pool,
+    '{"to": "a@example.com", "text": "", "attachments": [{"no": 1}]}',
+    /known: (.*)$/,
+  );
+  assert.ok(knownOfOne.length >= 4);
+  assert.deepEqual(fieldsOn(attachments!.split("\n## ")[0]!).toSorted(), knownOfOne.toSorted());
 });
+
+async function knownFields(pool: Pool, email: string, pattern: RegExp): Promise<readonly string[]> {
+  const error: { hint?: string; message: string } = await pool.query("SELECT postlane.enqueue($1)", [email]).then(
+    () => assert.fail("it was not refused"),
+    (thrown: { hint?: string; message: string }) => thrown,
+  );
+  const list = pattern.exec(error.hint ?? "") ?? pattern.exec(error.message);
+  return list?.[1]?.split(", ") ?? [];
+}
+
+function fieldsOn(part: string): readonly string[] {
+  return Array.from(part.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| (?:needed|one of them needed|) ?\|/gm), ([, names]) =>
+    names!.replaceAll("`", "").split(", "),
+  ).flat();
+}

@@ -12,6 +12,10 @@ const tenMegabytes = "x".repeat(10_485_760);
 const manyMailboxes = (n: number): readonly string[] =>
   Array.from({ length: n }, (_, index) => `a${index}@example.com`);
 
+const attachment = { filename: "a.txt", content: "YQ==" };
+/** Behind one that is right. */
+const attached = (changes: object): object => ({ ...good, attachments: [attachment, { ...attachment, ...changes }] });
+
 type Refusal = readonly [what: string, email: unknown, code: string, message: RegExp];
 
 const REFUSALS: readonly Refusal[] = [
@@ -61,6 +65,38 @@ const REFUSALS: readonly Refusal[] = [
     "PL004",
     /50/,
   ],
+  ["attachments that are an object", { ...good, attachments: {} }, "PL001", /"attachments" must be a list of objects/],
+  ["an attachment that is a text", { ...good, attachments: ["x"] }, "PL001", /"attachments" must be a list of objects/],
+  ["an attachment without a name", attached({ filename: null }), "PL001", /attachments\[1\]\.filename: must be/],
+  ["an attachment with an empty name", attached({ filename: "" }), "PL001", /attachments\[1\]\.filename: has 0/],
+  ["a file name that is too long", attached({ filename: "x".repeat(256) }), "PL001", /filename: has 256 characters/],
+  ["a file name with a line break", attached({ filename: "a\r\nb" }), "PL001", /filename: holds a control character/],
+  ["an attachment without content", attached({ content: null }), "PL001", /attachments\[1\]\.content: must be/],
+  ["content that is no base64", attached({ content: "AA=" }), "PL001", /attachments\[1\]\.content: not base64/],
+  ["content in base64url", attached({ content: "_-8=" }), "PL001", /attachments\[1\]\.content: not base64/],
+  ["an attachment to be fetched", attached({ path: "https://x.example/" }), "PL001", /\.path: nothing is fetched/],
+  ["an attachment with an unknown field", attached({ name: "x" }), "PL001", /attachments\[1\]: unknown field "name"/],
+  ["a content type that is none", attached({ content_type: "pdf" }), "PL001", /\.content_type: not of the form/],
+  ["a content type that is a number", attached({ content_type: 1 }), "PL001", /\.content_type: must be a string/],
+  ["a content type with a line break", attached({ content_type: 'a/b; c="\n"' }), "PL001", /\.content_type: not of/],
+  ["a content type with a backslash", attached({ content_type: 'a/b; c="\\"' }), "PL001", /\.content_type: not of/],
+  ["a content type that is too long", attached({ content_type: `a/${"b".repeat(254)}` }), "PL001", /more than 255/],
+  ["a message as an attachment", attached({ content_type: "Message/RFC822" }), "PL001", /may not be in base64/],
+  ["a content id with brackets", attached({ content_id: "<logo>" }), "PL001", /\.content_id: not 1 to 128/],
+  ["a content id that is too long", attached({ content_id: "x".repeat(129) }), "PL001", /\.content_id: not 1 to 128/],
+  [
+    "a content id given twice",
+    { ...good, attachments: [attachment, attachment].map((each) => ({ ...each, content_id: "logo" })) },
+    "PL001",
+    /attachments\[1\]\.content_id: another attachment has it/,
+  ],
+  ["too many attachments", { ...good, attachments: Array(51).fill(attachment) }, "PL004", /51 attachments, at most 50/],
+  [
+    "attachments that are too large together",
+    { ...good, attachments: Array(3).fill({ ...attachment, content: Buffer.alloc(3_495_254).toString("base64") }) },
+    "PL004",
+    /more than 10485760 bytes/,
+  ],
   ["tags that are an object", { ...good, tags: {} }, "PL001", /"tags" must be a list/],
   ["a tag without a value", { ...good, tags: [{ name: "a" }] }, "PL001", /"tags" must be a list/],
   ["a tag with a space", { ...good, tags: [{ name: "a", value: "b c" }] }, "PL001", /"tags" must be a list/],
@@ -106,6 +142,7 @@ test("every field may be null, and a large email that the database keeps compres
   const { pool } = await testDatabase(t);
   const nulls = Object.fromEntries(
     ["from", "cc", "bcc", "reply_to", "html", "headers", "tags", "lane", "scheduled_at", "expires_at", "metadata"]
+      .concat("attachments")
       .concat("subject", "idempotency_key")
       .map((field) => [field, null]),
   );

@@ -59,6 +59,7 @@ async function rig(t: TestContext): Promise<Rig> {
     leaseMs: 600_000,
     clock: systemClock,
     prepare: async () => {},
+    release: () => {},
   });
   let batchId = 0;
   return {

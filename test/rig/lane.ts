@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Pool } from "pg";
+import { readAttachments } from "../../src/dispatcher/attachment-store.ts";
 import { createComposer } from "../../src/dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../../src/dispatcher/database-queue.ts";
 import {
@@ -52,6 +53,7 @@ export interface LaneOptions {
   /** An outlet `retries`, for retries and what has not lately answered. */
   readonly retryRelay?: { readonly port: number };
   readonly maxRefusals?: number;
+  readonly attachmentCacheBytesMax?: number;
   /** Gets what the dispatcher would say to a person. */
   readonly alarms?: string[];
   readonly outlet?: Partial<SmtpOutletSettings>;
@@ -110,6 +112,11 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
   const journal = life.journal(options.journal?.(file) ?? file);
   const composer = createComposer({
     from: "Shop <shop@shop.example>",
+    lane: lane.name,
+    readAttachments: (id) => readAttachments(sessions.pool, id),
+    ...(options.attachmentCacheBytesMax === undefined
+      ? {}
+      : { attachmentCacheBytesMax: options.attachmentCacheBytesMax }),
     readContent: async (id) => {
       const { rows } = await sessions.pool.query("SELECT body FROM postlane.content WHERE id = $1", [id]);
       return rows[0].body;
@@ -133,8 +140,16 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
     outlets.push(outlet);
     return outlet;
   };
-  const { prepare } = composer;
-  const queue = createDatabaseQueue({ pool: sessions.pool, laneId, leaseId, leaseMs, clock: life.clock, prepare });
+  const { prepare, release } = composer;
+  const queue = createDatabaseQueue({
+    pool: sessions.pool,
+    laneId,
+    leaseId,
+    leaseMs,
+    clock: life.clock,
+    prepare,
+    release,
+  });
   const openMax = options.openMax ?? OPEN_MAX;
   const limits = {
     route: "main",

@@ -176,6 +176,7 @@ function addSend(program: Command, end: End): void {
     [
       "postlane send --to ann@example.com --subject Hello --text 'Hello Ann'",
       "postlane send --to ann@example.com --cc bob@example.com --subject Report --text - < report.txt",
+      "postlane send --to ann@example.com --subject Invoice --text 'See there.' --attach invoice.pdf",
       "postlane send --to ann@example.com --subject Later --text Hi --at 2027-01-31T09:00:00Z --idempotency-key order-4711",
     ],
   )
@@ -193,6 +194,7 @@ function addSend(program: Command, end: End): void {
     .option("--bcc <mailbox>", "A recipient whom the others do not see; may be repeated.", collect)
     .option("--reply-to <mailbox>", "Where answers go; may be repeated.", collect)
     .option("--header <name: value>", 'One more header field, "X-Order: 4711"; may be repeated.', collect)
+    .option("--attach <file>", "A file that goes with it; may be repeated.", collect)
     .option("--at <time>", "When to send it, ISO 8601 with a zone; otherwise now.")
     .option("--expires <time>", "When it is no longer worth sending; the lane's time to live holds anyway.")
     .option("--idempotency-key <key>", "Your own name for it: the same key never queues twice.")

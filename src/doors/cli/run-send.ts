@@ -1,12 +1,14 @@
 // `postlane send`: one email by the rules of entry that every door has.
 
+import { readFile, stat } from "node:fs/promises";
+import path from "node:path";
 import { text as readText } from "node:stream/consumers";
 import { printMessageId, printSubmissionId, type MessageId } from "../../mail/ids.ts";
 import type { Config } from "../../platform/config.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
 import { acceptSubmission } from "../../submission/accept-submission.ts";
 import { messagesOf } from "../../submission/submission-store.ts";
-import type { Email, SubmissionAccepted, SubmissionAnswer } from "../../submission/submission.ts";
+import type { Email, EmailAttachment, SubmissionAccepted, SubmissionAnswer } from "../../submission/submission.ts";
 import { CommandFailure, EXIT_DONE, misused } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { countOf } from "./printing.ts";
@@ -24,6 +26,7 @@ export interface SendOptions extends CommonOptions {
   readonly bcc?: readonly string[];
   readonly replyTo?: readonly string[];
   readonly header?: readonly string[];
+  readonly attach?: readonly string[];
   readonly at?: string;
   readonly expires?: string;
   readonly idempotencyKey?: string;
@@ -64,6 +67,7 @@ async function readEmail(options: SendOptions): Promise<Email> {
     text: await fromInput(options.text),
     html: await fromInput(options.html),
     headers: options.header === undefined ? undefined : Object.fromEntries(options.header.map(readHeader)),
+    attachments: await readAttachments(options.attach),
     idempotency_key: idempotencyKey,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as unknown as Email;
@@ -71,6 +75,32 @@ async function readEmail(options: SendOptions): Promise<Email> {
 
 async function fromInput(given: string | undefined): Promise<string | undefined> {
   return given === "-" ? await readText(process.stdin) : given;
+}
+
+/** Of one file: what all attachments of an email may have together (`attachments_bytes_max`). */
+const FILE_BYTES_MAX = 10 * 1024 * 1024;
+
+async function readAttachments(files: readonly string[] | undefined): Promise<readonly EmailAttachment[] | undefined> {
+  if (files === undefined) return undefined;
+  const attachments: EmailAttachment[] = [];
+  for (const file of files)
+    attachments.push({ filename: path.basename(file), content: (await readWhole(file)).toString("base64") });
+  return attachments;
+}
+
+async function readWhole(file: string): Promise<Buffer> {
+  try {
+    const found = await stat(file);
+    if (!found.isFile()) throw misused(`--attach ${file}: this is no file.`);
+    if (found.size > FILE_BYTES_MAX)
+      throw misused(
+        `--attach ${file}: it has ${found.size} bytes, at most ${FILE_BYTES_MAX} are taken; link to it instead.`,
+      );
+    return await readFile(file);
+  } catch (error) {
+    if (error instanceof CommandFailure) throw error;
+    throw misused(`--attach ${file}: it cannot be read: ${error instanceof Error ? error.message : String(error)}.`);
+  }
 }
 
 function readHeader(given: string): readonly [string, string] {

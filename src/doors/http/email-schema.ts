@@ -10,6 +10,16 @@ const optional = <Schema extends Type.TSchema>(schema: Schema, description: stri
 
 const MAILBOXES = Type.Union([Type.String(), Type.Array(Type.String())]);
 const TAG = Type.Object({ name: Type.String(), value: Type.String() });
+const ATTACHMENT = Type.Object(
+  {
+    filename: Type.String({ description: "what the file is called, in any script" }),
+    content: Type.String({ description: 'the octets in base64; of a Buffer, `toString("base64")`' }),
+    content_type: optional(Type.String(), 'such as "application/pdf"; by default what the extension says'),
+    content_id: optional(Type.String(), "shows it within the HTML, where that says `cid:` and this id"),
+    path: optional(Type.Unknown(), "refused: nothing is fetched; give the content"),
+  },
+  { additionalProperties: false },
+);
 const METADATA = Type.Record(Type.String(), Type.Unknown());
 
 export const EMAIL = Type.Object(
@@ -34,7 +44,10 @@ export const EMAIL = Type.Object(
     lane: optional(Type.String(), "the name of a lane; by default the key's first, or transactional"),
     expires_at: optional(Type.String(), 'when it is too late to send, such as "2027-01-31T12:00:00Z"'),
     metadata: optional(METADATA, "an object of your own, kept with the email and never sent"),
-    attachments: optional(Type.Array(Type.Unknown()), "not yet: anything but an empty list is refused"),
+    attachments: optional(
+      Type.Array(ATTACHMENT),
+      'a list such as [{"filename": "hello.txt", "content": "SGVsbG8="}]; content in base64, of a Buffer by `toString("base64")`',
+    ),
     template: optional(Type.Unknown(), "not yet: refused"),
     topic_id: optional(Type.Unknown(), "Postlane has no topics: refused"),
   },

@@ -19,6 +19,10 @@ test("null is left out, and headers of ours become fields whatever their case", 
     idempotency_key: "k",
     headers: { "X-Order": "1" },
   });
+  const attachment = { filename: "a.txt", content: "YQ==", content_type: null, path: null };
+  assert.deepEqual(readEmail({ to: "a@example.net", attachments: [attachment] }).attachments, [
+    { filename: "a.txt", content: "YQ==" },
+  ]);
   const only = readEmail({ to: "a@example.net", headers: { "X-Postlane-Expires-At": "2099-01-01T00:00:00Z" } });
   assert.deepEqual(only, { to: "a@example.net", expires_at: "2099-01-01T00:00:00Z" });
 });
@@ -30,7 +34,7 @@ test("the same said twice is fine, not the same is refused", () => {
     { lane: "transactional", headers },
     { headers: { ...headers, "x-postlane-lane": "other" } },
     { headers: { "X-Postlane-Priority": "high" } },
-    { attachments: [{}] },
+    { attachments: [{ filename: "a", content: "", path: "https://example.com/a" }] },
     { template: { id: "a" } },
     { topic_id: "a" },
   ]) {

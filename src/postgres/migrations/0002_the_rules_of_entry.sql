@@ -214,6 +214,79 @@ BEGIN
 END
 $$;
 
+-- What is said of each attachment in the mail itself, and its octets, in the same order. src/compose checks the same again.
+CREATE FUNCTION postlane.check_attachments(attachments jsonb, OUT said jsonb, OUT octets bytea[])
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  attachments_max        CONSTANT integer := 50;
+  attachments_bytes_max  CONSTANT integer := 10485760;
+  filename_chars_max     CONSTANT integer := 255;
+  content_type_chars_max CONSTANT integer := 255;
+  content_id_chars_max   CONSTANT integer := 128;
+  fields                 CONSTANT text[] := ARRAY['filename', 'content', 'content_type', 'content_id'];
+  attachment jsonb;
+  place      integer := 0;
+  the_octets bytea;
+  all_bytes  bigint := 0;
+  problem    text;
+BEGIN
+  said := '[]';
+  octets := '{}';
+  IF jsonb_typeof(attachments) <> 'array' OR jsonb_path_exists(attachments, 'strict $[*] ? (@.type() != "object")') THEN
+    RAISE EXCEPTION 'field "attachments" must be a list of objects' USING COLUMN = 'attachments', ERRCODE = 'PL001',
+      HINT = 'For example [{"filename": "hello.txt", "content": "SGVsbG8="}]; the content is base64.';
+  END IF;
+  IF jsonb_array_length(attachments) > attachments_max THEN
+    RAISE EXCEPTION 'the email has % attachments, at most % are taken', jsonb_array_length(attachments), attachments_max
+      USING COLUMN = 'attachments', ERRCODE = 'PL004', HINT = 'Put several files into one archive.';
+  END IF;
+  FOR attachment IN SELECT jsonb_strip_nulls(one) FROM jsonb_array_elements(attachments) AS one LOOP
+    problem := CASE
+      WHEN attachment ? 'path' THEN '.path: nothing is fetched; give the content in base64, as "content"'
+      WHEN attachment - fields <> '{}' THEN format(': unknown field "%s"; known: %s',
+        (SELECT left(min(field), 100) FROM jsonb_object_keys(attachment - fields) AS field), array_to_string(fields, ', '))
+      WHEN jsonb_typeof(attachment -> 'filename') IS DISTINCT FROM 'string' THEN '.filename: must be a string'
+      WHEN jsonb_typeof(attachment -> 'content') IS DISTINCT FROM 'string' THEN '.content: must be a string in base64'
+      WHEN jsonb_typeof(attachment -> 'content_type') <> 'string' THEN '.content_type: must be a string'
+      WHEN jsonb_typeof(attachment -> 'content_id') <> 'string' THEN '.content_id: must be a string'
+      WHEN length(attachment ->> 'filename') NOT BETWEEN 1 AND filename_chars_max
+        THEN format('.filename: has %s characters, 1 to %s are taken', length(attachment ->> 'filename'), filename_chars_max)
+      WHEN attachment ->> 'filename' ~ '[\u0001-\u001f\u007f]' THEN '.filename: holds a control character'
+      WHEN length(attachment ->> 'content_type') > content_type_chars_max
+        THEN format('.content_type: has more than %s characters', content_type_chars_max)
+      WHEN attachment ->> 'content_type' !~ '^[A-Za-z0-9!#$%&''*+.^_`{|}~-]+/[A-Za-z0-9!#$%&''*+.^_`{|}~-]+(?: *; *[A-Za-z0-9!#$%&''*+.^_`{|}~-]+=(?:[A-Za-z0-9!#$%&''*+.^_`{|}~-]+|"[ !#-\[\]-~]*"))*$'
+        THEN '.content_type: not of the form "application/pdf" or "text/csv; charset=utf-8"'
+      WHEN attachment ->> 'content_type' ~* '^(?:message|multipart)/'
+        THEN '.content_type: no attachment is sent as message/… or multipart/…, which may not be in base64; use application/octet-stream'
+      WHEN attachment ->> 'content_id' !~ '^[A-Za-z0-9!#$%&''*+/=?^_`{|}~.@-]+$' OR strpos(attachment ->> 'content_id', '=?') > 0
+        OR length(attachment ->> 'content_id') > content_id_chars_max
+        THEN format('.content_id: not 1 to %s letters, digits and signs without brackets, such as "logo"', content_id_chars_max)
+      WHEN said @> jsonb_build_array(jsonb_build_object('content_id', attachment -> 'content_id'))
+        THEN '.content_id: another attachment has it'
+    END;
+    IF problem IS NULL THEN
+      BEGIN
+        the_octets := decode(attachment ->> 'content', 'base64');
+      EXCEPTION WHEN invalid_parameter_value THEN
+        problem := '.content: not base64';
+      END;
+    END IF;
+    IF problem IS NOT NULL THEN
+      RAISE EXCEPTION 'attachments[%]%', place, problem USING COLUMN = 'attachments', ERRCODE = 'PL001',
+        HINT = 'Give "filename" and "content" in base64 (RFC 4648 section 4, with its padding), and if you like "content_type" and "content_id".';
+    END IF;
+    all_bytes := all_bytes + octet_length(the_octets);
+    IF all_bytes > attachments_bytes_max THEN
+      RAISE EXCEPTION 'the attachments have more than % bytes', attachments_bytes_max USING COLUMN = 'attachments',
+        ERRCODE = 'PL004', HINT = 'Link to large files instead of sending them: many mail servers take no more, either.';
+    END IF;
+    said := said || jsonb_build_array(attachment - 'content' || jsonb_build_object('bytes', octet_length(the_octets)));
+    octets := octets || the_octets;
+    place := place + 1;
+  END LOOP;
+END
+$$;
+
 -- The submission of this credential that already has this key, or null when it is new (it is this one's from now on).
 -- `kept_for` null: the key names that submission for as long as it is kept; else it may name another one afterwards.
 --
@@ -347,7 +420,8 @@ $$;
 
 -- The long way through the rules: what an email says in the mail itself, whom it goes to and when, or what is wrong with it.
 CREATE FUNCTION postlane.check_email(
-  email jsonb, at timestamptz, OUT content jsonb, OUT recipients text[], OUT due timestamptz, OUT expires timestamptz
+  email jsonb, at timestamptz, OUT content jsonb, OUT recipients text[], OUT due timestamptz, OUT expires timestamptz,
+  OUT octets bytea[]
 )
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -355,7 +429,7 @@ DECLARE
   email_bytes_max   CONSTANT integer := 10485760;
   subject_chars_max CONSTANT integer := 998;
   fields            CONSTANT text[] := ARRAY['from', 'to', 'cc', 'bcc', 'reply_to', 'subject', 'text', 'html', 'headers',
-    'tags', 'lane', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key'];
+    'attachments', 'tags', 'lane', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key'];
   -- Not in the mail itself.
   envelope_fields   CONSTANT text[] := ARRAY['bcc', 'lane', 'scheduled_at', 'expires_at', 'metadata',
     'idempotency_key'];
@@ -377,7 +451,7 @@ BEGIN
     PERFORM postlane.refuse_text_fields(email);
   END IF;
 
-  content := email - envelope_fields;
+  content := email - envelope_fields - 'attachments';
   -- Values made here are neither compressed nor stored elsewhere, as the argument may be: their size is what they have.
   email_bytes := pg_column_size(content) + coalesce(pg_column_size(email -> 'metadata'), 0);
   IF email_bytes > email_bytes_max THEN
@@ -430,6 +504,10 @@ BEGIN
   IF jsonb_typeof(email -> 'tags') <> 'null' THEN
     PERFORM postlane.check_tags(email -> 'tags');
   END IF;
+  IF jsonb_typeof(email -> 'attachments') <> 'null' AND email -> 'attachments' <> '[]' THEN
+    SELECT content || jsonb_build_object('attachments', checked.said), checked.octets INTO content, octets
+      FROM postlane.check_attachments(email -> 'attachments') AS checked;
+  END IF;
   IF jsonb_typeof(email -> 'metadata') NOT IN ('object', 'null') THEN
     RAISE EXCEPTION 'field "metadata" must be an object' USING COLUMN = 'metadata', ERRCODE = 'PL001', HINT = 'For example {"order": 4711}.';
   END IF;
@@ -458,6 +536,8 @@ DECLARE
   message_id bigint;
   recipient  text;
   earlier_id bigint;
+  -- Of attachments; null: there are none.
+  octets     bytea[];
 BEGIN
   -- COMMIT means durable, also where the server or the role has it off; what is stronger is left as it is. A SET clause
   -- would end with the function, before the commit.
@@ -483,7 +563,8 @@ BEGIN
     recipients := ARRAY[email ->> 'to'];
     content := email - ARRAY['lane', 'idempotency_key'] || jsonb_build_object('to', recipients);
   ELSE
-    SELECT checked.content, checked.recipients, checked.due, checked.expires INTO content, recipients, due, expires
+    SELECT checked.content, checked.recipients, checked.due, checked.expires, checked.octets
+      INTO content, recipients, due, expires, octets
       FROM postlane.check_email(email, at) AS checked;
   END IF;
 
@@ -504,6 +585,10 @@ BEGIN
   END IF;
 
   INSERT INTO postlane.content (id, body) VALUES (new_id, content::json);
+  IF octets IS NOT NULL THEN
+    INSERT INTO postlane.attachment (content_id, place, octets)
+      SELECT new_id, one.place, one.octets FROM unnest(octets) WITH ORDINALITY AS one (octets, place);
+  END IF;
   INSERT INTO postlane.submission (id, door, credential, accepted_at, metadata)
     VALUES (new_id, door, credential, at, nullif(email -> 'metadata', 'null'));
   FOREACH recipient IN ARRAY recipients LOOP
