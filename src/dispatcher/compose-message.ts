@@ -5,6 +5,7 @@
 import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
 import { composeMail } from "../compose/compose-mail.ts";
 import { wireAddress } from "../compose/mailbox-header.ts";
+import type { SigningKeys } from "../compose/signing-key.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
 import { printMessageId } from "../mail/ids.ts";
@@ -49,6 +50,8 @@ export function createComposer(given: {
   /** The sender of mail that names none. */
   readonly from: string;
   readonly readContent: (contentId: number) => Promise<unknown>;
+  /** What mail is signed with; absent: it goes unsigned. */
+  readonly signingKeys?: SigningKeys;
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
   return {
