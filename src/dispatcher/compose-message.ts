@@ -8,6 +8,7 @@ import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-ma
 import { composeMail } from "../compose/compose-mail.ts";
 import { wireAddress } from "../compose/mailbox-header.ts";
 import { streamHeaders } from "../compose/stream-headers.ts";
+import type { SigningKeys } from "../compose/signing-key.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
 import { printCampaignId, printMessageId } from "../mail/ids.ts";
@@ -63,6 +64,8 @@ export function createComposer(given: {
   readonly readContent: (contentId: number) => Promise<unknown>;
   readonly readAttachments: (contentId: number) => Promise<readonly Uint8Array[]>;
   readonly attachmentCacheBytesMax?: number;
+  /** What mail is signed with; absent: it goes unsigned. */
+  readonly signingKeys?: SigningKeys;
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
   const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);

@@ -37,6 +37,7 @@ export function checkTogether(value: unknown, report: Report): void {
     checkCap(name, memberOf(lane, "retry"), report);
   }
   checkSmtpDoor(value, report);
+  checkDkim(memberOf(value, "dkim"), report);
 }
 
 /** The files that outlets name, read: by the key that names them. */
@@ -253,6 +254,20 @@ function checkSmtpDoor(value: unknown, report: Report): void {
   ];
   if (readingBytes === undefined || readingBytes >= (messageBytes ?? MESSAGE_BYTES_DEFAULT)) return;
   report(["smtp", "max_reading"], "less than max_message", "a size that one mail fits into");
+}
+
+/** One key to seal under, and one key under a name. */
+function checkDkim(dkim: unknown, report: Report): void {
+  if (memberOf(dkim, "encryption_key") !== undefined && memberOf(dkim, "encryption_key_file") !== undefined) {
+    report(["dkim", "encryption_key_file"], "both encryption_key and encryption_key_file", "one of them");
+  }
+  const keys = memberOf(dkim, "keys");
+  if (!Array.isArray(keys)) return;
+  const names = keys.map((key) => `${String(memberOf(key, "selector"))}._domainkey.${String(memberOf(key, "domain"))}`);
+  for (const [index, name] of names.entries()) {
+    if (names.findIndex((other) => other.toLowerCase() === name.toLowerCase()) === index) continue;
+    report(["dkim", "keys", index, "selector"], `${describe(name)} twice`, "each selector of a domain once");
+  }
 }
 
 /** Of `smtp.max_message`. */

@@ -5,6 +5,7 @@
 import Type, { type Static } from "typebox";
 import { addressProblem, parseMailbox } from "../mail/address.ts";
 import { parseHost, parseListen, parseNetwork } from "./config-host.ts";
+import { parseEncryptionKey } from "./encryption-key-text.ts";
 import { parseDuration, parseRate, parseShare, parseSize, printDuration, printSize } from "./quantities.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -171,6 +172,27 @@ const SMTP_DOOR = mapping({
   idle: Type.Optional(duration(SECOND_MS, HOUR_MS, "5 min")),
 });
 
+/** Each signs all mail of its domain, which costs CPU: few are meant. */
+const DKIM_KEYS_MAX = 64;
+
+const DKIM = mapping({
+  encryption_key: Type.Optional(encryptionKey()),
+  encryption_key_file: Type.Optional(filePath()),
+  keys: Type.Optional(
+    Type.Array(
+      mapping({
+        domain: domain(),
+        selector: Type.String({
+          pattern: "^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$",
+          expected: "a selector of letters, digits, - and .",
+        }),
+        private_key_file: filePath(),
+      }),
+      { maxItems: DKIM_KEYS_MAX, expected: `a list of up to ${DKIM_KEYS_MAX} keys` },
+    ),
+  ),
+});
+
 const CONFIG_SCHEMA = mapping({
   data_dir: Type.Optional(filePath()),
   database_url: Type.Optional(
@@ -203,6 +225,7 @@ const CONFIG_SCHEMA = mapping({
   ),
   returns: Type.Optional(mapping({ domain: Type.Optional(domain()) })),
   sendmail: Type.Optional(mapping({ spool: Type.Optional(filePath()) })),
+  dkim: Type.Optional(DKIM),
   resolvers: Type.Optional(
     Type.Array(HOST, { minItems: 1, maxItems: 8, expected: 'a list of 1 to 8 name servers, such as ["127.0.0.1:53"]' }),
   ),
@@ -323,6 +346,13 @@ function domain() {
   return Type.Refine(
     Type.String({ expected: 'a domain such as "returns.example.com"' }),
     (text) => addressProblem(`b@${text}`) === undefined,
+  );
+}
+
+function encryptionKey() {
+  return Type.Refine(
+    Type.String({ isSecret: true, expected: "32 random octets in base64, as `openssl rand -base64 32` prints them" }),
+    (text) => parseEncryptionKey(text) !== undefined,
   );
 }
 

@@ -457,3 +457,27 @@ smtp:
   assert.match(problems.join("\n"), /smtp\.ports\.bulkk: .* did you mean "bulk"\?/);
   assert.equal(problems.length, 6);
 });
+
+test("the key that DKIM keys are sealed under: a file of the data directory, another file, or given; and keys from files", () => {
+  const made = path.join(cwd, "postlane-data", "secrets", "dkim.key");
+  assert.deepEqual(load().dkim, { encryptionKey: { kind: "file", file: made, isNamed: false }, keys: [] });
+  const named = load(
+    "dkim: { encryption_key_file: dkim.key, keys: [{ domain: Bücher.example, selector: S1, private_key_file: s1.pem }] }",
+  );
+  assert.deepEqual(named.dkim, {
+    encryptionKey: { kind: "file", file: path.join(cwd, "dkim.key"), isNamed: true },
+    keys: [{ domain: "xn--bcher-kva.example", selector: "s1", file: path.join(cwd, "s1.pem") }],
+  });
+  const text = Buffer.alloc(32, 7).toString("base64");
+  const given = load("", { POSTLANE_DKIM__ENCRYPTION_KEY: text });
+  assert.deepEqual(given.dkim.encryptionKey, { kind: "given", text });
+  const [short = "", ...others] = problemsOf(() => load("", { POSTLANE_DKIM__ENCRYPTION_KEY: "hunter2" }));
+  assert.match(short, /^POSTLANE_DKIM__ENCRYPTION_KEY: .*not shown.*openssl rand -base64 32/);
+  assert.ok(!short.includes("hunter2"));
+  assert.deepEqual(others, []);
+  const key = "{ domain: example.com, selector: s1, private_key_file: s1.pem }";
+  const wrong = `dkim:\n  encryption_key: ${text}\n  encryption_key_file: dkim.key\n  keys: [${key}, ${key.replace("s1,", "S1,")}]\n`;
+  const problems = problemsOf(() => load(wrong)).join("\n");
+  assert.match(problems, /dkim\.encryption_key_file: found both/);
+  assert.match(problems, /dkim\.keys\[1\]\.selector: found "S1\._domainkey\.example\.com" twice/);
+});

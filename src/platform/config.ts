@@ -4,6 +4,7 @@
 
 import { hostname as machineName } from "node:os";
 import path from "node:path";
+import { domainToASCII } from "node:url";
 import { addressProblem } from "../mail/address.ts";
 import type { LanePriority, LaneSettings, RetryExponential, RetryList, RetrySchedule } from "../mail/lane.ts";
 import { checkAgainstSchema, checkTogether, readNamedFiles, withoutNulls, type Report } from "./config-check.ts";
@@ -40,6 +41,7 @@ export interface Config {
   readonly returnsDomain?: string;
   /** Absolute: where the sendmail command keeps mail that the front hands over; absent: the front looks nowhere. */
   readonly sendmailSpool?: string;
+  readonly dkim: DkimConfig;
   /** Name servers, `address:port`; none: the system's. */
   readonly resolvers: readonly string[];
   /** Hosts and addresses inside the machine or its network that webhooks may go to all the same. */
@@ -50,6 +52,15 @@ export interface Config {
   readonly queue: { readonly waitingMax: number; readonly databaseBytesMax: number; readonly freeDiskBytesMin: number };
   readonly leaseMs: number;
   readonly logLevel: LogLevel;
+}
+
+export interface DkimConfig {
+  /** What the private keys in the database are sealed under. Not named: a file of the data directory, which may be made. */
+  readonly encryptionKey:
+    | { readonly kind: "given"; readonly text: string }
+    | { readonly kind: "file"; readonly file: string; readonly isNamed: boolean };
+  /** Keys that are read from files, beside those of the database; the file is absolute. */
+  readonly keys: readonly { readonly domain: string; readonly selector: string; readonly file: string }[];
 }
 
 export interface ListenAddress {
@@ -221,6 +232,7 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     ...(input.sendmail?.spool === undefined
       ? {}
       : { sendmailSpool: path.resolve(surroundings.baseDir, input.sendmail.spool) }),
+    dkim: assembleDkim(input.dkim ?? {}, dataDir, surroundings),
     resolvers: input.resolvers ?? [],
     webhookAllow: input.webhooks?.allow ?? [],
     queue: {
@@ -232,6 +244,22 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
     leaseMs: ms(input.lease ?? "15 s"),
     logLevel: input.log_level ?? "info",
+  };
+}
+
+function assembleDkim(input: NonNullable<ConfigInput["dkim"]>, dataDir: string, { baseDir }: Surroundings): DkimConfig {
+  const named = input.encryption_key_file;
+  const file = named === undefined ? path.join(dataDir, "secrets", "dkim.key") : path.resolve(baseDir, named);
+  return {
+    encryptionKey:
+      input.encryption_key === undefined
+        ? { kind: "file", file, isNamed: named !== undefined }
+        : { kind: "given", text: input.encryption_key },
+    keys: (input.keys ?? []).map(({ domain, selector, private_key_file: keyFile }) => ({
+      domain: domainToASCII(domain).toLowerCase(),
+      selector: selector.toLowerCase(),
+      file: path.resolve(baseDir, keyFile),
+    })),
   };
 }
 

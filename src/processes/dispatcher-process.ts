@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import type { Pool } from "pg";
 import { readAttachments } from "../dispatcher/attachment-store.ts";
+import type { SigningKeys } from "../compose/signing-key.ts";
 import { createComposer } from "../dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../dispatcher/database-queue.ts";
 import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
@@ -25,11 +26,13 @@ import { connectDatabase, type Database } from "../postgres/database.ts";
 import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
+import type { SigningKeysAtWork } from "../senders/signing-keys.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase } from "./give-way.ts";
 import { journalDirOf, rescueHere } from "./journals-here.ts";
 import { laneIdOf } from "./lanes.ts";
 import { limitsOf, maxRefusalsOf, outletOpener } from "./outlets.ts";
+import { openSigningKeysHere } from "./signing-keys-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 /** Niceness of a bulk dispatcher: when the CPU gets short, it is the one that waits. */
@@ -59,8 +62,10 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   const orders = followOrders(log);
-  const surroundings = { database, orders, log };
+  let signingKeys: SigningKeysAtWork | undefined;
   try {
+    signingKeys = await openSigningKeysHere(config, database.pool, log);
+    const surroundings = { database, orders, log, signingKeys };
     let lease: Lease | undefined = await takeLease(config, lane, surroundings);
     while (lease !== undefined) {
       const end = await serveLane(config, lane, lease, surroundings);
@@ -71,6 +76,7 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     return EXIT_LEASE_LOST;
   } finally {
     stopAlive();
+    await signingKeys?.close();
     await database.close();
   }
 }
@@ -111,6 +117,7 @@ interface Surroundings {
   readonly database: Database;
   readonly orders: StopOrders;
   readonly log: Log;
+  readonly signingKeys: SigningKeys;
 }
 
 interface Lease {
@@ -158,7 +165,7 @@ async function serveLane(
   config: Config,
   lane: LaneSettings,
   { id: leaseId, laneId, askedAtMs: leaseAskedAtMs }: Lease,
-  { database, orders, log }: Surroundings,
+  { database, orders, log, signingKeys }: Surroundings,
 ): Promise<DispatcherEnd> {
   const { pool } = database;
   const journal = openJournalOf(config, lane, laneId, leaseId);
@@ -167,6 +174,7 @@ async function serveLane(
     lane: lane.name,
     readContent: (id) => readContent(pool, id),
     readAttachments: (id) => readAttachments(pool, id),
+    signingKeys,
   });
   const dispatcher = createDispatcher(
     {

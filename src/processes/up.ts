@@ -4,6 +4,7 @@
 
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import path from "node:path";
+import { wireDomainOf } from "../compose/mailbox-header.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog, type Log } from "../platform/log.ts";
@@ -12,6 +13,7 @@ import { checkServer } from "../postgres/check-server.ts";
 import { openDatabase, type Database } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { syncLanes } from "../queue/lane-store.ts";
+import { isDomainSigned } from "../senders/signed-domain.ts";
 import { superviseChild, type Child } from "./child.ts";
 import { onStop } from "./supervision.ts";
 
@@ -36,6 +38,7 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
   sayWhereMailGoes(config, print);
   sayWhatComesHome(config, print);
   let database = await bringUpDatabase(config, log, print);
+  if (isSending(config)) await sayWhoSigns(config, database, print);
   const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
     const spec = { name, modulePath: mainPath, args, env: process.env, logDescriptor };
     return superviseChild(
@@ -81,12 +84,24 @@ function sayWhereMailGoes(config: Config, print: (line: string) => void): void {
   }
 }
 
-/** Only of mail that leaves this machine. */
 function sayWhatComesHome(config: Config, print: (line: string) => void): void {
-  const used = new Set(Object.values(config.lanes).flatMap((lane) => lane.outlets));
-  const isSending = Object.values(config.outlets).some(({ name, type }) => type === "smtp" && used.has(name));
-  if (!isSending || config.returnsDomain !== undefined) return;
+  if (!isSending(config) || config.returnsDomain !== undefined) return;
   print("nothing comes home: failure notices go to the sender's address; set returns.domain to have them read");
+}
+
+/** Whether mail leaves this machine. */
+function isSending(config: Config): boolean {
+  const used = new Set(Object.values(config.lanes).flatMap((lane) => lane.outlets));
+  return Object.values(config.outlets).some(({ name, type }) => type === "smtp" && used.has(name));
+}
+
+/** Of the domain in `from`, the one that is known before any mail is. */
+async function sayWhoSigns(config: Config, { pool }: Database, print: (line: string) => void): Promise<void> {
+  const domain = wireDomainOf(config.from);
+  if (await isDomainSigned(pool, domain, config.dkim.keys)) return;
+  print(
+    `mail from ${domain} is not signed here: \`postlane domain add ${domain}\` makes keys; nothing is to do if your relay signs`,
+  );
 }
 
 async function bringUpDatabase(config: Config, log: Log, print: (line: string) => void): Promise<Database> {

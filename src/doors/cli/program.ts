@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from "commander";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 import type { CapturedOptions } from "./run-captured.ts";
+import type { DomainCheckOptions } from "./run-domain-check.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
 import type { InitOptions } from "./init-answers.ts";
@@ -56,6 +57,7 @@ export function createProgram(end: End): Command {
   addOutlet(program, end);
   addDestination(program, end);
   addKey(program, end);
+  addDomain(program, end);
   addQueue(program, end);
   addWebhook(program, end);
   addStatus(program, end);
@@ -585,6 +587,90 @@ function addKey(program: Command, end: End): void {
     .action(async (id: string, options: KeyRotateOptions) => {
       const { runKeyRotate } = await import("./run-key.ts");
       end(await runKeyRotate(id, options));
+    });
+}
+
+function addDomain(program: Command, end: End): void {
+  const domain = group(program, "domain", "Sign mail of your domains (DKIM), and check what the DNS says of them.");
+  leaf(
+    domain,
+    "add",
+    "Make a pair of DKIM keys for a domain, RSA-2048 and Ed25519, and print the DNS records to publish. The private keys are kept in the database, sealed under dkim.encryption_key; where none is configured, one is made in data_dir. They sign once `postlane domain check` has seen their records.",
+    ["postlane domain add example.com"],
+  )
+    .argument(
+      "<name>",
+      "The domain of From; it signs for the domains below it too, unless they have keys of their own.",
+    )
+    .action(async (name: string, options: CommonOptions) => {
+      const { runDomainAdd } = await import("./run-domain.ts");
+      end(await runDomainAdd(name, options));
+    });
+  leaf(
+    domain,
+    "show",
+    "Show the keys of a domain and the DNS records that belong to them, as lines of a zone file and as name and value for the form of a provider; and of retired keys until when their records are to stay.",
+    ["postlane domain show", "postlane domain show example.com --json | jq -r .domains[].keys[].record.zone_line"],
+  )
+    .argument("[name]", "Otherwise all.")
+    .action(async (name: string | undefined, options: CommonOptions) => {
+      const { runDomainShow } = await import("./run-domain.ts");
+      end(await runDomainShow(name, options));
+    });
+  leaf(
+    domain,
+    "check",
+    "Ask the DNS for all that Gmail, Yahoo and Outlook want to see of a domain: DKIM, SPF, DMARC, alignment, the name of the sending address, and where answers and failure notices go. Each line says how it stands, what it means and what to publish. New keys whose record is there sign from then on. Exit code 1: something that is required is missing, wrong, or could not be asked.",
+    ["postlane domain check example.com", "postlane domain check example.com --ip 192.0.2.1 --ip 2001:db8::1"],
+  )
+    .argument("<name>", "The domain of From.")
+    .option(
+      "--ip <address>",
+      "An address that mail leaves from; may be repeated. Otherwise those of the outlets' hosts, where they are public, as a guess.",
+      collect,
+    )
+    .action(async (name: string, options: DomainCheckOptions) => {
+      const { runDomainCheck } = await import("./run-domain-check.ts");
+      end(await runDomainCheck(name, options));
+    });
+  leaf(
+    domain,
+    "rotate",
+    "Make a new pair of keys under new selectors. The old one signs on until `postlane domain check` has seen the new records; then it is retired, and its records are to stay published for mail that is under way.",
+    ["postlane domain rotate example.com"],
+  )
+    .argument("<name>", "The domain.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runDomainRotate } = await import("./run-domain.ts");
+      end(await runDomainRotate(name, options));
+    });
+  leaf(
+    domain,
+    "activate",
+    "Sign with the new keys of a domain from now on, without looking for their records: for a DNS that cannot be asked from here. A signature whose record is not there fails.",
+    ["postlane domain activate example.com"],
+  )
+    .argument("<name>", "The domain.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runDomainActivate } = await import("./run-domain.ts");
+      end(await runDomainActivate(name, options));
+    });
+  leaf(domain, "list", "List the domains that have keys, with the selectors that sign, wait and are retired.", [
+    "postlane domain list",
+  ]).action(async (options: CommonOptions) => {
+    const { runDomainList } = await import("./run-domain.ts");
+    end(await runDomainList(options));
+  });
+  leaf(
+    domain,
+    "remove",
+    "Remove a domain with all its keys; its mail goes out unsigned within seconds, unless a domain above it has keys. It cannot be taken back. Leave the records in the DNS while mail is under way.",
+    ["postlane domain remove example.com"],
+  )
+    .argument("<name>", "The domain.")
+    .action(async (name: string, options: CommonOptions) => {
+      const { runDomainRemove } = await import("./run-domain.ts");
+      end(await runDomainRemove(name, options));
     });
 }
 

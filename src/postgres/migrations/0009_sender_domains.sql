@@ -18,6 +18,11 @@ CREATE TABLE postlane.dkim_key (
   -- From when on it signs; null: its record is not published yet.
   activated_at timestamptz,
   -- From when on it signs no more; its record stays published, for mail that is still under way.
-  retired_at   timestamptz,
+  retired_at   timestamptz CHECK (retired_at IS NULL OR activated_at IS NOT NULL),
   PRIMARY KEY (domain, selector)
 );
+
+-- Of each algorithm one key of a domain signs, and one waits for its record.
+CREATE UNIQUE INDEX dkim_key_active ON postlane.dkim_key (domain, algorithm)
+  WHERE activated_at IS NOT NULL AND retired_at IS NULL;
+CREATE UNIQUE INDEX dkim_key_new ON postlane.dkim_key (domain, algorithm) WHERE activated_at IS NULL;
