@@ -5,6 +5,7 @@
 import Type, { type Static } from "typebox";
 import { addressProblem, parseMailbox } from "../mail/address.ts";
 import { parseHost, parseListen, parseNetwork } from "./config-host.ts";
+import { parsePublicUrl } from "./public-url.ts";
 import { parseDuration, parseRate, parseShare, parseSize, printDuration, printSize } from "./quantities.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -181,6 +182,7 @@ const CONFIG_SCHEMA = mapping({
     }),
   ),
   from: Type.Optional(mailbox()),
+  public_url: Type.Optional(publicUrl()),
   listen: Type.Optional(
     mapping({
       http: Type.Optional(listenAddress()),
@@ -324,6 +326,11 @@ function domain() {
     Type.String({ expected: 'a domain such as "returns.example.com"' }),
     (text) => addressProblem(`b@${text}`) === undefined,
   );
+}
+
+function publicUrl() {
+  const expected = 'an address such as "https://mail.example.com", without a query; http only on this machine';
+  return Type.Refine(Type.String({ expected }), (text) => parsePublicUrl(text) !== undefined);
 }
 
 function duration(minMs: number, maxMs: number, example: string) {
