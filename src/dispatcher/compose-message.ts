@@ -3,15 +3,18 @@
 // once. Throws what is wrong with this message; the dispatcher then holds it, alone.
 
 import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
+import { ownListHeaders, type OwnListHeaders } from "../compose/list-headers.ts";
 import { composeMail } from "../compose/compose-mail.ts";
-import { wireAddress } from "../compose/mailbox-header.ts";
+import { wireAddress, wireDomainOf } from "../compose/mailbox-header.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
 import { printMessageId } from "../mail/ids.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { KeptMail } from "../submission/submission.ts";
 import { compileTemplate } from "../templates/compile-template.ts";
-import type { TemplateSource } from "../templates/compiled-template.ts";
+import type { MergeData, TemplateSource } from "../templates/compiled-template.ts";
+import { UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
+import type { ListLines } from "./list-lines.ts";
 
 export interface Composer {
   /** Reads the templates that these rows need and that are not here yet. */
@@ -29,11 +32,14 @@ interface StoredEmail {
   readonly text?: string;
   readonly html?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly list?: string;
 }
 
 interface LoadedTemplate {
   readonly mail: CompiledMail;
   readonly sender: Sender;
+  readonly ownListHeaders: OwnListHeaders;
+  readonly hasUnsubscribeUrl: boolean;
 }
 
 interface Sender {
@@ -49,10 +55,13 @@ export function createComposer(given: {
   /** The sender of mail that names none. */
   readonly from: string;
   readonly readContent: (contentId: number) => Promise<unknown>;
+  /** Absent: the lane's mail is no bulk, and gets no list headers. */
+  readonly lists?: ListLines | undefined;
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
   return {
     async prepare(rows) {
+      await given.lists?.prepare(rows);
       for (const row of rows) {
         if (row.content !== null || templates.has(row.content_id)) continue;
         const source = (await given.readContent(row.content_id)) as TemplateSource;
@@ -61,16 +70,18 @@ export function createComposer(given: {
       }
     },
     compose(row, wallMs) {
-      if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail);
-      if (row.content !== null) return composeSingle(row, row.content as unknown as StoredEmail, given.from, wallMs);
+      if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail, given);
+      if (row.content !== null) return composeSingle(row, row.content as unknown as StoredEmail, given, wallMs);
       const template = templates.get(row.content_id);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
       if (template instanceof Error) throw template;
+      const list = given.lists?.ofCampaign(row, template.sender.domain, template.ownListHeaders);
       const content = mergeMail(template.mail, {
-        data: row.data ?? {},
+        data: template.hasUnsubscribeUrl ? withUnsubscribeUrl(row.data ?? {}, list?.url) : (row.data ?? {}),
         recipient: row.recipient,
         messageId: messageIdOf(row, template.sender),
         wallMs,
+        extra: list?.lines ?? "",
       });
       return { envelope: envelopeOf(row, template.sender), content };
     },
@@ -80,16 +91,36 @@ export function createComposer(given: {
 function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
   try {
     const from = source.from ?? defaultFrom;
-    return { mail: compileMail(compileTemplate(source), { from }), sender: senderOf(from) };
+    return {
+      mail: compileMail(compileTemplate(source), { from }),
+      sender: senderOf(from),
+      ownListHeaders: ownListHeaders(source.headers),
+      hasUnsubscribeUrl: JSON.stringify(source).includes(UNSUBSCRIBE_URL),
+    };
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
 }
 
+/** A column of that name is the site's own, and goes before ours. */
+function withUnsubscribeUrl(data: MergeData, url: string | undefined): MergeData {
+  if (Object.hasOwn(data, UNSUBSCRIBE_URL)) return data;
+  if (url === undefined)
+    throw new Error(
+      `the template prints ${UNSUBSCRIBE_URL}, and there is none: set public_url and release the message`,
+    );
+  return { ...data, [UNSUBSCRIBE_URL]: url };
+}
+
+interface Defaults {
+  readonly from: string;
+  readonly lists?: ListLines | undefined;
+}
+
 function composeSingle(
   row: ClaimedRow,
   email: StoredEmail,
-  defaultFrom: string,
+  { from: defaultFrom, lists }: Defaults,
   wallMs: number,
 ): { envelope: Envelope; content: Content } {
   const from = email.from ?? defaultFrom;
@@ -106,14 +137,21 @@ function composeSingle(
       ...(headers === undefined ? {} : { headers }),
       messageId: messageIdOf(row, sender),
       wallMs,
+      extra: lists?.ofEmail(row, sender.domain, email.list, headers) ?? "",
     },
   );
   return { envelope: envelopeOf(row, sender), content };
 }
 
-/** Octet for octet: the door has added what had to be added. */
-function passOn(row: ClaimedRow, raw: Buffer, mail: KeptMail): { envelope: Envelope; content: Content } {
-  const text = raw.toString("latin1");
+/** Octet for octet: the door has added what had to be added. Of a list, its headers go ahead. */
+function passOn(
+  row: ClaimedRow,
+  raw: Buffer,
+  mail: KeptMail,
+  { from, lists }: Defaults,
+): { envelope: Envelope; content: Content } {
+  const octets = raw.toString("latin1");
+  const text = (lists?.ofMail(row, wireDomainOf(mail.sender || from), mail.list, octets) ?? "") + octets;
   const dsn = dsnWishes(mail, row.recipient);
   return {
     envelope: { sender: mail.sender, recipient: row.recipient, ...(dsn === undefined ? {} : { dsn }) },

@@ -9,6 +9,7 @@ import type { Pool } from "pg";
 import { createComposer } from "../dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../dispatcher/database-queue.ts";
 import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
+import { createListLines, readListOfCampaign, type ListLines } from "../dispatcher/list-lines.ts";
 import { openJournal, type Journal } from "../dispatcher/journal.ts";
 import { settleLate } from "../dispatcher/rescue.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
@@ -21,7 +22,7 @@ import { createMac } from "../platform/mac.ts";
 import { processStartOf, readBootId } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase, type Database } from "../postgres/database.ts";
-import { readReturnTokenKey } from "../postgres/secret-store.ts";
+import { readReturnTokenKey, readUnsubscribeKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { readContent } from "../templates/template-store.ts";
@@ -161,7 +162,8 @@ async function serveLane(
 ): Promise<DispatcherEnd> {
   const { pool } = database;
   const journal = openJournalOf(config, lane, laneId, leaseId);
-  const composer = createComposer({ from: config.from, readContent: (id) => readContent(pool, id) });
+  const lists = lane.priority === "bulk" ? await listLinesOf(config, pool) : undefined;
+  const composer = createComposer({ from: config.from, readContent: (id) => readContent(pool, id), lists });
   const dispatcher = createDispatcher(
     {
       lane,
@@ -198,6 +200,11 @@ async function serveLane(
   const end = await dispatcher.run();
   await finish(pool, leaseId, journal, end, log);
   return end;
+}
+
+async function listLinesOf({ publicUrl, returnsDomain }: Config, pool: Pool): Promise<ListLines> {
+  const mac = createMac(await readUnsubscribeKey(pool));
+  return createListLines({ publicUrl, returnsDomain, mac, readCampaign: (id) => readListOfCampaign(pool, id) });
 }
 
 async function returnPathMaker(config: Config, pool: Pool): Promise<(name: AttemptName) => string> {

@@ -35,6 +35,7 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
   const stopped = new Promise<string>((resolve) => onStop(resolve));
   sayWhereMailGoes(config, print);
   sayWhatComesHome(config, print);
+  sayWhoCannotUnsubscribe(config, print);
   let database = await bringUpDatabase(config, log, print);
   const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
     const spec = { name, modulePath: mainPath, args, env: process.env, logDescriptor };
@@ -87,6 +88,19 @@ function sayWhatComesHome(config: Config, print: (line: string) => void): void {
   const isSending = Object.values(config.outlets).some(({ name, type }) => type === "smtp" && used.has(name));
   if (!isSending || config.returnsDomain !== undefined) return;
   print("nothing comes home: failure notices go to the sender's address; set returns.domain to have them read");
+}
+
+/** Only of bulk mail that leaves this machine. */
+function sayWhoCannotUnsubscribe(config: Config, print: (line: string) => void): void {
+  const lanes = Object.values(config.lanes)
+    .filter(({ priority, outlets }) => {
+      return priority === "bulk" && outlets.some((name) => config.outlets[name]?.type === "smtp");
+    })
+    .map(({ name }) => name);
+  if (lanes.length === 0 || config.publicUrl !== undefined) return;
+  print(
+    `mail of lane ${lanes.join(", ")} goes without one-click unsubscribe, which the big providers demand: set public_url`,
+  );
 }
 
 async function bringUpDatabase(config: Config, log: Log, print: (line: string) => void): Promise<Database> {

@@ -18,6 +18,8 @@ export interface Email {
   readonly headers?: Readonly<Record<string, string>>;
   readonly tags?: readonly { readonly name: string; readonly value: string }[];
   readonly lane?: string;
+  /** What the recipient unsubscribes from. */
+  readonly list?: string;
   readonly scheduled_at?: string;
   readonly expires_at?: string;
   readonly metadata?: Readonly<Record<string, unknown>>;
@@ -51,6 +53,8 @@ export interface KeptMail {
   readonly orcpt?: Readonly<Record<string, string>>;
   /** Its sender gets no failure notice from here. */
   readonly is_silent?: true;
+  /** What the recipient unsubscribes from. */
+  readonly list?: string;
 }
 
 export type Submission = {
