@@ -60,7 +60,9 @@ export function makeInstallation(scope: Scope, name: string, inFolder: string = 
     dataDir,
     configFile,
     env,
-    configure: (yaml) => writeFileSync(configFile, `data_dir: ${JSON.stringify(dataDir)}\n${yaml}`),
+    // With what bulk mail needs before it may begin, and so with the headers that it has in earnest.
+    configure: (yaml) =>
+      writeFileSync(configFile, `data_dir: ${JSON.stringify(dataDir)}\npublic_url: https://mail.example.com\n${yaml}`),
     up: (more) => startSupervisor(scope, configFile, { ...env, ...more }),
     command: (...args) => ({ file: process.execPath, args: [MAIN_PATH, ...args, "--config", configFile] }),
     dispatchersOf: (lane) =>

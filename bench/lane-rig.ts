@@ -65,6 +65,8 @@ function configText(dataDir: string, { relay, outlet = [], lanes = [] }: RigOpti
   return [
     `data_dir: ${dataDir}`,
     'from: "Bench <bench@example.com>"',
+    // So that bulk mail has the headers that it has in earnest.
+    "public_url: https://mail.example.com",
     "outlets:",
     "  default:",
     "    type: smtp",

@@ -18,15 +18,19 @@ export interface CampaignRow {
   readonly started_at: Date | null;
   readonly canceled_at: Date | null;
   readonly swept_at: Date | null;
+  /** Empty: none. */
+  readonly list: string;
+  /** Why it has no way to unsubscribe, on a person's word; null: it has one. */
+  readonly no_unsubscribe: string | null;
 }
 
 const COLUMNS = `c.id, c.name, c.lane_id, lane.name AS lane, c.content_id, c.status, c.rejected, c.created_at,
-  c.started_at, c.canceled_at, c.swept_at`;
+  c.started_at, c.canceled_at, c.swept_at, c.list, c.no_unsubscribe`;
 
 export const CREATE = statement<{ readonly id: CampaignId }>(
   "campaign_create",
-  `INSERT INTO postlane.campaign (name, lane_id, content_id, status)
-   SELECT $1, id, $3, 'importing' FROM postlane.lane WHERE name = $2
+  `INSERT INTO postlane.campaign (name, lane_id, content_id, status, list, no_unsubscribe)
+   SELECT $1, id, $3, 'importing', $4, $5 FROM postlane.lane WHERE name = $2
    ON CONFLICT (name) DO NOTHING RETURNING id`,
 );
 
@@ -36,8 +40,10 @@ export async function createCampaign(
   name: string,
   lane: string,
   contentId: number,
+  list: string,
+  noUnsubscribe: string | undefined,
 ): Promise<CampaignId | undefined> {
-  const [row] = await rowsOf(on, CREATE, [name, lane, contentId]);
+  const [row] = await rowsOf(on, CREATE, [name, lane, contentId, list, noUnsubscribe ?? null]);
   return row?.id;
 }
 

@@ -6,13 +6,14 @@ import { createReadStream, statSync } from "node:fs";
 import path from "node:path";
 import pg, { type Pool } from "pg";
 import type { CampaignId } from "../mail/ids.ts";
+import { isListName, LIST_NAME_EXPECTED, listNameFrom } from "../mail/list-name.ts";
 import { checkTemplate } from "../templates/check-template.ts";
 import { printProblem, type TemplateSource } from "../templates/compiled-template.ts";
 import { loadTemplateFolder } from "../templates/load-template-folder.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import type { ParsedTemplate } from "../templates/parse-template.ts";
 import { insertTemplate, readContent } from "../templates/template-store.ts";
-import { requiredVariables } from "../templates/template-variables.ts";
+import { requiredVariables, templateVariables, UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
 import { createCampaign, findCampaign, moveCampaignIfIn, setRejected, type CampaignRow } from "./campaign-store.ts";
 import { findEmptyCells, type EmptyCells } from "./check-list.ts";
 import { CsvHeaderError } from "./csv-header.ts";
@@ -28,12 +29,24 @@ export interface CampaignWish {
   readonly name?: string;
   /** Goes before the template's own. */
   readonly from?: string;
+  /** What recipients unsubscribe from; by default the name of the file without its ending, made to fit. */
+  readonly list?: string;
+  /** What the lane and the configuration offer to recipients who want no more; absent: nothing is said of it. */
+  readonly unsubscribe?: UnsubscribeOffer;
+  /** A person's reason to send without a way to unsubscribe. */
+  readonly noUnsubscribe?: string;
   /** Goes on although cells are empty for which the template has no default. */
   readonly allowEmpty?: boolean;
   /** By default beside the list: `LIST.rejects.csv`. */
   readonly rejectsFile?: string;
   readonly onProgress?: (progress: ImportProgress & { readonly bytesTotal: number }) => void;
 }
+
+/**
+ * `offered`: each message says where to unsubscribe; `not_bulk`: the lane's mail says nothing of it; `kept_here`: bulk
+ * without `public_url`, but nothing leaves this machine; `missing`: bulk without `public_url`.
+ */
+export type UnsubscribeOffer = "offered" | "not_bulk" | "kept_here" | "missing";
 
 export type CampaignAnswer = CampaignSent | CampaignRefused;
 
@@ -46,7 +59,7 @@ export interface CampaignSent extends ImportCounts {
 
 export interface CampaignRefused {
   readonly kind: "refused";
-  readonly code: "list" | "template" | "empty_cells" | "campaign" | "lane";
+  readonly code: "list" | "template" | "empty_cells" | "campaign" | "lane" | "unsubscribe";
   /** What is wrong and what to do, a line each. */
   readonly problems: readonly string[];
   readonly empty?: EmptyCells;
@@ -81,16 +94,65 @@ interface Checked {
 }
 
 async function checkWish(wish: CampaignWish): Promise<Checked | CampaignRefused> {
+  const unsubscribe = checkUnsubscribe(wish);
+  if (unsubscribe !== undefined) return unsubscribe;
   const loaded = await loadTemplateFolder(wish.templateDir);
   if (loaded.kind === "bad") return refused("template", loaded.problems.map(printProblem));
   const columns = await readColumns(wish.file);
   if ("code" in columns) return columns;
-  const problems = checkTemplate(loaded.template, columns);
+  const problems = checkTemplate(loaded.template, [...columns, UNSUBSCRIBE_URL]);
+  const hole = checkUnsubscribeUrl(wish, loaded.template, columns);
+  if (hole !== undefined) return hole;
   if (problems.length > 0) return refused("template", problems.map(printProblem));
   const empty = await checkCells(wish, loaded.template);
   if (empty !== undefined) return empty;
   return { kind: "checked", source: { ...loaded.source, ...(wish.from === undefined ? {} : { from: wish.from }) } };
 }
+
+function checkUnsubscribe({ unsubscribe, noUnsubscribe, list }: CampaignWish): CampaignRefused | undefined {
+  if (list !== undefined && !isListName(list)) {
+    return refused("unsubscribe", [`"${list}" is not the name of a list: give ${LIST_NAME_EXPECTED}`]);
+  }
+  if (noUnsubscribe !== undefined && !isReason(noUnsubscribe)) {
+    return refused("unsubscribe", [
+      `--no-unsubscribe wants a reason of 1 to ${REASON_CHARS_MAX} characters in one line`,
+    ]);
+  }
+  if (unsubscribe !== "missing" || noUnsubscribe !== undefined) return undefined;
+  return refused("unsubscribe", [
+    "nobody could unsubscribe from it: public_url is not set",
+    "set public_url in postlane.yaml to where the world reaches the front, such as https://mail.example.com",
+    'or go on with --no-unsubscribe "REASON", which is kept with the campaign; the big providers refuse such mail',
+  ]);
+}
+
+const REASON_CHARS_MAX = 500;
+
+function isReason(text: string): boolean {
+  return text.trim() !== "" && text.length <= REASON_CHARS_MAX && !/[\p{Cc}\p{Cs}]/u.test(text);
+}
+
+/** Printed without an address it would leave a hole in each mail. */
+function checkUnsubscribeUrl(
+  { unsubscribe, noUnsubscribe }: CampaignWish,
+  template: ParsedTemplate,
+  columns: readonly string[],
+): CampaignRefused | undefined {
+  const hasAddress = unsubscribe === "offered" && noUnsubscribe === undefined;
+  if (hasAddress || columns.includes(UNSUBSCRIBE_URL)) return undefined;
+  const first = templateVariables(template).find(({ name }) => name === UNSUBSCRIBE_URL);
+  if (first === undefined) return undefined;
+  const message = `there is no ${UNSUBSCRIBE_URL}: ${WHY_NO_URL[noUnsubscribe === undefined ? (unsubscribe ?? "missing") : "told"]}`;
+  return refused("template", [printProblem({ ...first, message })]);
+}
+
+const WHY_NO_URL = {
+  told: "--no-unsubscribe was given",
+  offered: "",
+  not_bulk: "only mail of a bulk lane has one",
+  kept_here: "set public_url; to try it on this machine, http://127.0.0.1:2580",
+  missing: "set public_url",
+} as const;
 
 async function readColumns(file: string): Promise<readonly string[] | CampaignRefused> {
   // It is read more than once, and its size says how far the import is.
@@ -156,7 +218,7 @@ async function openCampaign(
   const name = wish.name ?? path.basename(wish.file, path.extname(wish.file));
   const existing = await findCampaign(pool, name, undefined);
   if (existing !== undefined) return reopen(pool, existing, wish, source);
-  const id = await createWithTemplate(pool, name, wish.lane, source);
+  const id = await createWithTemplate(pool, name, wish, source);
   if (id !== undefined) return { id, name };
   // Somebody else made it in between, or there is no such lane.
   const since = await findCampaign(pool, name, undefined);
@@ -167,11 +229,12 @@ async function openCampaign(
 }
 
 /** Both, or neither: a template without its campaign would be left behind for ever. */
-async function createWithTemplate(pool: Pool, name: string, lane: string, source: TemplateSource) {
+async function createWithTemplate(pool: Pool, name: string, wish: CampaignWish, source: TemplateSource) {
   const notCreated = new Error("not created");
   try {
     return await inTransaction(pool, async (client) => {
-      const id = await createCampaign(client, name, lane, await insertTemplate(client, source));
+      const contentId = await insertTemplate(client, source);
+      const id = await createCampaign(client, name, wish.lane, contentId, listOf(wish), wish.noUnsubscribe);
       if (id === undefined) throw notCreated;
       return id;
     });
@@ -179,6 +242,10 @@ async function createWithTemplate(pool: Pool, name: string, lane: string, source
     if (error !== notCreated) throw error;
     return undefined;
   }
+}
+
+function listOf({ list, file }: CampaignWish): string {
+  return list ?? listNameFrom(path.basename(file, path.extname(file)));
 }
 
 /** The same campaign again: rows that it does not have yet are added, with the template that it has. */
@@ -193,6 +260,12 @@ async function reopen(
   if (campaign.status === "canceled") return refused("campaign", [`campaign "${name}" was canceled; ${other}`]);
   if (campaign.lane !== wish.lane) {
     return refused("campaign", [`campaign "${name}" is in lane ${campaign.lane}, not ${wish.lane}; ${other}`]);
+  }
+  if (wish.list !== undefined && campaign.list !== wish.list) {
+    return refused("campaign", [`campaign "${name}" goes to list ${campaign.list}, not ${wish.list}; ${other}`]);
+  }
+  if (wish.noUnsubscribe === undefined && campaign.no_unsubscribe !== null) {
+    return refused("campaign", [`campaign "${name}" was begun with --no-unsubscribe; give it again, or ${other}`]);
   }
   const kept = JSON.stringify(await readContent(pool, campaign.content_id));
   if (kept !== JSON.stringify(source)) {

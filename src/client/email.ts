@@ -16,6 +16,8 @@ export interface Email {
   readonly attachments?: readonly EmailAttachment[];
   readonly tags?: readonly { readonly name: string; readonly value: string }[];
   readonly lane?: string;
+  /** What the recipient unsubscribes from, such as "weekly-news". */
+  readonly list?: string;
   /** ISO 8601 with a zone, or a Date. */
   readonly scheduled_at?: string | Date;
   readonly expires_at?: string | Date;

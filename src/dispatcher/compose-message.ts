@@ -5,18 +5,21 @@
 
 import type { Attachment } from "../compose/attachment-part.ts";
 import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
+import { ownListHeaders, type OwnListHeaders } from "../compose/list-headers.ts";
 import { composeMail } from "../compose/compose-mail.ts";
-import { wireAddress } from "../compose/mailbox-header.ts";
+import { wireAddress, wireDomainOf } from "../compose/mailbox-header.ts";
 import { streamHeaders } from "../compose/stream-headers.ts";
 import type { SigningKeys } from "../compose/signing-key.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
-import { printCampaignId, printMessageId } from "../mail/ids.ts";
+import { NO_CAMPAIGN, printCampaignId, printMessageId, type CampaignId } from "../mail/ids.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { KeptMail } from "../submission/submission.ts";
 import { compileTemplate } from "../templates/compile-template.ts";
-import type { TemplateSource } from "../templates/compiled-template.ts";
+import type { MergeData, TemplateSource } from "../templates/compiled-template.ts";
+import { UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
 import { attachmentsOf, createAttachmentCache, type AttachmentCache } from "./attachment-cache.ts";
+import type { ListLines } from "./list-lines.ts";
 
 export interface Composer {
   /** Reads the templates and attachments that these rows need and that are not here yet. */
@@ -41,11 +44,16 @@ interface StoredEmail {
   readonly html?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly tags?: readonly { readonly name: string; readonly value: string }[];
+  readonly list?: string;
 }
 
 interface LoadedTemplate {
   readonly mail: CompiledMail;
   readonly sender: Sender;
+  readonly ownListHeaders: OwnListHeaders;
+  readonly hasUnsubscribeUrl: boolean;
+  /** Header lines of the campaign that was asked for last. */
+  readonly stream: { campaignId: CampaignId; lines: string };
 }
 
 interface Sender {
@@ -66,11 +74,14 @@ export function createComposer(given: {
   readonly attachmentCacheBytesMax?: number;
   /** What mail is signed with; absent: it goes unsigned. */
   readonly signingKeys?: SigningKeys;
+  /** Absent: the lane's mail is no bulk, and gets no list headers. */
+  readonly lists?: ListLines | undefined;
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
   const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);
   return {
     async prepare(rows) {
+      await given.lists?.prepare(rows);
       for (const row of rows) {
         if (row.content !== null || templates.has(row.content_id)) continue;
         const source = (await given.readContent(row.content_id)) as TemplateSource;
@@ -81,22 +92,18 @@ export function createComposer(given: {
     },
     release: (rows) => attachments.release(rows),
     compose(row, wallMs) {
-      if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail);
+      if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail, given);
       if (row.content !== null) return composeSingle(row, { ...given, attachments, wallMs });
       const template = templates.get(row.content_id);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
       if (template instanceof Error) throw template;
+      const list = given.lists?.ofCampaign(row, template.sender.domain, template.ownListHeaders);
       const content = mergeMail(template.mail, {
-        data: row.data ?? {},
+        data: template.hasUnsubscribeUrl ? withUnsubscribeUrl(row.data ?? {}, list?.url) : (row.data ?? {}),
         recipient: row.recipient,
         messageId: messageIdOf(row, template.sender),
         wallMs,
-        extra: streamHeaders({
-          campaign: printCampaignId(row.campaign_id),
-          template: String(row.content_id),
-          lane: given.lane,
-          fromDomain: template.sender.domain,
-        }),
+        extra: streamOf(template, row, list?.list, given.lane) + (list?.lines ?? ""),
       });
       return { envelope: envelopeOf(row, template.sender), content };
     },
@@ -106,10 +113,47 @@ export function createComposer(given: {
 function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
   try {
     const from = source.from ?? defaultFrom;
-    return { mail: compileMail(compileTemplate(source), { from }), sender: senderOf(from) };
+    return {
+      mail: compileMail(compileTemplate(source), { from }),
+      sender: senderOf(from),
+      ownListHeaders: ownListHeaders(source.headers),
+      hasUnsubscribeUrl: JSON.stringify(source).includes(UNSUBSCRIBE_URL),
+      stream: { campaignId: NO_CAMPAIGN, lines: "" },
+    };
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
+}
+
+/** The same for every message of a campaign. */
+function streamOf(template: LoadedTemplate, row: ClaimedRow, list: string | undefined, lane: string): string {
+  const { stream } = template;
+  if (stream.campaignId !== row.campaign_id) {
+    stream.campaignId = row.campaign_id;
+    stream.lines = streamHeaders({
+      campaign: printCampaignId(row.campaign_id),
+      list,
+      template: String(row.content_id),
+      lane,
+      fromDomain: template.sender.domain,
+    });
+  }
+  return stream.lines;
+}
+
+/** A column of that name is the site's own, and goes before ours. */
+function withUnsubscribeUrl(data: MergeData, url: string | undefined): MergeData {
+  if (Object.hasOwn(data, UNSUBSCRIBE_URL)) return data;
+  if (url === undefined)
+    throw new Error(
+      `the template prints ${UNSUBSCRIBE_URL}, and there is none: set public_url and release the message`,
+    );
+  return { ...data, [UNSUBSCRIBE_URL]: url };
+}
+
+interface Defaults {
+  readonly from: string;
+  readonly lists?: ListLines | undefined;
 }
 
 function composeSingle(
@@ -117,6 +161,7 @@ function composeSingle(
   given: {
     readonly from: string;
     readonly lane: string;
+    readonly lists?: ListLines | undefined;
     readonly attachments: AttachmentCache;
     readonly wallMs: number;
   },
@@ -124,7 +169,7 @@ function composeSingle(
   const email = row.content as unknown as StoredEmail;
   const from = email.from ?? given.from;
   const sender = senderOf(from);
-  const { text, html, to, cc, reply_to, subject, headers, tags } = email;
+  const { text, html, to, cc, reply_to, subject, headers, tags, list } = email;
   const content = composeMail(
     {
       ...(text === undefined ? {} : { text }),
@@ -140,7 +185,9 @@ function composeSingle(
       ...(headers === undefined ? {} : { headers }),
       messageId: messageIdOf(row, sender),
       wallMs: given.wallMs,
-      extra: streamHeaders({ tag: tags?.[0]?.value, lane: given.lane, fromDomain: sender.domain }, headers),
+      extra:
+        streamHeaders({ tag: tags?.[0]?.value, list, lane: given.lane, fromDomain: sender.domain }, headers) +
+        (given.lists?.ofEmail(row, sender.domain, list, headers) ?? ""),
     },
   );
   return { envelope: envelopeOf(row, sender), content };
@@ -161,9 +208,15 @@ function keptAttachments(row: ClaimedRow, kept: AttachmentCache): readonly Attac
   }));
 }
 
-/** Octet for octet: the door has added what had to be added. */
-function passOn(row: ClaimedRow, raw: Buffer, mail: KeptMail): { envelope: Envelope; content: Content } {
-  const text = raw.toString("latin1");
+/** Octet for octet: the door has added what had to be added. Of a list, its headers go ahead. */
+function passOn(
+  row: ClaimedRow,
+  raw: Buffer,
+  mail: KeptMail,
+  { from, lists }: Defaults,
+): { envelope: Envelope; content: Content } {
+  const octets = raw.toString("latin1");
+  const text = (lists?.ofMail(row, wireDomainOf(mail.sender || from), mail.list, octets) ?? "") + octets;
   const dsn = dsnWishes(mail, row.recipient);
   return {
     envelope: { sender: mail.sender, recipient: row.recipient, ...(dsn === undefined ? {} : { dsn }) },

@@ -13,6 +13,7 @@ export const WEBHOOK_EVENTS = {
   expired: "email.expired",
   canceled: "email.canceled",
   suppressed: "email.suppressed",
+  unsubscribed: "email.unsubscribed",
 } as const;
 
 export type WebhookKind = keyof typeof WEBHOOK_EVENTS;

@@ -3,6 +3,7 @@
 
 import { printCampaignId, printMessageId, printSubmissionId } from "../mail/ids.ts";
 import { readPart, textOfOctets } from "../returns/mime-parts.ts";
+import { listUnsubscribedFrom } from "../mail/unsubscribe-words.ts";
 import type { DeliveryRow } from "./delivery-store.ts";
 import { headerText } from "./header-words.ts";
 import { WEBHOOK_EVENTS, type WebhookKind } from "./webhook-events.ts";
@@ -54,10 +55,17 @@ function dataOf(row: DeliveryRow, defaultFrom: string): Readonly<Record<string, 
 
 /** Under `bounce` where Resend has it there, else under `response`. */
 function whatWasSaid({ kind, host, reply }: DeliveryRow): Readonly<Record<string, unknown>> {
+  if (kind === "unsubscribed") return { unsubscribe: unsubscribeOf(host, reply) };
   if (host === null && reply === null) return {};
   const said = { ...optional("message", reply), ...optional("code", codeIn(reply)), ...optional("host", host) };
   if (kind !== "bounced") return { response: said };
   return { bounce: { type: "Permanent", subType: "General", ...said } };
+}
+
+/** Of which list, as the event tells it (src/suppression/unsubscribe.ts), and how it was said. */
+function unsubscribeOf(host: string | null, reply: string | null): Readonly<Record<string, string>> {
+  const list = listUnsubscribedFrom(reply ?? "");
+  return { ...(list === undefined ? { scope: "bulk" } : { scope: "list", list }), ...optional("by", host) };
 }
 
 /** The enhanced status code (RFC 3463) in a reply. */

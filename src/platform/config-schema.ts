@@ -6,6 +6,7 @@ import Type, { type Static } from "typebox";
 import { addressProblem, parseMailbox } from "../mail/address.ts";
 import { parseHost, parseListen, parseNetwork } from "./config-host.ts";
 import { parseEncryptionKey } from "./encryption-key-text.ts";
+import { parsePublicUrl } from "./public-url.ts";
 import { parseDuration, parseRate, parseShare, parseSize, printDuration, printSize } from "./quantities.ts";
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -203,6 +204,7 @@ const CONFIG_SCHEMA = mapping({
     }),
   ),
   from: Type.Optional(mailbox()),
+  public_url: Type.Optional(publicUrl()),
   listen: Type.Optional(
     mapping({
       http: Type.Optional(listenAddress()),
@@ -354,6 +356,11 @@ function encryptionKey() {
     Type.String({ isSecret: true, expected: "32 random octets in base64, as `openssl rand -base64 32` prints them" }),
     (text) => parseEncryptionKey(text) !== undefined,
   );
+}
+
+function publicUrl() {
+  const expected = 'an address such as "https://mail.example.com", without a query; http only on this machine';
+  return Type.Refine(Type.String({ expected }), (text) => parsePublicUrl(text) !== undefined);
 }
 
 function duration(minMs: number, maxMs: number, example: string) {

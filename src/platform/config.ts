@@ -18,6 +18,7 @@ import {
   type SmtpOutletInput,
 } from "./config-schema.ts";
 import { printKeys, readConfigSource, type Environment } from "./config-source.ts";
+import { parsePublicUrl } from "./public-url.ts";
 import { parseDuration, parseRate, parseShare, parseSize, type Quantity } from "./quantities.ts";
 
 export interface Config {
@@ -29,6 +30,8 @@ export interface Config {
   readonly databaseUrl?: string;
   /** The mailbox that mail without a sender of its own comes from. */
   readonly from: string;
+  /** Where the world reaches the front, without a slash at its end; absent: there is no page to unsubscribe. */
+  readonly publicUrl?: string;
   /** By name; `transactional` and `bulk` are always there. */
   readonly lanes: Readonly<Record<string, LaneSettings>>;
   /** By name; `default` is always there. */
@@ -220,6 +223,7 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     dataDir,
     ...(input.database_url === undefined ? {} : { databaseUrl: input.database_url }),
     from: input.from ?? defaultFrom(surroundings.hostname),
+    ...assemblePublicUrl(input.public_url),
     lanes: assembleLanes(input.lanes ?? {}),
     outlets: assembleOutlets(input.outlets ?? {}, dataDir, {
       ...surroundings,
@@ -261,6 +265,11 @@ function assembleDkim(input: NonNullable<ConfigInput["dkim"]>, dataDir: string, 
       file: path.resolve(baseDir, keyFile),
     })),
   };
+}
+
+function assemblePublicUrl(text = ""): Pick<Config, "publicUrl"> {
+  const publicUrl = parsePublicUrl(text);
+  return publicUrl === undefined ? {} : { publicUrl };
 }
 
 const LISTEN_HTTP = "127.0.0.1:2580";

@@ -11,6 +11,7 @@ import type { SigningKeys } from "../compose/signing-key.ts";
 import { createComposer } from "../dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../dispatcher/database-queue.ts";
 import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
+import { createListLines, readListOfCampaign, type ListLines } from "../dispatcher/list-lines.ts";
 import { openJournal, type Journal } from "../dispatcher/journal.ts";
 import { settleLate } from "../dispatcher/rescue.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
@@ -23,7 +24,7 @@ import { createMac } from "../platform/mac.ts";
 import { processStartOf, readBootId } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase, type Database } from "../postgres/database.ts";
-import { readReturnTokenKey } from "../postgres/secret-store.ts";
+import { readReturnTokenKey, readUnsubscribeKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import type { SigningKeysAtWork } from "../senders/signing-keys.ts";
@@ -169,12 +170,14 @@ async function serveLane(
 ): Promise<DispatcherEnd> {
   const { pool } = database;
   const journal = openJournalOf(config, lane, laneId, leaseId);
+  const lists = lane.priority === "bulk" ? await listLinesOf(config, pool) : undefined;
   const composer = createComposer({
     from: config.from,
     lane: lane.name,
     readContent: (id) => readContent(pool, id),
     readAttachments: (id) => readAttachments(pool, id),
     signingKeys,
+    lists,
   });
   const dispatcher = createDispatcher(
     {
@@ -213,6 +216,11 @@ async function serveLane(
   const end = await dispatcher.run();
   await finish(pool, leaseId, journal, end, log);
   return end;
+}
+
+async function listLinesOf({ publicUrl, returnsDomain }: Config, pool: Pool): Promise<ListLines> {
+  const mac = createMac(await readUnsubscribeKey(pool));
+  return createListLines({ publicUrl, returnsDomain, mac, readCampaign: (id) => readListOfCampaign(pool, id) });
 }
 
 async function returnPathMaker(config: Config, pool: Pool): Promise<(name: AttemptName) => string> {

@@ -10,6 +10,7 @@ import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
+import { unsubscriberOf } from "./unsubscribe-here.ts";
 
 export interface HttpHere {
   readonly api: HttpApi;
@@ -45,7 +46,8 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
     api: { entry: () => entry, config, clock: systemClock, log },
     open({ keyring, acceptance }) {
       const accepting = createBatchAcceptance(batches.pool, bulkLanesOf(config));
-      entry = { keyring, acceptance, batches: accepting, pool: reads.pool };
+      const unsubscriber = unsubscriberOf(reads.pool);
+      entry = { keyring, acceptance, batches: accepting, unsubscriber, pool: reads.pool };
     },
     async close() {
       entry = undefined;

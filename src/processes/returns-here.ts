@@ -18,6 +18,7 @@ import { keepReturn } from "../returns/return-store.ts";
 import { createReturnedRefusals } from "../returns/returned-refusals.ts";
 import { createReturnsLoop } from "../returns/returns-loop.ts";
 import { tellSupervisor } from "./supervision.ts";
+import { readUnsubscribeMacs } from "./unsubscribe-here.ts";
 
 export interface ReturnsHere {
   readonly take: () => Promise<void>;
@@ -40,6 +41,7 @@ export async function openReturns(
   const limits = { connectionsMax: CONNECTIONS_MAX, onConnect: planForTheQueue };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role, ...limits });
   const mac = createMac(await readReturnTokenKey(pool));
+  const unsubscribe = await readUnsubscribeMacs(pool);
   const verpOutlets = new Set(
     smtpOutlets(config)
       .filter(isVerp)
@@ -52,7 +54,7 @@ export async function openReturns(
     tellSupervisor({ kind: "told", line: `ALARM: ${line}` });
   };
   const take = createReturnsLoop(
-    { pool, mac, returnsDomain, verpOutlets, laneSettingsOf, random, refusals, onAlarm, log },
+    { pool, mac, unsubscribe, returnsDomain, verpOutlets, laneSettingsOf, random, refusals, onAlarm, log },
     systemClock,
   );
   const door = await openDoor(config, (mail) => keepReturn(pool, mail), log);

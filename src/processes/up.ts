@@ -37,6 +37,7 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
   const stopped = new Promise<string>((resolve) => onStop(resolve));
   sayWhereMailGoes(config, print);
   sayWhatComesHome(config, print);
+  sayWhoCannotUnsubscribe(config, print);
   let database = await bringUpDatabase(config, log, print);
   if (isSending(config)) await sayWhoSigns(config, database, print);
   const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
@@ -101,6 +102,19 @@ async function sayWhoSigns(config: Config, { pool }: Database, print: (line: str
   if (await isDomainSigned(pool, domain, config.dkim.keys)) return;
   print(
     `mail from ${domain} is not signed here: \`postlane domain add ${domain}\` makes keys; nothing is to do if your relay signs`,
+  );
+}
+
+/** Only of bulk mail that leaves this machine. */
+function sayWhoCannotUnsubscribe(config: Config, print: (line: string) => void): void {
+  const lanes = Object.values(config.lanes)
+    .filter(({ priority, outlets }) => {
+      return priority === "bulk" && outlets.some((name) => config.outlets[name]?.type === "smtp");
+    })
+    .map(({ name }) => name);
+  if (lanes.length === 0 || config.publicUrl !== undefined) return;
+  print(
+    `mail of lane ${lanes.join(", ")} goes without one-click unsubscribe, which the big providers demand: set public_url`,
   );
 }
 

@@ -16,6 +16,10 @@ export interface CampaignReport {
   readonly canceled_at: string | null;
   /** Rows of the list that became no message. */
   readonly rejected: number;
+  /** What people unsubscribe from. */
+  readonly list: string | null;
+  /** Why there is no way to unsubscribe, on a person's word. */
+  readonly no_unsubscribe: string | null;
   readonly books: SheetTotals;
 }
 
@@ -33,6 +37,8 @@ export async function reportCampaigns(pool: Pool, rows: readonly CampaignRow[]):
     started_at: row.started_at?.toISOString() ?? null,
     canceled_at: row.canceled_at?.toISOString() ?? null,
     rejected: row.rejected,
+    list: row.list === "" ? null : row.list,
+    no_unsubscribe: row.no_unsubscribe,
     books: totalsOf(sheets.filter((sheet) => sheet.campaign_id === row.id)),
   }));
 }

@@ -8,12 +8,20 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { MessageId } from "../mail/ids.ts";
 import { returnPathOf } from "../mail/return-token.ts";
+import type { Mac } from "../mail/token-octets.ts";
+import { unsubscribeAddressOf, unsubscribeTokenOf } from "../mail/unsubscribe-token.ts";
 import { JUDGEMENTS } from "../outcome/judge-return.ts";
 import { IDLE_WORDS, readReturn, type ReadContext } from "./read-return.ts";
 import type { DueReturn } from "./return-store.ts";
+import { UNSUBSCRIBE_WORDS } from "./take-unsubscribes.ts";
+
+function macOf(key: string): Mac {
+  return (data) => createHmac("sha256", key).update(data).digest();
+}
 
 const CONTEXT: ReadContext = {
-  mac: (data) => createHmac("sha256", "key").update(data).digest(),
+  mac: macOf("key"),
+  unsubscribe: { token: macOf("unsubscribe"), suppression: macOf("suppression") },
   returnsDomain: "returns.example",
   verpOutlets: new Set(["verp"]),
 };
@@ -83,14 +91,37 @@ test("any body is read without an error, and nothing that is read holds a contro
   fc.assert(
     fc.property(source, body, fc.uint8Array({ maxLength: 50 }), (from, given, raw) => {
       const read = readReturn(row({ source: from, body: given }), raw, CONTEXT);
-      assert.doesNotMatch(Object.values(read.kind === "idle" ? {} : read.said).join(""), /\p{Cc}/u);
+      assert.doesNotMatch(Object.values("said" in read ? read.said : {}).join(""), /\p{Cc}/u);
     }),
     { numRuns: 3000 },
   );
 });
 
+test("mail to an address to unsubscribe names the message, whatever it says; a forged one does nothing", () => {
+  const address = unsubscribeAddressOf(unsubscribeTokenOf(NAME.messageId, macOf("unsubscribe")), "returns.example");
+  for (const recipient of [address, address.toUpperCase()]) {
+    const read = readReturn(row({ source: "door", body: { sender: "", recipient } }), new Uint8Array(), CONTEXT);
+    assert.deepEqual(read, { kind: "unsubscribe", messageId: NAME.messageId });
+  }
+  const asReturnPath = address.replace("u+", "b+");
+  const otherKey = unsubscribeAddressOf(unsubscribeTokenOf(NAME.messageId, macOf("theirs")), "returns.example");
+  for (const recipient of [otherKey, PATH.replace("b+", "u+")]) {
+    const read = readReturn(row({ source: "door", body: { sender: "", recipient } }), new Uint8Array(), CONTEXT);
+    assert.deepEqual(read, { kind: "idle", word: "forged_token" });
+  }
+  const read = readReturn(row({ source: "door", body: { sender: "", recipient: asReturnPath } }), NOTICE, CONTEXT);
+  assert.deepEqual(read, { kind: "idle", word: "forged_token" });
+});
+
+const NOTICE = Buffer.from(
+  "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n" +
+    "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n" +
+    "Final-Recipient: rfc822; ann@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n",
+);
+
 test("docs/reference/returns.md explains every judgement", () => {
   const page = readFileSync(path.resolve(import.meta.dirname, "../../../docs/reference/returns.md"), "utf8");
   const listed = page.slice(page.indexOf("| judgement |"));
-  for (const word of [...JUDGEMENTS, ...IDLE_WORDS, "failed"]) assert.ok(listed.includes(`\`${word}\``), word);
+  for (const word of [...JUDGEMENTS, ...IDLE_WORDS, ...UNSUBSCRIBE_WORDS, "failed"])
+    assert.ok(listed.includes(`\`${word}\``), word);
 });

@@ -4,8 +4,10 @@
 
 import { claimedName, readToken, tokenOfReturnPath, type AttemptName, type Mac } from "../mail/return-token.ts";
 import { printMessageId, type MessageId } from "../mail/ids.ts";
+import { readUnsubscribeToken, tokenOfUnsubscribeAddress } from "../mail/unsubscribe-token.ts";
 import { REPLY_TEXT_MAX } from "../mail/reply.ts";
 import type { EvidenceFact, LogFact, NoticeFact } from "../outcome/judge-return.ts";
+import type { UnsubscribeMacs } from "../suppression/unsubscribe.ts";
 import { deliveredTo, parseNotice } from "./parse-notice.ts";
 import type { DueReturn } from "./return-store.ts";
 
@@ -21,6 +23,8 @@ export type ReadReturn =
       readonly queueId: string;
       readonly said: Omit<LogFact, "attempt">;
     }
+  /** A recipient wants no more. */
+  | { readonly kind: "unsubscribe"; readonly messageId: MessageId }
   /** It changes nothing, and is counted. */
   | { readonly kind: "idle"; readonly word: IdleWord };
 
@@ -37,6 +41,7 @@ export type IdleWord = (typeof IDLE_WORDS)[number];
 
 export interface ReadContext {
   readonly mac: Mac;
+  readonly unsubscribe: UnsubscribeMacs;
   /** Absent: no return path of ours was ever written; then only queue ids tell. */
   readonly returnsDomain?: string | undefined;
   /** Outlets whose mail always has a return path of ours: a line without one is of other mail. */
@@ -87,6 +92,8 @@ function readLogLine(row: DueReturn, context: ReadContext): ReadReturn {
 // ---- mails ----------------------------------------------------------------------------------------------------------
 
 function readMail(row: DueReturn, raw: Uint8Array, context: ReadContext): ReadReturn {
+  const unsubscribe = row.source === "door" ? readUnsubscribe(textIn(row.body, "recipient"), context) : undefined;
+  if (unsubscribe !== undefined) return unsubscribe;
   const mail = parseNotice(raw, row.source === "door" ? textIn(row.body, "sender", true) : undefined);
   if (mail.kind !== "notice") return { kind: "idle", word: mail.kind };
   const recipient = textIn(row.body, "recipient") ?? (row.source === "maildir" ? deliveredTo(raw) : undefined);
@@ -95,6 +102,16 @@ function readMail(row: DueReturn, raw: Uint8Array, context: ReadContext): ReadRe
   const relayName = row.source === "maildir" ? textIn(row.body, "reporting_mta") : undefined;
   const said = { source: "notice", outlet: row.outlet ?? undefined, notice: mail, relayName } as const;
   return { kind: "named", name: name.name, said };
+}
+
+/** Undefined: the address is no such one. What the mail says is not looked at: clients send all sorts of things. */
+function readUnsubscribe(address: string | undefined, context: ReadContext): ReadReturn | undefined {
+  const { returnsDomain, unsubscribe } = context;
+  if (address === undefined || returnsDomain === undefined) return undefined;
+  const token = tokenOfUnsubscribeAddress(address, returnsDomain);
+  if (token === undefined) return undefined;
+  const messageId = readUnsubscribeToken(token, unsubscribe.token);
+  return messageId === undefined ? { kind: "idle", word: "forged_token" } : { kind: "unsubscribe", messageId };
 }
 
 type NameFound =

@@ -30,6 +30,7 @@ import { readReturn, type ReadContext, type ReadReturn } from "./read-return.ts"
 import { forget, markJudged, pickDue, postpone, readRaw, type DueReturn } from "./return-store.ts";
 import { tellStop, type ReturnedRefusals } from "./returned-refusals.ts";
 import { findByQueueId } from "./standing-store.ts";
+import { takeUnsubscribes, type UnsubscribeWord } from "./take-unsubscribes.ts";
 
 export interface ReturnContext extends ReadContext {
   readonly pool: Pool;
@@ -65,7 +66,8 @@ export async function takeReturns(
     const returns = await readReturns(client, rows, context);
     const standings = await readStandings(client, messagesOf(returns), context.laneSettingsOf);
     await hearPauses(client, returns, standings, context.refusals);
-    const judged = returns.map((one) => ({ ...one, taken: takeReturn(one, standings, context) }));
+    const unsubscribed = await takeUnsubscribes(client, returns.flatMap(unsubscribeIn), context.unsubscribe);
+    const judged = returns.map((one) => ({ ...one, taken: takeReturn(one, standings, unsubscribed, context) }));
     await applyToMessages(client, [...standings.values()]);
     await tellDestinations(client, newsOf(judged, standings));
     await letGo(client, judged);
@@ -140,6 +142,7 @@ async function readReturns(
   return read.map((one): OneReturn => {
     switch (one.read.kind) {
       case "idle":
+      case "unsubscribe":
         return one;
       case "named": {
         const { messageId, attempt } = one.read.name;
@@ -154,6 +157,10 @@ async function readReturns(
   });
 }
 
+function unsubscribeIn({ row, read }: OneReturn) {
+  return read.kind === "unsubscribe" ? [{ returnId: row.id, messageId: read.messageId }] : [];
+}
+
 function messagesOf(returns: readonly OneReturn[]): readonly MessageId[] {
   return [...new Set(returns.flatMap(({ messageId }) => messageId ?? []))];
 }
@@ -161,7 +168,13 @@ function messagesOf(returns: readonly OneReturn[]): readonly MessageId[] {
 // ---- judging --------------------------------------------------------------------------------------------------------
 
 /** One return, judged against its message as the earlier ones of the batch have left it. */
-function takeReturn({ row, read, messageId, fact }: OneReturn, standings: Standings, context: ReturnContext): Taken {
+function takeReturn(
+  { row, read, messageId, fact }: OneReturn,
+  standings: Standings,
+  unsubscribed: ReadonlyMap<number, UnsubscribeWord>,
+  context: ReturnContext,
+): Taken {
+  if (read.kind === "unsubscribe") return { kind: "done", word: unsubscribed.get(row.id)!, isOurs: false };
   if (read.kind === "idle") return { kind: "done", word: read.word, isOurs: false };
   // Its line may be here before the reply was settled.
   if (fact === undefined) return waitOrGiveUp(row, false);

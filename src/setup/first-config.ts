@@ -62,7 +62,13 @@ function dataPart({ dataDir = "./postlane-data", databaseUrl }: FirstConfig): re
 }
 
 function fromPart({ from }: FirstConfig): readonly string[] {
-  return ["# Who mail is from that does not say so itself.", `from: ${text(from)}`];
+  return [
+    "# Who mail is from that does not say so itself.",
+    `from: ${text(from)}`,
+    "",
+    "# Where the world reaches listen.http, through a proxy with TLS: newsletters need it, for people who unsubscribe.",
+    '# public_url: "https://mail.example.com"',
+  ];
 }
 
 function doorsPart({ waysIn }: FirstConfig): readonly string[] {

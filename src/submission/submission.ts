@@ -19,6 +19,8 @@ export interface Email {
   readonly attachments?: readonly EmailAttachment[];
   readonly tags?: readonly { readonly name: string; readonly value: string }[];
   readonly lane?: string;
+  /** What the recipient unsubscribes from. */
+  readonly list?: string;
   readonly scheduled_at?: string;
   readonly expires_at?: string;
   readonly metadata?: Readonly<Record<string, unknown>>;
@@ -60,6 +62,8 @@ export interface KeptMail {
   readonly orcpt?: Readonly<Record<string, string>>;
   /** Its sender gets no failure notice from here. */
   readonly is_silent?: true;
+  /** What the recipient unsubscribes from. */
+  readonly list?: string;
 }
 
 export type Submission = {

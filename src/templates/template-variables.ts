@@ -5,6 +5,9 @@
 import { type Template, toValueSync, TypeGuards, Value } from "liquidjs";
 import { type ParsedPart, type ParsedTemplate, placeIn } from "./parse-template.ts";
 
+/** Where the recipient unsubscribes: each message of a campaign in a bulk lane has it, without being a column. */
+export const UNSUBSCRIBE_URL = "unsubscribe_url";
+
 export interface TemplateVariable {
   readonly name: string;
   readonly file: string;

@@ -14,6 +14,7 @@ import { keepReturn } from "../../src/returns/return-store.ts";
 import { until } from "../rig/lane-mail.ts";
 import { needsPostfix, startPostfix } from "../rig/postfix.ts";
 import { testDatabase } from "../rig/postgres.ts";
+import { newsletter } from "../rig/unsubscribe.ts";
 import { judgementsOf, judgeOf, noticeFor, RETURNS_DOMAIN, sentMail, takeAll } from "../rig/returned-mail.ts";
 
 const GUIDE = path.resolve(import.meta.dirname, "../../../docs/guides/returns-door.md");
@@ -72,4 +73,10 @@ test("the MX of the guide hands on, and waits while nothing can be kept", async 
   });
   await takeAll(context);
   assert.deepEqual(await judgementsOf(pool), ["bounced", "bounced"]);
+
+  const { token } = await newsletter(pool);
+  await send(`u+${token}@${RETURNS_DOMAIN}`, "Subject: unsubscribe\r\n\r\nunsubscribe");
+  await until("the unsubscribe is kept", async () => (await judgementsOf(pool)).length === 3);
+  await takeAll(context);
+  assert.deepEqual(await judgementsOf(pool), ["bounced", "bounced", "unsubscribed"]);
 });

@@ -65,15 +65,19 @@ export interface TestCampaign {
   readonly name: string;
   readonly lane?: string;
   readonly template?: Readonly<Record<string, string>>;
+  readonly list?: string;
 }
 
-export async function createCampaign(pool: Pool, { name, lane = "bulk", template }: TestCampaign): Promise<CampaignId> {
+export async function createCampaign(
+  pool: Pool,
+  { name, lane = "bulk", template, list = "" }: TestCampaign,
+): Promise<CampaignId> {
   const body = { from: "News <news@news.example>", subject: "News", text: "Hello {{ first_name }}!", ...template };
   const { rows } = await pool.query(
     `WITH said AS (INSERT INTO postlane.content (body) VALUES ($3) RETURNING id)
-     INSERT INTO postlane.campaign (name, lane_id, content_id, status)
-     SELECT $1, lane.id, said.id, 'running' FROM postlane.lane, said WHERE lane.name = $2 RETURNING id`,
-    [name, lane, JSON.stringify(body)],
+     INSERT INTO postlane.campaign (name, lane_id, content_id, status, list)
+     SELECT $1, lane.id, said.id, 'running', $4 FROM postlane.lane, said WHERE lane.name = $2 RETURNING id`,
+    [name, lane, JSON.stringify(body), list],
   );
   return rows[0].id as CampaignId;
 }

@@ -26,6 +26,7 @@ const PROGRAMS = {
   },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
   systemd: { debianPackage: "systemd", paths: ["/usr/bin/systemd-analyze"] },
+  chromium: { debianPackage: "chromium", paths: ["/usr/bin/chromium"] },
   swaks: { debianPackage: "swaks", paths: ["/usr/bin/swaks"] },
   python3: { debianPackage: "python3", paths: ["/usr/bin/python3"] },
   // Debian ships Postfix's test programs in its main package.

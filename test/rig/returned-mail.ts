@@ -9,6 +9,7 @@ import { returnPathOf, type Mac } from "../../src/mail/return-token.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { createMac } from "../../src/platform/mac.ts";
 import { readReturnTokenKey } from "../../src/postgres/secret-store.ts";
+import { readUnsubscribeMacs } from "../../src/processes/unsubscribe-here.ts";
 import { inTransaction } from "../../src/postgres/transaction.ts";
 import { recordStateChanges } from "../../src/queue/balance-store.ts";
 import { keepFromAgent, keepReturn, type AgentReturn } from "../../src/returns/return-store.ts";
@@ -38,6 +39,7 @@ export async function judgeOf(pool: Pool, given: Partial<ReturnContext> = {}): P
   return {
     pool,
     mac: createMac(await readReturnTokenKey(pool)),
+    unsubscribe: await readUnsubscribeMacs(pool),
     returnsDomain: RETURNS_DOMAIN,
     verpOutlets: new Set([OUTLET]),
     laneSettingsOf: () => LANE,

@@ -235,12 +235,21 @@ function addCampaign(program: Command, end: End): void {
     [
       "postlane campaign send --list members.csv --template newsletter/",
       "postlane campaign send --list members.csv --template newsletter/ --name march --rejects march-rejects.csv",
+      "postlane campaign send --list members.csv --template newsletter/ --name april --list-name newsletter",
     ],
   )
     .requiredOption("--list <file>", "A CSV file with a header row; delimiter and byte order mark are found out.")
     .requiredOption("--template <folder>", "A folder with template.yaml, body.html and body.txt.")
     .option("--lane <name>", "The lane it goes by.", "bulk")
     .option("--name <name>", "What the campaign is called; otherwise like the list, without its ending.")
+    .option(
+      "--list-name <name>",
+      "What people unsubscribe from, of A-Z, a-z, 0-9, `.`, `_` and `-`; otherwise like the list, without its ending. The next campaigns to the same people have the same.",
+    )
+    .option(
+      "--no-unsubscribe <reason>",
+      "Send bulk mail without a way to unsubscribe; the reason is kept with the campaign.",
+    )
     .option("--from <mailbox>", "The sender; otherwise that of the template, then `from` of the configuration.")
     .option("--allow-empty", "Go on when a cell that the template needs is empty and has no default.")
     .option(

@@ -1,7 +1,13 @@
 // `postlane campaign send`: create, check, import and start in one, with progress.
 
 import { printCampaignId } from "../../mail/ids.ts";
-import { sendCampaign, type CampaignRefused, type CampaignSent } from "../../campaigns/send-campaign.ts";
+import {
+  sendCampaign,
+  type CampaignRefused,
+  type CampaignSent,
+  type UnsubscribeOffer,
+} from "../../campaigns/send-campaign.ts";
+import type { Config } from "../../platform/config.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
 import { EXIT_DONE, EXIT_FAILED } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
@@ -18,12 +24,17 @@ export interface CampaignSendOptions extends CommonOptions {
   readonly from?: string;
   readonly allowEmpty?: boolean;
   readonly rejects?: string;
+  readonly listName?: string;
+  /** Of `--no-unsubscribe <reason>`: the reason, or true when it was not given. */
+  readonly unsubscribe: string | true;
 }
 
 export async function runCampaignSend(options: CampaignSendOptions): Promise<number> {
   const config = readConfig(options);
   const output = createOutput(options);
   return await withDatabase(config, async (pool) => {
+    const unsubscribe = offerOf(config, options.lane);
+    const noUnsubscribe = options.unsubscribe === true ? undefined : options.unsubscribe;
     const progress = createProgress("imported", "row", output);
     const answer = await sendCampaign(pool, {
       file: options.list,
@@ -32,15 +43,28 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.from === undefined ? {} : { from: options.from }),
       ...(options.rejects === undefined ? {} : { rejectsFile: options.rejects }),
+      ...(options.listName === undefined ? {} : { list: options.listName }),
+      ...(noUnsubscribe === undefined ? {} : { noUnsubscribe }),
+      unsubscribe,
       allowEmpty: options.allowEmpty === true,
       onProgress: ({ rows, bytesRead, bytesTotal }) => progress.update(rows, bytesRead / bytesTotal),
     });
     progress.end();
     if (answer.kind === "refused") return tellRefused(answer, options);
     tellSent(answer, output);
+    if (unsubscribe === "kept_here" && noUnsubscribe === undefined)
+      output.note("no message says where to unsubscribe, since public_url is not set; nothing leaves this machine");
     if ((await countDispatchers(pool, options.lane)) === 0) output.note("queued; run `postlane up` to send it");
     return EXIT_DONE;
   });
+}
+
+/** A lane that this configuration does not have is refused by the database. */
+function offerOf({ publicUrl, lanes, outlets }: Config, laneName: string): UnsubscribeOffer {
+  const lane = lanes[laneName];
+  if (lane === undefined || lane.priority !== "bulk") return "not_bulk";
+  if (publicUrl !== undefined) return "offered";
+  return lane.outlets.some((name) => outlets[name]?.type !== "capture") ? "missing" : "kept_here";
 }
 
 function tellRefused({ code, problems, empty }: CampaignRefused, options: CommonOptions): number {

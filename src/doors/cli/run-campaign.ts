@@ -64,9 +64,10 @@ function printReport(report: CampaignReport, pace: Pace | undefined): readonly s
     printCount(books.states[state]),
   ]);
   return [
-    `${report.name} (${report.id}), lane ${report.lane}: ${report.status}`,
+    `${report.name} (${report.id}), lane ${report.lane}${report.list === null ? "" : `, list ${report.list}`}: ${report.status}`,
     `created ${printTime(report.created_at)}, started ${printTime(report.started_at)}`,
     ...(report.canceled_at === null ? [] : [`canceled ${printTime(report.canceled_at)}`]),
+    ...(report.no_unsubscribe === null ? [] : [`nobody can unsubscribe from it: ${report.no_unsubscribe}`]),
     "",
     ...printTable([text("state"), number("messages")], [...states, ["accepted", printCount(books.accepted)]]),
     ...(report.rejected === 0 ? [] : [`${countOf(report.rejected, "row")} of the list rejected`]),

@@ -36,12 +36,13 @@ export const EMAIL = Type.Object(
     text: optional(Type.String(), "text; needed if there is no `html`"),
     headers: optional(
       Type.Record(Type.String(), Type.String()),
-      'an object of strings, such as {"X-Order": "4711"}; X-Postlane-Lane, X-Postlane-Expires-At and ' +
+      'an object of strings, such as {"X-Order": "4711"}; X-Postlane-Lane, X-Postlane-List, X-Postlane-Expires-At and ' +
         "X-Postlane-Idempotency-Key act as fields, and are not sent",
     ),
     tags: optional(Type.Array(TAG), 'a list such as [{"name": "kind", "value": "receipt"}]'),
     scheduled_at: optional(Type.String(), 'when to send, such as "2027-01-31T09:00:00Z"'),
     lane: optional(Type.String(), "the name of a lane; by default the key's first, or transactional"),
+    list: optional(Type.String(), 'what the recipient unsubscribes from, such as "weekly-news"'),
     expires_at: optional(Type.String(), 'when it is too late to send, such as "2027-01-31T12:00:00Z"'),
     metadata: optional(METADATA, "an object of your own, kept with the email and never sent"),
     attachments: optional(

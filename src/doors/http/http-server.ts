@@ -14,6 +14,7 @@ import { readJson, refuseUnkeepable } from "./json-body.ts";
 import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { Problem } from "./problem.ts";
+import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
 import { addTellingRoutes, type HttpAnswers } from "./telling-routes.ts";
 
 export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyInstance {
@@ -38,6 +39,7 @@ export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyIns
     addTellingRoutes(open, answers, () => api.entry() !== undefined);
     addOpenApiRoute(open);
   });
+  void server.register(async (open) => addUnsubscribeRoutes(open, api));
   void server.register(async (keyed) => addApi(keyed, api));
   return server;
 }

@@ -8,6 +8,7 @@ import { Problem } from "./problem.ts";
 /** By the lower-case name of the header. */
 const FIELD_OF_HEADER = {
   "x-postlane-lane": "lane",
+  "x-postlane-list": "list",
   "x-postlane-expires-at": "expires_at",
   "x-postlane-idempotency-key": "idempotency_key",
 } as const;
@@ -72,7 +73,7 @@ function fieldOf(name: string): HeaderField {
   const lower = name.toLowerCase();
   if (Object.hasOwn(FIELD_OF_HEADER, lower)) return FIELD_OF_HEADER[lower as keyof typeof FIELD_OF_HEADER];
   throw new Problem("bad_field", `headers: there is no "${name.slice(0, 100)}"`, {
-    hint: "Known: X-Postlane-Lane, X-Postlane-Expires-At, X-Postlane-Idempotency-Key.",
+    hint: "Known: X-Postlane-Lane, X-Postlane-List, X-Postlane-Expires-At, X-Postlane-Idempotency-Key.",
     field: "headers",
   });
 }

@@ -1,7 +1,8 @@
 // The returns door: an SMTP listener that takes what comes back from the outside, handed on by whatever is MX for the
 // domain of the return paths. It keeps first and lets others judge: 250 follows the commit, and what cannot be kept is
-// answered 4yz, so that the other side tries again. Takes mail for `b+…@` that domain and no other, whatever its token,
-// whatever its form; it never answers 5yz to a null sender of such mail (RFC 5321 §4.5.5: nobody would hear of it).
+// answered 4yz, so that the other side tries again. Takes mail for `b+…@` (failures) and `u+…@` (unsubscribes) that domain
+// and no other, whatever its token and form; it never answers 5yz to a null sender of such mail (RFC 5321 §4.5.5: nobody
+// would hear of it).
 //
 // No AUTH and no STARTTLS: it listens where the MX is, on loopback by default, and takes nothing that is secret.
 
@@ -9,6 +10,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "smtp-server";
 import { tokenOfReturnPath } from "../../mail/return-token.ts";
+import { tokenOfUnsubscribeAddress } from "../../mail/unsubscribe-token.ts";
 import type { ListenAddress } from "../../platform/config.ts";
 import type { Log } from "../../platform/log.ts";
 import { createRateLimit } from "./rate-limit.ts";
@@ -96,8 +98,8 @@ export async function openReturnsDoor(
 }
 
 function judgeRecipient(address: string, domain: string, taken: number): Error | null {
-  if (tokenOfReturnPath(address, domain) === undefined) {
-    return refusal(550, "5.1.1 no such recipient: only return paths are taken here");
+  if (tokenOfReturnPath(address, domain) === undefined && tokenOfUnsubscribeAddress(address, domain) === undefined) {
+    return refusal(550, "5.1.1 no such recipient: only return paths and addresses to unsubscribe are taken here");
   }
   return taken >= RECIPIENTS_MAX ? refusal(452, "4.5.3 too many recipients, send the others apart") : null;
 }

@@ -59,7 +59,7 @@ function fingerprintOf({ mail, recipients, content }: SubmittedMail): string {
   return createHash("sha256").update(JSON.stringify(envelope)).update("\n").update(content).digest("hex");
 }
 
-function keptOf({ sender, mail, recipients }: SubmittedMail): KeptMail {
+function keptOf({ sender, mail, recipients, controls: { list } }: SubmittedMail): KeptMail {
   const notify = byRecipient(recipients, "notify");
   const orcpt = byRecipient(recipients, "orcpt");
   return {
@@ -70,6 +70,7 @@ function keptOf({ sender, mail, recipients }: SubmittedMail): KeptMail {
     ...(notify === undefined ? {} : { notify }),
     ...(orcpt === undefined ? {} : { orcpt }),
     ...(sender.getsNotices ? {} : { is_silent: true }),
+    ...(list === undefined ? {} : { list }),
   };
 }
 

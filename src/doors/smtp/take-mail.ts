@@ -68,7 +68,7 @@ function checkMail(taken: TakenMail, ports: TakePorts): Checked {
   if (loop !== undefined) return refused(554, LOOP_TEXTS[loop]);
   const read = readControls(content, fields);
   if (read.kind === "refused") {
-    return refused(554, `5.6.0 ${read.header} must stand once, with 1 to 256 characters of ASCII`);
+    return refused(554, `5.6.0 ${read.header} must stand once, with ${read.expected}`);
   }
   const { controls } = read;
   const lane = laneFor(sender, controls.lane ?? taken.lane);

@@ -386,7 +386,7 @@ LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
   field text;
 BEGIN
-  FOREACH field IN ARRAY ARRAY['subject', 'text', 'html', 'lane', 'scheduled_at', 'expires_at', 'idempotency_key'] LOOP
+  FOREACH field IN ARRAY ARRAY['subject', 'text', 'html', 'lane', 'list', 'scheduled_at', 'expires_at', 'idempotency_key'] LOOP
     IF jsonb_typeof(email -> field) NOT IN ('string', 'null') THEN
       RAISE EXCEPTION 'field "%" must be a string, not %', field, jsonb_typeof(email -> field)
         USING COLUMN = field, ERRCODE = 'PL001', HINT = 'Give the field as a JSON string, or leave it out.';
@@ -429,7 +429,7 @@ DECLARE
   email_bytes_max   CONSTANT integer := 10485760;
   subject_chars_max CONSTANT integer := 998;
   fields            CONSTANT text[] := ARRAY['from', 'to', 'cc', 'bcc', 'reply_to', 'subject', 'text', 'html', 'headers',
-    'attachments', 'tags', 'lane', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key'];
+    'attachments', 'tags', 'lane', 'list', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key'];
   -- Not in the mail itself.
   envelope_fields   CONSTANT text[] := ARRAY['bcc', 'lane', 'scheduled_at', 'expires_at', 'metadata',
     'idempotency_key'];
@@ -507,6 +507,12 @@ BEGIN
   IF jsonb_typeof(email -> 'attachments') <> 'null' AND email -> 'attachments' <> '[]' THEN
     SELECT content || jsonb_build_object('attachments', checked.said), checked.octets INTO content, octets
       FROM postlane.check_attachments(email -> 'attachments') AS checked;
+  END IF;
+  -- src/mail/list-name.ts says the same.
+  IF email -> 'list' IS NOT NULL AND email -> 'list' <> 'null'
+    AND (jsonb_typeof(email -> 'list') <> 'string' OR email ->> 'list' !~ '^[A-Za-z0-9._-]{1,64}$') THEN
+    RAISE EXCEPTION 'field "list" is not the name of a list' USING COLUMN = 'list', ERRCODE = 'PL001',
+      HINT = 'Give 1 to 64 of A-Z, a-z, 0-9, ".", "_" and "-", such as "weekly-news".';
   END IF;
   IF jsonb_typeof(email -> 'metadata') NOT IN ('object', 'null') THEN
     RAISE EXCEPTION 'field "metadata" must be an object' USING COLUMN = 'metadata', ERRCODE = 'PL001', HINT = 'For example {"order": 4711}.';
