@@ -9,7 +9,7 @@ import { chownSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { sendSignal } from "../../bench/running-processes.ts";
-import { booksOf, enqueueMany, until, watchBooks } from "../rig/lane-mail.ts";
+import { acceptEarlier, booksOf, enqueueMany, until, watchBooks } from "../rig/lane-mail.ts";
 import { needsPostfix } from "../rig/postfix.ts";
 import type { RigInstance } from "../rig/postfix-instances.ts";
 import { startScriptedSink } from "../rig/scripted-sink.ts";
@@ -245,7 +245,7 @@ function gaveUpNotices(relay: RigInstance): number {
 /** As if all hand-overs so far had happened then; the front looks when it starts. */
 async function twoHoursLater({ pool, processOf }: Home): Promise<void> {
   const { pid } = await processOf("front");
-  await pool.query("UPDATE postlane.message SET accepted_at = accepted_at - interval '2 hours'");
+  await acceptEarlier(pool, "2 hours");
   await pool.query("UPDATE postlane.event SET at = at - interval '2 hours'");
   await pool.query("UPDATE postlane.accounted SET until = now() - interval '3 hours'");
   assert.ok(sendSignal(pid, "SIGKILL"));

@@ -8,7 +8,7 @@ import { lookForUnaccounted, resendUnaccounted } from "../../src/returns/unaccou
 import { countUnaccounted, listUnaccounted } from "../../src/returns/unaccounted-store.ts";
 import { readReturnFigures } from "../../src/returns/return-counts.ts";
 import { jsonOf, runCommand } from "./cli-command.ts";
-import { queueRow, storyOf, watchBooks } from "../rig/lane-mail.ts";
+import { acceptEarlier, queueRow, storyOf, watchBooks } from "../rig/lane-mail.ts";
 import { testDatabase } from "../rig/postgres.ts";
 import {
   byMaildir,
@@ -27,7 +27,7 @@ import {
 
 /** As if the hand-overs so far had happened so much earlier, and the first look before them. */
 async function later(pool: Pool, interval: string): Promise<void> {
-  await pool.query("UPDATE postlane.message SET accepted_at = accepted_at - $1::interval", [interval]);
+  await acceptEarlier(pool, interval);
   await pool.query("UPDATE postlane.event SET at = at - $1::interval", [interval]);
   await pool.query("UPDATE postlane.accounted SET until = until - $1::interval", [interval]);
 }

@@ -249,6 +249,15 @@ const BALANCE = `
 /** Between two looks. */
 const BALANCE_MS = 100;
 
+/** As if all messages had been accepted so much earlier, which may be another day of the books. */
+export async function acceptEarlier(pool: Pool, interval: string): Promise<void> {
+  await pool.query("UPDATE postlane.message SET accepted_at = accepted_at - $1::interval", [interval]);
+  for (const table of ["balance", "balance_delta", "queue"]) {
+    await pool.query(`UPDATE postlane.${table} SET accepted_on =
+      (SELECT (min(accepted_at) AT TIME ZONE 'UTC')::date FROM postlane.message)`);
+  }
+}
+
 export interface BooksWatch {
   /** Looks once more, and fails if they did not add up at any look. */
   stop(): Promise<void>;
