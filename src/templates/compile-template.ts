@@ -3,7 +3,7 @@
 // filters are left to Liquid, one piece each; a part that assigns variables is rendered as one piece. Either way the
 // text is what Liquid makes of the part, to the byte: a property test compares.
 
-import { type Output, type Template, toValueSync, TypeGuards } from "liquidjs";
+import { type Liquid, type Output, type Template, toValueSync, TypeGuards } from "liquidjs";
 import {
   type CompiledTemplate,
   type MergeData,
@@ -11,7 +11,7 @@ import {
   TemplateRefused,
   type TemplateSource,
 } from "./compiled-template.ts";
-import { insertPreheader } from "./insert-preheader.ts";
+import { withPreheader } from "./insert-preheader.ts";
 import { type PartKind, printValue, renderNodes, liquidFor } from "./liquid-engine.ts";
 import { liquidProblem, parseTemplate, type Place, withLineFeeds } from "./parse-template.ts";
 
@@ -19,23 +19,24 @@ import { liquidProblem, parseTemplate, type Place, withLineFeeds } from "./parse
 export function compileTemplate(source: TemplateSource): CompiledTemplate {
   const parsed = parseTemplate(source);
   if (parsed.kind === "bad") throw new TemplateRefused(parsed.problems);
-  const { from, reply_to, subject, preheader, html, text } = source;
+  const { from, reply_to, subject, headers = {}, text } = source;
+  const filled = withPreheader(source);
+  const asText = (file: string, value: string) =>
+    compilePart({ file, kind: "text", engine: parsed.template.engines.text }, value);
+  const html = { file: "body.html", kind: "html", engine: liquidFor("html", filled) } as const;
+  const named = Object.entries(headers).map(([name, value]) => ({ name, pieces: asText("template.yaml", value) }));
   return {
     ...(from === undefined ? {} : { from }),
     ...(reply_to === undefined ? {} : { replyTo: reply_to }),
-    subject: compilePart("template.yaml", "text", subject),
-    ...(text === undefined ? {} : { text: compilePart("body.txt", "text", text) }),
-    ...(html === undefined ? {} : { html: compilePart("body.html", "html", withPreheader(html, preheader)) }),
+    subject: asText("template.yaml", subject),
+    ...(text === undefined ? {} : { text: asText("body.txt", text) }),
+    ...(filled.html === undefined ? {} : { html: compilePart(html, filled.html) }),
+    ...(named.length === 0 ? {} : { headers: named }),
   };
 }
 
-function withPreheader(html: string, preheader: string | undefined): string {
-  return preheader === undefined ? html : insertPreheader(html, preheader);
-}
-
-function compilePart(file: string, kind: PartKind, text: string): readonly Piece[] {
-  const part: Part = { file, kind };
-  const nodes = liquidFor(kind).parse(withLineFeeds(text), file);
+function compilePart(part: Part, text: string): readonly Piece[] {
+  const nodes = part.engine.parse(withLineFeeds(text), part.file);
   if (!isStateless(nodes)) return [rendered(part, nodes)];
   return mergeConstants(nodes.map((node) => compileNode(part, node)));
 }
@@ -43,17 +44,18 @@ function compilePart(file: string, kind: PartKind, text: string): readonly Piece
 interface Part {
   readonly file: string;
   readonly kind: PartKind;
+  readonly engine: Liquid;
 }
 
 function compileNode(part: Part, node: Template): Piece {
-  if (isConstant(node)) return renderNodes(part.kind, [node], {});
+  if (isConstant(node)) return renderNodes(part.engine, [node], {});
   if (TypeGuards.isOutputToken(node.token)) return plainOutput(part.kind, node as Output) ?? rendered(part, [node]);
   return rendered(part, [node]);
 }
 
 const CONSTANT_TAGS = new Set(["raw", "comment", "#"]);
-/** These leave nothing behind for the rest of the part. */
-const STATELESS_TAGS = new Set(["if", "unless", "case", "for", "tablerow", ...CONSTANT_TAGS]);
+/** These leave nothing behind for the rest of the part. A layout and its blocks do: blocks are kept until it is rendered. */
+const STATELESS_TAGS = new Set(["if", "unless", "case", "for", "tablerow", "render", ...CONSTANT_TAGS]);
 
 function isConstant(node: Template): boolean {
   return (
@@ -75,7 +77,7 @@ function isStateless(nodes: readonly Template[]): boolean {
 function rendered(part: Part, nodes: Template[]): Piece {
   return (data) => {
     try {
-      return renderNodes(part.kind, nodes, data);
+      return renderNodes(part.engine, nodes, data);
     } catch (error) {
       throw new TemplateRefused([liquidProblem(error, part.file, START)]);
     }

@@ -11,7 +11,7 @@ export interface TemplateSource {
   readonly text?: string;
   /** More header fields, with Liquid in their values. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Layouts and partials that the parts use, by name: a version brings all that it needs. */
+  /** Layouts and partials that the parts use, by file name: a version brings all that it needs. */
   readonly partials?: Readonly<Record<string, string>>;
   /** Of what filters print, where the data has no `locale` and `time_zone` of its own. */
   readonly locale?: string;
@@ -38,6 +38,9 @@ export const RENDERED_CHARS_MAX = 5_000_000;
 
 /** Characters of a template's part. Some mail programs show no more than 100 KB of HTML; this stops only accidents. */
 export const PART_CHARS_MAX = 1_000_000;
+
+/** Characters of all texts of a template together. */
+export const SOURCE_CHARS_MAX = 2_000_000;
 
 /** Where and why a template cannot be used; lines and columns count from 1. */
 export interface TemplateProblem {
