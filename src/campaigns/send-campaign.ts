@@ -11,7 +11,9 @@ import { printProblem, type TemplateSource } from "../templates/compiled-templat
 import { loadTemplateFolder } from "../templates/load-template-folder.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import type { ParsedTemplate } from "../templates/parse-template.ts";
-import { insertTemplate, readContent } from "../templates/template-store.ts";
+import { prepareTemplate, type TemplatePrepared } from "../templates/prepare-template.ts";
+import { parseTemplateId } from "../templates/template-id.ts";
+import { insertTemplate, readContent, readTemplate } from "../templates/template-store.ts";
 import { requiredVariables } from "../templates/template-variables.ts";
 import { createCampaign, findCampaign, moveCampaignIfIn, setRejected, type CampaignRow } from "./campaign-store.ts";
 import { findEmptyCells, type EmptyCells } from "./check-list.ts";
@@ -22,6 +24,7 @@ import { openRejectsFile, type RejectsFile } from "./rejects-file.ts";
 
 export interface CampaignWish {
   readonly file: string;
+  /** A folder, or where there is none a pushed template by name or name@version. */
   readonly templateDir: string;
   readonly lane: string;
   /** By default the name of the file without its ending. */
@@ -53,7 +56,7 @@ export interface CampaignRefused {
 }
 
 export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<CampaignAnswer> {
-  const checked = await checkWish(wish);
+  const checked = await checkWish(pool, wish);
   if (checked.kind === "refused") return checked;
   const rejects = await prepareRejects(wish);
   if ("code" in rejects) return rejects;
@@ -80,8 +83,9 @@ interface Checked {
   readonly source: TemplateSource;
 }
 
-async function checkWish(wish: CampaignWish): Promise<Checked | CampaignRefused> {
-  const loaded = await loadTemplateFolder(wish.templateDir);
+async function checkWish(pool: Pool, wish: CampaignWish): Promise<Checked | CampaignRefused> {
+  const loaded = await loadTemplate(pool, wish.templateDir);
+  if ("code" in loaded) return loaded;
   if (loaded.kind === "bad") return refused("template", loaded.problems.map(printProblem));
   const columns = await readColumns(wish.file);
   if ("code" in columns) return columns;
@@ -90,6 +94,14 @@ async function checkWish(wish: CampaignWish): Promise<Checked | CampaignRefused>
   const empty = await checkCells(wish, loaded.template);
   if (empty !== undefined) return empty;
   return { kind: "checked", source: { ...loaded.source, ...(wish.from === undefined ? {} : { from: wish.from }) } };
+}
+
+async function loadTemplate(pool: Pool, given: string): Promise<TemplatePrepared | CampaignRefused> {
+  const id = statSync(given, { throwIfNoEntry: false }) === undefined ? parseTemplateId(given) : undefined;
+  if (id === undefined) return await loadTemplateFolder(given);
+  const pushed = await readTemplate(pool, id);
+  if (pushed !== undefined) return prepareTemplate(pushed.source);
+  return refused("template", [`there is no folder ${given}, and no pushed template of that name`]);
 }
 
 async function readColumns(file: string): Promise<readonly string[] | CampaignRefused> {

@@ -12,6 +12,7 @@ import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { KeptMail } from "../submission/submission.ts";
 import { compileTemplate } from "../templates/compile-template.ts";
 import type { TemplateSource } from "../templates/compiled-template.ts";
+import { createTemplateShelf, type StoredTemplate } from "./template-shelf.ts";
 
 export interface Composer {
   /** Reads the templates that these rows need and that are not here yet. */
@@ -29,6 +30,8 @@ interface StoredEmail {
   readonly text?: string;
   readonly html?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Instead of text and html. */
+  readonly template?: StoredTemplate;
 }
 
 interface LoadedTemplate {
@@ -51,9 +54,11 @@ export function createComposer(given: {
   readonly readContent: (contentId: number) => Promise<unknown>;
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
+  const shelf = createTemplateShelf(given.readContent);
   return {
     async prepare(rows) {
       for (const row of rows) {
+        if (row.content !== null) await shelf.prepare(row.content);
         if (row.content !== null || templates.has(row.content_id)) continue;
         const source = (await given.readContent(row.content_id)) as TemplateSource;
         if (templates.size >= TEMPLATES_MAX) templates.delete(templates.keys().next().value!);
@@ -62,7 +67,10 @@ export function createComposer(given: {
     },
     compose(row, wallMs) {
       if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail);
-      if (row.content !== null) return composeSingle(row, row.content as unknown as StoredEmail, given.from, wallMs);
+      if (row.content !== null) {
+        const email = shelf.fillIn(row.content as unknown as StoredEmail);
+        return composeSingle(row, email, given.from, wallMs);
+      }
       const template = templates.get(row.content_id);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
       if (template instanceof Error) throw template;

@@ -52,6 +52,7 @@ test("Resend's SDK sends, reads, lists, reschedules and cancels against our addr
     text: "Thank you",
     headers: { "X-Order": "4711" },
     tags: [{ name: "kind", value: "receipt" }],
+    template: null,
     metadata: null,
   });
   assert.deepEqual(
@@ -315,7 +316,10 @@ test("what a field cannot be is refused with its name, and nothing is dropped in
     [{ ...EMAIL, scheduled_at: "in 1 min" }, 422, "bad_time", "scheduled_at"],
     [{ ...EMAIL, expires_at: "2001-01-01T00:00:00Z" }, 422, "bad_time", "expires_at"],
     [{ ...EMAIL, attachments: [{ filename: "a.pdf", content: "AA==" }] }, 422, "not_supported", "attachments"],
-    [{ ...EMAIL, template: { id: "x" } }, 422, "not_supported", "template"],
+    [{ ...EMAIL, template: { id: "x" } }, 422, "bad_field", "template"],
+    [{ ...EMAIL, text: undefined, template: { id: "x" } }, 422, "bad_field", "template"],
+    [{ ...EMAIL, text: undefined, template: { id: "x", name: "y" } }, 422, "bad_field", "template"],
+    [{ ...EMAIL, text: undefined, template: "x" }, 422, "bad_field", "template"],
     [{ ...EMAIL, topic_id: "x" }, 422, "not_supported", "topic_id"],
     [{ ...EMAIL, replyTo: "x@example.net" }, 422, "bad_field", "replyTo"],
     [{ ...EMAIL, to: Array.from({ length: 51 }, (_, n) => `n${n}@example.net`) }, 422, "limit_exceeded", "to"],

@@ -15,19 +15,16 @@ type HeaderField = (typeof FIELD_OF_HEADER)[keyof typeof FIELD_OF_HEADER];
 
 export function readEmail(body: EmailBody): Email {
   refuseUnsupported(body);
-  const { attachments: _attachments, template: _template, topic_id: _topic, headers, ...given } = body;
+  const { attachments: _attachments, topic_id: _topic, headers, ...given } = body;
   const fields = withoutNulls(given);
   const { kept, lifted } = liftHeaders(headers ?? {});
   for (const [field, value] of Object.entries(lifted)) refuseTwice(field, fields[field], value);
   return { ...fields, ...lifted, ...(kept === undefined ? {} : { headers: kept }) } as unknown as Email;
 }
 
-function refuseUnsupported({ attachments, template, topic_id }: EmailBody): void {
+function refuseUnsupported({ attachments, topic_id }: EmailBody): void {
   if (attachments !== null && attachments !== undefined && attachments.length > 0) {
     throw unsupported("attachments", "Link to the file in the mail, or send the whole mail by SMTP.");
-  }
-  if (template !== null && template !== undefined) {
-    throw unsupported("template", "Give `subject`, `text` and `html`. `postlane campaign send` has templates.");
   }
   if (topic_id !== null && topic_id !== undefined) throw unsupported("topic_id", "Leave it out.");
 }
