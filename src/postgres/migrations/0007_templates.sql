@@ -18,7 +18,7 @@ CREATE FUNCTION postlane.template_of(given jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   variables_bytes_max CONSTANT integer := 1000000;
-  names_told_max      CONSTANT integer := 10;
+  names_told          CONSTANT integer := 10;
   wanted    text[];
   variables jsonb;
   found     record;
@@ -43,7 +43,7 @@ BEGIN
     RAISE EXCEPTION 'there is no template %', quote_literal(left(given ->> 'id', 100)) USING COLUMN = 'template',
       ERRCODE = 'PL001', HINT = coalesce(
         'Templates: ' || (SELECT string_agg(name, ', ') FROM (
-          SELECT DISTINCT t.name FROM postlane.template AS t ORDER BY t.name LIMIT names_told_max) AS first) || '. ', '')
+          SELECT DISTINCT t.name FROM postlane.template AS t ORDER BY t.name LIMIT names_told) AS first) || '. ', '')
         || '`postlane template push DIR` makes one.';
   END IF;
   SELECT string_agg(path, ', ') INTO missing FROM unnest(found.required) AS path
