@@ -58,7 +58,7 @@ export function createComposer(given: {
   return {
     async prepare(rows) {
       for (const row of rows) {
-        if (row.content !== null) await shelf.prepare(row.content);
+        if (row.raw === null && row.content?.["template"] !== undefined) await shelf.prepare(row.content);
         if (row.content !== null || templates.has(row.content_id)) continue;
         const source = (await given.readContent(row.content_id)) as TemplateSource;
         if (templates.size >= TEMPLATES_MAX) templates.delete(templates.keys().next().value!);

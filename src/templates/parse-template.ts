@@ -235,7 +235,11 @@ function parsePartial(search: Search, file: string, text: string): ParsedPartial
   }
 }
 
+/** Of a part; more help nobody, and comparing them costs the square. */
+const PROBLEMS_MAX = 100;
+
 function complain(search: Search, node: Template, file: string, message: string): void {
+  if (search.problems.length >= PROBLEMS_MAX) return;
   const [line, column] = node.token.getPosition?.() ?? [1, 1];
   const place = file.startsWith(PARTIALS_DIR) ? START : search.place;
   search.problems.push({ file, ...placeIn(place, line!, column!), message });

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import * as limits from "./compiled-template.ts";
 import { printProblem, type TemplateSource } from "./compiled-template.ts";
 import { compileTemplate } from "./compile-template.ts";
 import { fillTemplate, openTemplate, tryTemplate } from "./fill-template.ts";
+import * as files from "./partial-files.ts";
 import { PARTIAL_DEPTH_MAX } from "./partial-files.ts";
 import { prepareTemplate } from "./prepare-template.ts";
+import { HTML_DEPTH_MAX, TEXT_FROM_HTML_CHARS_MAX } from "./text-from-html.ts";
 
 function prepared(source: TemplateSource): Extract<ReturnType<typeof prepareTemplate>, { kind: "template" }> {
   const answer = prepareTemplate(source);
@@ -127,6 +131,15 @@ test("a variable that is missing is an error where it is used, unless the templa
   assert.deepEqual(tryTemplate(template, { orders: [], c: 1 }), []);
   const missing = tryTemplate(template, { orders: [{ total: 1 }, {}], c: 1 }).map(printProblem);
   assert.deepEqual(missing, ["body.txt:2:25: undefined variable: o.total"]);
+});
+
+test("the limits stand in the reference with their figures", () => {
+  const page = readFileSync(new URL("../../../docs/reference/templates.md", import.meta.url), "utf8");
+  const named = { ...limits, ...files, TEXT_FROM_HTML_CHARS_MAX, HTML_DEPTH_MAX };
+  const known = Object.entries(named).filter(([name]) => name.endsWith("_MAX"));
+  assert.ok(known.length >= 8);
+  for (const [name, value] of known)
+    assert.ok(page.includes(`| \`${name.toLowerCase()}\` | ${value.toLocaleString("en")} |`), name);
 });
 
 test("a loop without measure ends in an error at its place", () => {

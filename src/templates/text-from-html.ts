@@ -87,7 +87,7 @@ const convert = compile({
 
 function putLiquidBack(text: string, marker: string, liquid: readonly string[]): string {
   // What the HTML wrote as character references is text, and no Liquid.
-  const literal = text.replace(/\{(?=[{%])/g, "{{ '{' }}");
+  const literal = text.replace(new RegExp(`\\{(?=[{%${marker}])`, "g"), "{{ '{' }}");
   const put = glueTags(literal.split("\n"), marker, liquid).replace(
     new RegExp(`${marker}(\\d+)${marker}`, "g"),
     (_, index: string) => asText(liquid[Number(index)]!),
