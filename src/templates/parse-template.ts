@@ -3,7 +3,7 @@
 // measure is an error here, before anything is rendered. The preheader is parsed as the HTML it becomes.
 
 import { type Liquid, type Template, toValueSync, TypeGuards } from "liquidjs";
-import { PART_CHARS_MAX, type TemplateProblem, type TemplateSource } from "./compiled-template.ts";
+import { LIQUID_TAGS_MAX, PART_CHARS_MAX, type TemplateProblem, type TemplateSource } from "./compiled-template.ts";
 import { liquidFor, type PartKind } from "./liquid-engine.ts";
 import { PARTIAL_DEPTH_MAX, PARTIAL_USES_MAX, partialFile } from "./partial-files.ts";
 
@@ -139,10 +139,8 @@ type PartParsed =
 
 function parsePart(engine: Liquid, texts: Readonly<Record<string, string>>, part: PartText): PartParsed {
   const { name, file, kind, text, place } = part;
-  if (text.length > PART_CHARS_MAX) {
-    const message = `has ${text.length} characters, at most ${PART_CHARS_MAX} are taken`;
-    return { kind: "bad", problems: [{ file, ...place, message }] };
-  }
+  const size = sizeProblem(text);
+  if (size !== undefined) return { kind: "bad", problems: [{ file, ...place, message: size }] };
   try {
     const nodes = engine.parse(withLineFeeds(text), file);
     const search: Search = { engine, kind, texts, place, found: new Map(), weights: new Map(), problems: [] };
@@ -152,6 +150,12 @@ function parsePart(engine: Liquid, texts: Readonly<Record<string, string>>, part
   } catch (error) {
     return { kind: "bad", problems: [liquidProblem(error, file, place)] };
   }
+}
+
+function sizeProblem(text: string): string | undefined {
+  if (text.length > PART_CHARS_MAX) return `has ${text.length} characters, at most ${PART_CHARS_MAX} are taken`;
+  const tags = text.length < LIQUID_TAGS_MAX ? 0 : (text.match(/\{[{%]/g)?.length ?? 0);
+  return tags > LIQUID_TAGS_MAX ? `has ${tags} tags and outputs, at most ${LIQUID_TAGS_MAX} are taken` : undefined;
 }
 
 // ---- partials --------------------------------------------------------------------------------------------------------
@@ -227,6 +231,11 @@ function weightOf(search: Search, name: string, found: string, within: readonly 
 }
 
 function parsePartial(search: Search, file: string, text: string): ParsedPartial | undefined {
+  const size = sizeProblem(text);
+  if (size !== undefined) {
+    search.problems.push({ file, ...START, message: size });
+    return undefined;
+  }
   try {
     return { file, nodes: search.engine.parse(withLineFeeds(text), file) };
   } catch (error) {
@@ -258,7 +267,7 @@ function tokenOf(error: unknown): Positioned | undefined {
 
 /** Liquid appends file, line and column to its messages, which stand in fields of their own here. */
 function reasonOf(error: unknown): string {
-  if (error instanceof RangeError) return `is too deep or too large: ${error.message}`;
   const message = error instanceof Error ? error.message : String(error);
+  if (message.startsWith("Maximum call stack size exceeded")) return "tags or values stand too deep within one another";
   return message.replace(/(, file:[^,]*)?, line:\d+, col:\d+$/s, "");
 }

@@ -8,7 +8,7 @@ import { fillTemplate, openTemplate, tryTemplate } from "./fill-template.ts";
 import * as files from "./partial-files.ts";
 import { PARTIAL_DEPTH_MAX } from "./partial-files.ts";
 import { prepareTemplate } from "./prepare-template.ts";
-import { HTML_DEPTH_MAX, TEXT_FROM_HTML_CHARS_MAX } from "./text-from-html.ts";
+import { HTML_DEPTH_MAX, HTML_ELEMENTS_MAX, TEXT_FROM_HTML_CHARS_MAX } from "./text-from-html.ts";
 
 function prepared(source: TemplateSource): Extract<ReturnType<typeof prepareTemplate>, { kind: "template" }> {
   const answer = prepareTemplate(source);
@@ -135,11 +135,19 @@ test("a variable that is missing is an error where it is used, unless the templa
 
 test("the limits stand in the reference with their figures", () => {
   const page = readFileSync(new URL("../../../docs/reference/templates.md", import.meta.url), "utf8");
-  const named = { ...limits, ...files, TEXT_FROM_HTML_CHARS_MAX, HTML_DEPTH_MAX };
+  const named = { ...limits, ...files, TEXT_FROM_HTML_CHARS_MAX, HTML_DEPTH_MAX, HTML_ELEMENTS_MAX };
   const known = Object.entries(named).filter(([name]) => name.endsWith("_MAX"));
-  assert.ok(known.length >= 8);
+  assert.ok(known.length >= 10);
   for (const [name, value] of known)
     assert.ok(page.includes(`| \`${name.toLowerCase()}\` | ${value.toLocaleString("en")} |`), name);
+});
+
+test("what would keep the parser busy is refused at once", () => {
+  const many = "{{ a }}".repeat(limits.LIQUID_TAGS_MAX + 1);
+  assert.match(problemsOf({ text: many })[0]!, /has 20001 tags and outputs/);
+  assert.match(problemsOf({ text: "{% render 'p' %}", partials: { "p.txt": many } })[0]!, /^partials\/p\.txt:1:1: has/);
+  assert.match(problemsOf({ text: "{% if a %}".repeat(15_000) })[0]!, /too deep within one another|not closed/);
+  assert.match(problemsOf({ html: "<b></b>".repeat(20_001) })[0]!, /more than 20000 elements/);
 });
 
 test("a loop without measure ends in an error at its place", () => {

@@ -31,7 +31,7 @@ export interface TemplateVariable {
 export function templateVariables(template: ParsedTemplate): readonly TemplateVariable[] {
   return template.parts.flatMap((part) => {
     const { file, place } = part;
-    const walk: Walk = { part, file, place, found: [], assigned: new Set(), blocks: new Set() };
+    const walk: Walk = { part, file, place, found: [], lines: new Map(), assigned: new Set(), blocks: new Set() };
     visitAll(walk, part.nodes, { names: new Set(), compared: new Set(), isCertain: true });
     return walk.found;
   });
@@ -55,6 +55,8 @@ interface Walk {
   readonly file: string;
   readonly place: Place;
   readonly found: TemplateVariable[];
+  /** Where the lines of each text begin: Liquid counts from the text's beginning for every position. */
+  readonly lines: Map<string, readonly number[]>;
   /** Liquid's assignments hold from where they stand to the end of the part, whatever block they stand in. */
   readonly assigned: Set<string>;
   /** Blocks that a page has filled, so that what its layout has there is not printed. */
@@ -71,7 +73,7 @@ interface Scope {
 interface Use {
   readonly name: string;
   readonly path: string;
-  readonly position: number[];
+  readonly token: { readonly input: string; readonly begin: number };
 }
 
 function visitAll(walk: Walk, nodes: Iterable<Template>, scope: Scope): void {
@@ -144,17 +146,33 @@ function note(walk: Walk, scope: Scope, value: unknown, isPrinted: boolean): voi
   for (const use of usesOf(value)) {
     if (scope.names.has(use.name) || walk.assigned.has(use.name)) continue;
     const isCovered = covered.has(use.name);
-    const [line, column] = use.position;
+    const [line, column] = positionIn(walk, use);
     walk.found.push({
       name: use.name,
       path: use.path,
       file: walk.file,
-      ...placeIn(walk.place, line!, column!),
+      ...placeIn(walk.place, line, column),
       hasDefault: isCovered,
       needsValue: isPrinted && !isCovered && !scope.compared.has(use.name),
       isCertain: scope.isCertain,
     });
   }
+}
+
+function positionIn({ lines }: Walk, { token: { input, begin } }: Use): readonly [line: number, column: number] {
+  const starts = lines.get(input) ?? lineStarts(input);
+  lines.set(input, starts);
+  let [low, high] = [0, starts.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (starts[middle]! <= begin) low = middle;
+    else high = middle - 1;
+  }
+  return [low + 1, begin - starts[low]! + 1];
+}
+
+function lineStarts(text: string): readonly number[] {
+  return [0, ...Array.from(text.matchAll(/\n/g), ({ index }) => index + 1)];
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -181,7 +199,7 @@ function usesOf(value: unknown): readonly Use[] {
   if (value.variable !== undefined || root === undefined) return [...inner, ...usesOf(root)];
   const name = "content" in root ? String(root.content) : undefined;
   if (name === undefined) return [...inner, ...usesOf(root)];
-  return [{ name, path: pathOf(name, rest), position: value.getPosition() }, ...inner];
+  return [{ name, path: pathOf(name, rest), token: value }, ...inner];
 }
 
 /** As far as it can be told without the data, and without what Liquid itself knows of a value. */

@@ -10,6 +10,8 @@ export type TextMade =
 
 /** Characters of HTML; mail programs cut long before. */
 export const TEXT_FROM_HTML_CHARS_MAX = 500_000;
+/** Elements; deep within lists, 100,000 took 5 s. */
+export const HTML_ELEMENTS_MAX = 20_000;
 /** Elements within one another. The conversion's time grows with its square. */
 export const HTML_DEPTH_MAX = 500;
 
@@ -19,6 +21,8 @@ export function textFromHtml(html: string): TextMade {
   const marker = freeMarker(html);
   if (marker === undefined) return { kind: "bad", why: "it uses all private characters of Unicode" };
   const { marked, liquid } = takeLiquidOut(html, marker);
+  if ((marked.match(/<[a-z]/gi)?.length ?? 0) > HTML_ELEMENTS_MAX)
+    return { kind: "bad", why: `it has more than ${HTML_ELEMENTS_MAX} elements` };
   if (isTooDeep(marked)) return { kind: "bad", why: `its elements stand more than ${HTML_DEPTH_MAX} deep` };
   return { kind: "made", text: putLiquidBack(convert(marked), marker, liquid) };
 }
