@@ -12,7 +12,9 @@ import { printProblem, type TemplateSource } from "../templates/compiled-templat
 import { loadTemplateFolder } from "../templates/load-template-folder.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import type { ParsedTemplate } from "../templates/parse-template.ts";
-import { insertTemplate, readContent } from "../templates/template-store.ts";
+import { prepareTemplate, type TemplatePrepared } from "../templates/prepare-template.ts";
+import { parseTemplateId } from "../templates/template-id.ts";
+import { insertTemplate, readContent, readTemplate } from "../templates/template-store.ts";
 import { requiredVariables, templateVariables, UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
 import { createCampaign, findCampaign, moveCampaignIfIn, setRejected, type CampaignRow } from "./campaign-store.ts";
 import { findEmptyCells, type EmptyCells } from "./check-list.ts";
@@ -23,6 +25,7 @@ import { openRejectsFile, type RejectsFile } from "./rejects-file.ts";
 
 export interface CampaignWish {
   readonly file: string;
+  /** A folder, or where there is none a pushed template by name or name@version. */
   readonly templateDir: string;
   readonly lane: string;
   /** By default the name of the file without its ending. */
@@ -66,7 +69,7 @@ export interface CampaignRefused {
 }
 
 export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<CampaignAnswer> {
-  const checked = await checkWish(wish);
+  const checked = await checkWish(pool, wish);
   if (checked.kind === "refused") return checked;
   const rejects = await prepareRejects(wish);
   if ("code" in rejects) return rejects;
@@ -93,10 +96,11 @@ interface Checked {
   readonly source: TemplateSource;
 }
 
-async function checkWish(wish: CampaignWish): Promise<Checked | CampaignRefused> {
+async function checkWish(pool: Pool, wish: CampaignWish): Promise<Checked | CampaignRefused> {
   const unsubscribe = checkUnsubscribe(wish);
   if (unsubscribe !== undefined) return unsubscribe;
-  const loaded = await loadTemplateFolder(wish.templateDir);
+  const loaded = await loadTemplate(pool, wish.templateDir);
+  if ("code" in loaded) return loaded;
   if (loaded.kind === "bad") return refused("template", loaded.problems.map(printProblem));
   const columns = await readColumns(wish.file);
   if ("code" in columns) return columns;
@@ -153,6 +157,14 @@ const WHY_NO_URL = {
   kept_here: "set public_url; to try it on this machine, http://127.0.0.1:2580",
   missing: "set public_url",
 } as const;
+
+async function loadTemplate(pool: Pool, given: string): Promise<TemplatePrepared | CampaignRefused> {
+  const id = statSync(given, { throwIfNoEntry: false }) === undefined ? parseTemplateId(given) : undefined;
+  if (id === undefined) return await loadTemplateFolder(given);
+  const pushed = await readTemplate(pool, id);
+  if (pushed !== undefined) return prepareTemplate(pushed.source);
+  return refused("template", [`there is no folder ${given}, and no pushed template of that name`]);
+}
 
 async function readColumns(file: string): Promise<readonly string[] | CampaignRefused> {
   // It is read more than once, and its size says how far the import is.

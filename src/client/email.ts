@@ -9,9 +9,11 @@ export interface Email {
   readonly bcc?: string | readonly string[];
   readonly reply_to?: string | readonly string[];
   readonly subject?: string;
-  /** At least one of `text` and `html`. */
+  /** At least one of `text` and `html`, or a template. */
   readonly text?: string;
   readonly html?: string;
+  /** A pushed template, by name or name@version; the email's own `subject`, `from`, `reply_to` and `headers` go before it. */
+  readonly template?: { readonly id: string; readonly variables?: Readonly<Record<string, unknown>> };
   readonly headers?: Readonly<Record<string, string>>;
   readonly attachments?: readonly EmailAttachment[];
   readonly tags?: readonly { readonly name: string; readonly value: string }[];

@@ -10,7 +10,7 @@ import { closeLastLine, partHeaders } from "./body-part.ts";
 import { boundaryOf } from "./boundary.ts";
 import { alternativeHeaders, contentOf, fixedHeaders, MIME_VERSION } from "./compose-mail.ts";
 import { ComposeRefused } from "./compose-refused.ts";
-import { textHeader } from "./header-line.ts";
+import { customHeader, textHeader } from "./header-line.ts";
 import { addressHeader } from "./mailbox-header.ts";
 import { mergePart, type PreparedPart, preparePart } from "./merge-part.ts";
 import { dateHeader, messageIdHeader } from "./trace-headers.ts";
@@ -39,6 +39,8 @@ export interface CompiledMail {
   readonly fixed: string;
   readonly isFixedAscii: boolean;
   readonly subject: readonly Piece[];
+  /** The template's own header fields. */
+  readonly headers: readonly { readonly name: string; readonly pieces: readonly Piece[] }[];
   readonly text: PreparedPart | undefined;
   readonly html: PreparedPart | undefined;
   /** The Date header of the second that was written last. */
@@ -57,6 +59,7 @@ export function compileMail(template: CompiledTemplate, fields: CampaignFields =
     fixed,
     isFixedAscii: isAscii(fixed),
     subject: template.subject,
+    headers: template.headers ?? [],
     text: template.text && preparePart("text", template.text),
     html: template.html && preparePart("html", template.html),
     date: { second: -1, header: "" },
@@ -68,7 +71,8 @@ export function mergeMail(mail: CompiledMail, fields: MergeFields): Content {
   const headers =
     mail.fixed +
     recipient +
-    textHeader("Subject", fillSubject(mail.subject, fields.data)) +
+    textHeader("Subject", fillLine("Subject", mail.subject, fields.data)) +
+    fillHeaders(mail, fields.data) +
     dateOf(mail, fields.wallMs) +
     messageIdHeader(fields.messageId) +
     (fields.extra ?? "");
@@ -77,18 +81,25 @@ export function mergeMail(mail: CompiledMail, fields: MergeFields): Content {
   return mail.isFixedAscii && isAscii(recipient) ? { text, isAscii: true } : contentOf(text);
 }
 
-const SUBJECT_CHARS_MAX = 998;
+const LINE_CHARS_MAX = { Subject: 998, header: 2000 } as const;
 
 function isAscii(text: string): boolean {
   // oxlint-disable-next-line no-control-regex
   return /^[\u0000-\u007f]*$/.test(text);
 }
 
-function fillSubject(pieces: readonly Piece[], data: MergeData): string {
-  const subject = fillPieces("Subject", pieces, data);
-  if (subject.length > SUBJECT_CHARS_MAX)
-    throw new ComposeRefused("Subject", `has more than ${SUBJECT_CHARS_MAX} characters when filled in`);
-  return subject;
+/** Only after filling in can one tell that they are headers. */
+function fillHeaders({ headers }: CompiledMail, data: MergeData): string {
+  let lines = "";
+  for (const { name, pieces } of headers) lines += customHeader(name, fillLine(name, pieces, data));
+  return lines;
+}
+
+function fillLine(field: string, pieces: readonly Piece[], data: MergeData): string {
+  const line = fillPieces(field, pieces, data);
+  const max = field === "Subject" ? LINE_CHARS_MAX.Subject : LINE_CHARS_MAX.header;
+  if (line.length > max) throw new ComposeRefused(field, `has more than ${max} characters when filled in`);
+  return line;
 }
 
 function dateOf(mail: CompiledMail, wallMs: number): string {

@@ -12,9 +12,15 @@ export function textHeader(name: string, text: string): string {
 
 /** A field whose grammar we do not know: tokens stay whole as long as a line can hold them. */
 export function customHeader(name: string, value: string): string {
-  if (!/^[!-9;-~]{1,76}$/.test(name)) throw new ComposeRefused(printable(name), "not a header name");
-  if (RESERVED.test(name)) throw new ComposeRefused(name, "this header is written by Postlane");
+  const problem = headerNameProblem(name);
+  if (problem !== undefined) throw new ComposeRefused(RESERVED.test(name) ? name : printable(name), problem);
   return headerOf(name, value, LINE_OCTETS_MAX - name.length - 2);
+}
+
+/** Why a text cannot be the name of a header of the caller's own, or undefined when it can. */
+export function headerNameProblem(name: string): string | undefined {
+  if (!/^[!-9;-~]{1,76}$/.test(name)) return "not a header name";
+  return RESERVED.test(name) ? "this header is written by Postlane" : undefined;
 }
 
 /** TAB may stand in a header; what else is below a space, or DEL, may not (RFC 5322 §2.2, §3.2.5). */

@@ -20,6 +20,7 @@ import type { MergeData, TemplateSource } from "../templates/compiled-template.t
 import { UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
 import { attachmentsOf, createAttachmentCache, type AttachmentCache } from "./attachment-cache.ts";
 import type { ListLines } from "./list-lines.ts";
+import { createTemplateShelf, type StoredTemplate, type TemplateShelf } from "./template-shelf.ts";
 
 export interface Composer {
   /** Reads the templates and attachments that these rows need and that are not here yet. */
@@ -45,12 +46,16 @@ interface StoredEmail {
   readonly headers?: Readonly<Record<string, string>>;
   readonly tags?: readonly { readonly name: string; readonly value: string }[];
   readonly list?: string;
+  /** Instead of text and html. */
+  readonly template?: StoredTemplate;
 }
 
 interface LoadedTemplate {
   readonly mail: CompiledMail;
   readonly sender: Sender;
   readonly ownListHeaders: OwnListHeaders;
+  /** The template's own. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly hasUnsubscribeUrl: boolean;
   /** Header lines of the campaign that was asked for last. */
   readonly stream: { campaignId: CampaignId; lines: string };
@@ -79,10 +84,12 @@ export function createComposer(given: {
 }): Composer {
   const templates = new Map<number, LoadedTemplate | Error>();
   const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);
+  const shelf = createTemplateShelf(given.readContent);
   return {
     async prepare(rows) {
       await given.lists?.prepare(rows);
       for (const row of rows) {
+        if (row.raw === null && row.content?.["template"] !== undefined) await shelf.prepare(row.content);
         if (row.content !== null || templates.has(row.content_id)) continue;
         const source = (await given.readContent(row.content_id)) as TemplateSource;
         if (templates.size >= TEMPLATES_MAX) templates.delete(templates.keys().next().value!);
@@ -93,7 +100,7 @@ export function createComposer(given: {
     release: (rows) => attachments.release(rows),
     compose(row, wallMs) {
       if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail, given);
-      if (row.content !== null) return composeSingle(row, { ...given, attachments, wallMs });
+      if (row.content !== null) return composeSingle(row, { ...given, shelf, attachments, wallMs });
       const template = templates.get(row.content_id);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
       if (template instanceof Error) throw template;
@@ -117,6 +124,7 @@ function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTempla
       mail: compileMail(compileTemplate(source), { from }),
       sender: senderOf(from),
       ownListHeaders: ownListHeaders(source.headers),
+      headers: source.headers ?? {},
       hasUnsubscribeUrl: JSON.stringify(source).includes(UNSUBSCRIBE_URL),
       stream: { campaignId: NO_CAMPAIGN, lines: "" },
     };
@@ -130,13 +138,16 @@ function streamOf(template: LoadedTemplate, row: ClaimedRow, list: string | unde
   const { stream } = template;
   if (stream.campaignId !== row.campaign_id) {
     stream.campaignId = row.campaign_id;
-    stream.lines = streamHeaders({
-      campaign: printCampaignId(row.campaign_id),
-      list,
-      template: String(row.content_id),
-      lane,
-      fromDomain: template.sender.domain,
-    });
+    stream.lines = streamHeaders(
+      {
+        campaign: printCampaignId(row.campaign_id),
+        list,
+        template: String(row.content_id),
+        lane,
+        fromDomain: template.sender.domain,
+      },
+      template.headers,
+    );
   }
   return stream.lines;
 }
@@ -162,11 +173,12 @@ function composeSingle(
     readonly from: string;
     readonly lane: string;
     readonly lists?: ListLines | undefined;
+    readonly shelf: TemplateShelf;
     readonly attachments: AttachmentCache;
     readonly wallMs: number;
   },
 ): { envelope: Envelope; content: Content } {
-  const email = row.content as unknown as StoredEmail;
+  const email = given.shelf.fillIn(row.content as unknown as StoredEmail, () => ownVariables(row, given.lists));
   const from = email.from ?? given.from;
   const sender = senderOf(from);
   const { text, html, to, cc, reply_to, subject, headers, tags, list } = email;
@@ -191,6 +203,11 @@ function composeSingle(
     },
   );
   return { envelope: envelopeOf(row, sender), content };
+}
+
+function ownVariables(row: ClaimedRow, lists: ListLines | undefined): MergeData {
+  const url = lists?.urlOf(row);
+  return url === undefined ? {} : { [UNSUBSCRIBE_URL]: url };
 }
 
 function keptAttachments(row: ClaimedRow, kept: AttachmentCache): readonly Attachment[] {

@@ -23,6 +23,8 @@ export interface ListLines {
   ofCampaign(row: ClaimedRow, domain: string, own: OwnListHeaders): WrittenListLines;
   /** Of an email's parts: `headers` are the caller's. */
   ofEmail(row: ClaimedRow, domain: string, list: string | undefined, headers: Headers | undefined): string;
+  /** What the template of an email prints as `unsubscribe_url`. */
+  urlOf(row: ClaimedRow): string | undefined;
   /** What goes ahead of a whole mail. */
   ofMail(row: ClaimedRow, domain: string, list: string | undefined, mail: string): string;
 }
@@ -90,6 +92,7 @@ export function createListLines(given: {
       };
     },
     ofEmail: (row, domain, list, headers) => linesOf(row, domain, list, ownListHeaders(headers)),
+    urlOf: (row) => urlAndLines(row.message_id)?.url,
     ofMail: (row, domain, list, mail) => linesOf(row, domain, list, listHeadersIn(mail)),
   };
 }

@@ -27,6 +27,7 @@ export interface EmailRow extends ListedRow {
   readonly html: string | null;
   readonly headers: Readonly<Record<string, string>> | null;
   readonly tags: readonly { readonly name: string; readonly value: string }[] | null;
+  readonly template: { readonly id: string; readonly variables: Readonly<Record<string, unknown>> } | null;
 }
 
 const LISTED = `s.id, s.credential, s.accepted_at, c.body ->> 'sender' AS sender, c.body ->> 'from' AS "from",
@@ -35,7 +36,7 @@ const LISTED = `s.id, s.credential, s.accepted_at, c.body ->> 'sender' AS sender
 export const FIND = statement<EmailRow>(
   "email_find",
   `SELECT ${LISTED}, s.door, s.metadata, c.body ->> 'text' AS text, c.body ->> 'html' AS html,
-     c.body -> 'headers' AS headers, c.body -> 'tags' AS tags
+     c.body -> 'headers' AS headers, c.body -> 'tags' AS tags, c.body -> 'template' AS template
    FROM postlane.submission AS s CROSS JOIN LATERAL (SELECT body FROM postlane.content WHERE id = s.id OFFSET 0) AS c
    WHERE s.id = $1`,
 );

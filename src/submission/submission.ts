@@ -15,6 +15,8 @@ export interface Email {
   readonly subject?: string;
   readonly text?: string;
   readonly html?: string;
+  /** Instead of both: a pushed template, by name or name@version. */
+  readonly template?: { readonly id: string; readonly variables?: Readonly<Record<string, unknown>> | null };
   readonly headers?: Readonly<Record<string, string>>;
   readonly attachments?: readonly EmailAttachment[];
   readonly tags?: readonly { readonly name: string; readonly value: string }[];

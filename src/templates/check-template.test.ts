@@ -56,7 +56,8 @@ test("a column is required where an empty cell would leave a hole", () => {
   });
   assert.deepEqual(requiredVariables(template), ["b", "d", "a", "g"]);
   const used = templateVariables(template).find((variable) => variable.name === "f");
-  assert.deepEqual(used, { name: "f", file: "body.txt", line: 1, column: 11, hasDefault: true, needsValue: false });
+  const place = { file: "body.txt", line: 1, column: 11 };
+  assert.deepEqual(used, { name: "f", path: "f", ...place, hasDefault: true, needsValue: false, isCertain: true });
 });
 
 test("a syntax error has its place; so do several in one template", () => {

@@ -4,30 +4,32 @@
 
 import { compileNodes } from "./compile-nodes.ts";
 import { type CompiledTemplate, type Piece, TemplateRefused, type TemplateSource } from "./compiled-template.ts";
-import { insertPreheader } from "./insert-preheader.ts";
-import { liquidFor, type PartKind } from "./liquid-engine.ts";
+import { withPreheader } from "./insert-preheader.ts";
+import { liquidFor } from "./liquid-engine.ts";
 import { parseTemplate, withLineFeeds } from "./parse-template.ts";
+import type { TemplatePart } from "./template-part.ts";
 
 /** Throws `TemplateRefused` when the template does not parse. */
 export function compileTemplate(source: TemplateSource): CompiledTemplate {
   const parsed = parseTemplate(source);
   if (parsed.kind === "bad") throw new TemplateRefused(parsed.problems);
-  const { from, reply_to, subject, preheader, html, text } = source;
+  const { from, reply_to, subject, headers = {}, text } = source;
+  const filled = withPreheader(source);
+  const { engines } = parsed.template;
+  const asText = (file: string, value: string) =>
+    compilePart({ file, engine: engines.text, isEscaped: false, loops: [] }, value);
+  const html = { file: "body.html", engine: liquidFor("html", filled), isEscaped: true, loops: [] };
+  const named = Object.entries(headers).map(([name, value]) => ({ name, pieces: asText("template.yaml", value) }));
   return {
     ...(from === undefined ? {} : { from }),
     ...(reply_to === undefined ? {} : { replyTo: reply_to }),
-    subject: compilePart("template.yaml", "text", subject),
-    ...(text === undefined ? {} : { text: compilePart("body.txt", "text", text) }),
-    ...(html === undefined ? {} : { html: compilePart("body.html", "html", withPreheader(html, preheader)) }),
+    subject: asText("template.yaml", subject),
+    ...(text === undefined ? {} : { text: asText("body.txt", text) }),
+    ...(filled.html === undefined ? {} : { html: compilePart(html, filled.html) }),
+    ...(named.length === 0 ? {} : { headers: named }),
   };
 }
 
-function withPreheader(html: string, preheader: string | undefined): string {
-  return preheader === undefined ? html : insertPreheader(html, preheader);
-}
-
-function compilePart(file: string, kind: PartKind, text: string): readonly Piece[] {
-  const engine = liquidFor(kind);
-  const part = { file, engine, isEscaped: kind === "html", loops: [] };
-  return compileNodes(part, engine.parse(withLineFeeds(text), file));
+function compilePart(part: TemplatePart, text: string): readonly Piece[] {
+  return compileNodes(part, part.engine.parse(withLineFeeds(text), part.file));
 }

@@ -1,19 +1,38 @@
-// Liquid as templates may use it: no file system, no partials, own properties only, limits on everything. In HTML every
-// output is escaped unless it ends in `raw` (or was escaped already). Tags that write values past that escaping (`echo`,
-// `cycle`), that change the data (`increment`, `decrement`) or that read files do not exist here.
+// Liquid as templates may use it: no file system (partials are texts of the template itself), own properties only, limits
+// on everything. In HTML every output is escaped unless it ends in `raw` (or was escaped already). Tags that write values
+// past that escaping (`echo`, `cycle`), that change the data (`increment`, `decrement`) or that share variables with
+// another text (`include`) do not exist here.
 
-import { Context, type Emitter, filters, Liquid, type Template, toValue, toValueSync } from "liquidjs";
-import { type MergeData, PART_CHARS_MAX, RENDERED_CHARS_MAX } from "./compiled-template.ts";
+import { Context, type Emitter, filters, type FS, Liquid, type Template, toValue, toValueSync } from "liquidjs";
+import { type MergeData, PART_CHARS_MAX, RENDERED_CHARS_MAX, type TemplateSource } from "./compiled-template.ts";
+import { formatFilters } from "./format-filters.ts";
+import { partialFile, PARTIALS_MAX } from "./partial-files.ts";
 
 export type PartKind = "text" | "html";
 
-export function liquidFor(kind: PartKind): Liquid {
-  return ENGINES[kind];
+/** What of a template reaches into its rendering. */
+export type EngineSetting = Pick<TemplateSource, "partials" | "locale" | "time_zone">;
+
+/** One for each setting; make it once per template. The one without a setting is shared. */
+export function liquidFor(kind: PartKind, setting: EngineSetting = {}): Liquid {
+  const { partials, locale, time_zone } = setting;
+  if (partials === undefined && locale === undefined && time_zone === undefined) return ENGINES[kind];
+  return createEngine(kind, setting);
 }
 
-/** Where a part's variables and limits are kept while it is filled in. */
-export function openContext(engine: Liquid, data: MergeData): Context {
-  return new Context(data, engine.options, { sync: true }, { liquid: engine });
+/**
+ * Where a part's variables and limits are kept while it is filled in. Strictly, a variable that is not there is an error,
+ * unless `default` or a condition says that it may be missing.
+ */
+export function openContext(engine: Liquid, data: MergeData, isStrict = false): Context {
+  // Partials see the message's data by `globals`, and nothing that the text around them assigns.
+  const globals = PARTIAL_ENGINES.has(engine) ? { globals: data } : {};
+  return new Context(data, engine.options, { sync: true, ...globals, strictVariables: isStrict }, { liquid: engine });
+}
+
+/** Fills the nodes in, all at once. */
+export function renderNodes(engine: Liquid, nodes: Template[], data: MergeData, isStrict = false): string {
+  return renderInContext(engine, nodes, openContext(engine, data, isStrict));
 }
 
 /** Fills the nodes in. Throws what Liquid throws, and when the result gets longer than `RENDERED_CHARS_MAX`. */
@@ -39,6 +58,7 @@ const MEMORY_MAX = 5_000_000;
 
 const TAGS = [
   "assign",
+  "block",
   "break",
   "capture",
   "case",
@@ -46,8 +66,10 @@ const TAGS = [
   "continue",
   "for",
   "if",
+  "layout",
   "liquid",
   "raw",
+  "render",
   "tablerow",
   "unless",
   "#",
@@ -56,13 +78,19 @@ const TAGS = [
 /** After these the output is escaped, so that it is not escaped again. */
 const ESCAPING_FILTERS = ["escape", "escape_once", "xml_escape"] as const;
 
-const ENGINES: Readonly<Record<PartKind, Liquid>> = { text: createEngine("text"), html: createEngine("html") };
+/** Those whose templates have partials. */
+const PARTIAL_ENGINES = new WeakSet<Liquid>();
 
-function createEngine(kind: PartKind): Liquid {
+function createEngine(kind: PartKind, { partials = {}, locale = "en", time_zone = "UTC" }: EngineSetting): Liquid {
   const engine = new Liquid({
     ownPropertyOnly: true,
     strictFilters: true,
-    templates: {},
+    lenientIf: true,
+    fs: partialFiles(kind, partials),
+    root: ["."],
+    relativeReference: false,
+    cache: 2 * PARTIALS_MAX,
+    locale,
     // Dates in UTC, whatever machine they are rendered on.
     timezoneOffset: 0,
     parseLimit: 2 * PART_CHARS_MAX,
@@ -70,8 +98,11 @@ function createEngine(kind: PartKind): Liquid {
     memoryLimit: MEMORY_MAX,
     ...(kind === "html" ? { outputEscape: "escape" as const } : {}),
   });
+  if (Object.keys(partials).length > 0) PARTIAL_ENGINES.add(engine);
   for (const name of Object.keys(engine.tags)) if (!TAGS.includes(name)) delete engine.tags[name];
   for (const name of ESCAPING_FILTERS) engine.registerFilter(name, { raw: true, handler: handlerOf(name) });
+  const formats = formatFilters({ locale, timeZone: time_zone });
+  for (const [name, handler] of Object.entries(formats)) engine.registerFilter(name, handler);
   return engine;
 }
 
@@ -80,6 +111,31 @@ function handlerOf(name: (typeof ESCAPING_FILTERS)[number]) {
   if (typeof filter !== "function") throw new Error(`Liquid's filter ${name} is no function`);
   return filter;
 }
+
+/** Liquid's file system: the template's own partials and nothing else. */
+function partialFiles(kind: PartKind, partials: Readonly<Record<string, string>>): FS {
+  const read = (path: string): string => {
+    const text = partials[path.slice(PARTIALS_DIR.length)];
+    if (text === undefined) throw new Error(`there is no partial ${path}`);
+    return text.replace(/\r\n?/g, "\n");
+  };
+  const exists = (path: string): boolean => Object.hasOwn(partials, path.slice(PARTIALS_DIR.length));
+  return {
+    resolve: (_dir, name) => PARTIALS_DIR + (partialFile(partials, name, kind) ?? name),
+    existsSync: exists,
+    readFileSync: read,
+    exists: async (path) => exists(path),
+    readFile: async (path) => read(path),
+  };
+}
+
+const PARTIALS_DIR = "partials/";
+
+/** After everything that making them needs. */
+const ENGINES: Readonly<Record<PartKind, Liquid>> = {
+  text: createEngine("text", {}),
+  html: createEngine("html", {}),
+};
 
 class LimitedEmitter implements Emitter {
   buffer = "";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -49,7 +49,7 @@ test("a whole folder becomes plain JSON and a parsed template", async (t) => {
 test("everything that is wrong is told, with its line", async (t) => {
   const yaml = "subjet: x\nfrom: nobody\npreheader: p\nreply_to: [a]\n";
   assert.deepEqual(await problemsOf(t, { "template.yaml": yaml, "body.txt": "x" }), [
-    'template.yaml:1:1: unknown key "subjet"; known are from, reply_to, subject, preheader',
+    'template.yaml:1:1: unknown key "subjet"; known are from, reply_to, subject, preheader, headers, locale, time_zone',
     'template.yaml:4:1: "reply_to" must be a text',
     'template.yaml:1:1: the key "subject" is missing or empty',
     'template.yaml:2:7: "from": not a mailbox: no @',
@@ -79,4 +79,50 @@ test("missing, unreadable and oversized files are problems, not crashes", async 
     (await problemsOf(t, { "template.yaml": "subject: x\nsubject: y", "body.txt": "x" }))[0]!,
     /^template\.yaml:2:1: /,
   );
+});
+
+test("headers, locale and partials are read; of shared partials only what is used, and a folder's own go before", async (t) => {
+  const dir = await folder(t, {
+    "template.yaml": 'subject: s\nheaders:\n  X-A: "{{ a }}"\nlocale: de\ntime_zone: Europe/Vienna\n',
+    "body.html": "{% render 'foot' %}{% render 'sign' %}",
+  });
+  await mkdir(join(dir, "partials"));
+  await writeFile(join(dir, "partials", "sign.html"), "own");
+  await writeFile(join(dir, "partials", ".swp"), "x");
+  const sharedDir = await folder(t, {
+    "foot.html": "<p>foot</p>",
+    "foot.txt": "for text",
+    "sign.html": "shared",
+    "unused.html": "{% nonsense %}",
+  });
+  const loaded = await loadTemplateFolder(dir, { sharedDir });
+  assert.equal(loaded.kind, "template");
+  if (loaded.kind !== "template") return;
+  const { headers, locale, time_zone, partials, text } = loaded.source;
+  assert.deepEqual({ ...headers, locale, time_zone }, { "X-A": "{{ a }}", locale: "de", time_zone: "Europe/Vienna" });
+  assert.deepEqual(
+    { ...partials },
+    { "foot.html": "<p>foot</p>", "foot.txt": "for text", "sign.html": "own", "sign.txt": "own\n" },
+  );
+  assert.equal(text, "{% render 'foot' %}{% render 'sign' %}\n");
+  assert.deepEqual(loaded.required, ["a"]);
+});
+
+test("what is wrong with headers, locale and partials has its place", async (t) => {
+  const dir = await folder(t, {
+    "template.yaml": "subject: s\nheaders:\n  Bcc: x\n  X-A: '{{ a'\nlocale: '!'\n",
+    "body.txt": "x",
+  });
+  await mkdir(join(dir, "partials"));
+  await writeFile(join(dir, "partials", "a b.html"), "x");
+  const loaded = await loadTemplateFolder(dir, { sharedDir: join(dir, "nowhere") });
+  assert.equal(loaded.kind, "bad");
+  const told =
+    loaded.kind === "bad" ? loaded.problems.map(({ file, line, message }) => `${file}:${line}: ${message}`) : [];
+  assert.match(told[0]!, /^partials\/a b\.html:1: a partial is named like/);
+  assert.match(told[1]!, /^partials:1: .*nowhere cannot be read/);
+  assert.deepEqual(told.slice(2), [
+    'template.yaml:5: "!" is not a locale, such as "de" or "pt-BR"',
+    'template.yaml:3: headers: "Bcc": this header is written by Postlane',
+  ]);
 });

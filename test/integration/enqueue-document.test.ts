@@ -10,7 +10,9 @@ import { projectRoot } from "../tidy/source-tree.ts";
 import { testDatabase } from "../rig/postgres.ts";
 
 const page = readFileSync(path.join(projectRoot, "docs/reference/sql.md"), "utf8");
-const rules = readFileSync(path.join(projectRoot, "src/postgres/migrations/0002_the_rules_of_entry.sql"), "utf8");
+const rules = ["0002_the_rules_of_entry.sql", "0007_templates.sql"]
+  .map((file) => readFileSync(path.join(projectRoot, "src/postgres/migrations", file), "utf8"))
+  .join("\n");
 
 test("every example in SQL runs, and those that are refused are refused as they say", async (t) => {
   const { pool } = await testDatabase(t);

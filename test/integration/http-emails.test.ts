@@ -52,6 +52,7 @@ test("Resend's SDK sends, reads, lists, reschedules and cancels against our addr
     text: "Thank you",
     headers: { "X-Order": "4711" },
     tags: [{ name: "kind", value: "receipt" }],
+    template: null,
     metadata: null,
   });
   assert.deepEqual(
@@ -323,7 +324,10 @@ test("what a field cannot be is refused with its name, and nothing is dropped in
     ],
     [{ ...EMAIL, attachments: [{ filename: "a", content: "", path: "/a" }] }, 422, "not_supported", "attachments"],
     [{ ...EMAIL, attachments: Array(51).fill({ filename: "a", content: "" }) }, 422, "limit_exceeded", "attachments"],
-    [{ ...EMAIL, template: { id: "x" } }, 422, "not_supported", "template"],
+    [{ ...EMAIL, template: { id: "x" } }, 422, "bad_field", "template"],
+    [{ ...EMAIL, text: undefined, template: { id: "x" } }, 422, "bad_field", "template"],
+    [{ ...EMAIL, text: undefined, template: { id: "x", name: "y" } }, 422, "bad_field", "template"],
+    [{ ...EMAIL, text: undefined, template: "x" }, 422, "bad_field", "template"],
     [{ ...EMAIL, topic_id: "x" }, 422, "not_supported", "topic_id"],
     [{ ...EMAIL, replyTo: "x@example.net" }, 422, "bad_field", "replyTo"],
     [{ ...EMAIL, to: Array.from({ length: 51 }, (_, n) => `n${n}@example.net`) }, 422, "limit_exceeded", "to"],

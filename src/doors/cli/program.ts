@@ -18,6 +18,7 @@ import type { SendOptions } from "./run-send.ts";
 import type { ServiceInstallOptions } from "./run-service.ts";
 import type { SendmailCommandOptions } from "./run-sendmail-command.ts";
 import type { StatusOptions } from "./run-status.ts";
+import type { TemplateCheckOptions, TemplatePushOptions, TemplateShowOptions } from "./run-template.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
 import type { WebhookCreateOptions, WebhookReplayOptions } from "./run-webhook.ts";
@@ -26,6 +27,8 @@ import type { CommonOptions } from "./output.ts";
 
 /** Rows of a list that nobody asked more of. */
 const ROWS_DEFAULT = 20;
+/** A site has few, and looks for one of them. */
+const TEMPLATES_DEFAULT = 1000;
 /** Of the instances of Postfix that Postlane makes. */
 const INSTANCES_ROOT = "/var/spool/postlane-postfix";
 const FIRST_PORT = 10_125;
@@ -50,6 +53,7 @@ export function createProgram(end: End): Command {
   addSend(program, end);
   addSendmail(program, end);
   addCampaign(program, end);
+  addTemplate(program, end);
   addMessage(program, end);
   addUnknown(program, end);
   addUnaccounted(program, end);
@@ -239,7 +243,10 @@ function addCampaign(program: Command, end: End): void {
     ],
   )
     .requiredOption("--list <file>", "A CSV file with a header row; delimiter and byte order mark are found out.")
-    .requiredOption("--template <folder>", "A folder with template.yaml, body.html and body.txt.")
+    .requiredOption(
+      "--template <folder>",
+      "A folder with template.yaml, body.html and body.txt; or a pushed template's name.",
+    )
     .option("--lane <name>", "The lane it goes by.", "bulk")
     .option("--name <name>", "What the campaign is called; otherwise like the list, without its ending.")
     .option(
@@ -778,6 +785,61 @@ function addWebhook(program: Command, end: End): void {
     .action(async (id: string, options: WebhookReplayOptions) => {
       const { runWebhookReplay } = await import("./run-webhook.ts");
       end(await runWebhookReplay(id, options));
+    });
+}
+
+function addTemplate(program: Command, end: End): void {
+  const template = group(program, "template", "Check templates, and push versions of them for emails to name.");
+  const shared = [
+    "--partials <folder>",
+    "Partials that several templates share; what is used of them goes into the template.",
+  ] as const;
+  leaf(
+    template,
+    "push",
+    "Push a folder as a template: the same texts as the latest version are that version, others a new one. A version never changes. Where there is no body.txt it is made from body.html. Nothing is pushed while something is wrong with it.",
+    ["postlane template push welcome/", "postlane template push mails/welcome --name welcome --partials mails/shared"],
+  )
+    .argument("<folder>", "With template.yaml, body.html and body.txt, and partials/ for what they use.")
+    .option("--name <name>", "What it is called; otherwise like the folder.")
+    .option(...shared)
+    .action(async (dir: string, options: TemplatePushOptions) => {
+      const { runTemplatePush } = await import("./run-template.ts");
+      end(await runTemplatePush(dir, options));
+    });
+  leaf(
+    template,
+    "check",
+    "Check a folder, without the database: everything that is wrong, with file, line and column. With variables it is filled in as well: a variable that is missing, a filter's misuse and a loop without measure are told in their places.",
+    ["postlane template check welcome/", "postlane template check welcome/ --variables sample.json"],
+  )
+    .argument("<folder>", "With template.yaml, body.html and body.txt, and partials/ for what they use.")
+    .option("--variables <file>", "A JSON object to fill the template in with.")
+    .option(...shared)
+    .action(async (dir: string, options: TemplateCheckOptions) => {
+      const { runTemplateCheck } = await import("./run-template.ts");
+      end(await runTemplateCheck(dir, options));
+    });
+  leaf(template, "list", "List the templates by name, each with its latest version and what an email must bring.", [
+    "postlane template list",
+  ])
+    .option("--limit <rows>", "How many.", wholeNumber, TEMPLATES_DEFAULT)
+    .action(async (options: CommonOptions & { readonly limit: number }) => {
+      const { runTemplateList } = await import("./run-template.ts");
+      end(await runTemplateList(options));
+    });
+  leaf(
+    template,
+    "show",
+    "Print the texts of a version, also the text part that was made from the HTML; or what they become with variables.",
+    ["postlane template show welcome", "postlane template show welcome@3 --render --variables sample.json"],
+  )
+    .argument("<template>", "Its name, for the latest version, or name@version.")
+    .option("--render", "Fill it in.")
+    .option("--variables <file>", "A JSON object to fill it in with.")
+    .action(async (given: string, options: TemplateShowOptions) => {
+      const { runTemplateShow } = await import("./run-template.ts");
+      end(await runTemplateShow(given, options));
     });
 }
 

@@ -9,7 +9,7 @@ import { EMAIL } from "./email-schema.ts";
 import { CODE_OF_REFUSAL, Problem, problemBody } from "./problem.ts";
 
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
-  const problem = problemOf(error);
+  const problem = problemOf(error, bodyFields(request));
   if (problem.status >= 500) logFailure(problem, error, request, log);
   if (problem.status === 401) reply.header("www-authenticate", 'Bearer realm="postlane"');
   if (problem.retryAfterS !== undefined) reply.header("retry-after", problem.retryAfterS);
@@ -21,14 +21,22 @@ export function refusalProblem({ code, message, hint, field }: Omit<SubmissionRe
   return new Problem(CODE_OF_REFUSAL[code], message, { hint: hint === "" ? "Correct it." : hint, field });
 }
 
-function problemOf(error: unknown): Problem {
+type Fields = Readonly<Record<string, object>>;
+
+/** What the body of this route may have. */
+function bodyFields({ routeOptions }: FastifyRequest): Fields {
+  const { properties } = (routeOptions.schema?.body ?? {}) as { readonly properties?: Fields };
+  return properties ?? EMAIL.properties;
+}
+
+function problemOf(error: unknown, fields: Fields): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof AcceptanceBusy) {
     return new Problem("busy", error.message, { hint: "Nothing was queued. Send it again in a moment." });
   }
   const { code } = error as { readonly code?: unknown };
   if (typeof code === "string" && Object.hasOwn(CODE_OF_REFUSAL, code)) return raisedProblem(error);
-  return frameworkProblem(error as FastifyError);
+  return frameworkProblem(error as FastifyError, fields);
 }
 
 /** Raised by a function of the database, outside of a group. */
@@ -37,8 +45,8 @@ function raisedProblem(error: unknown): Problem {
   return refusalProblem({ code: code as RefusalCode, message, hint: hint ?? "", field: column });
 }
 
-function frameworkProblem(error: FastifyError): Problem {
-  if (error.validation !== undefined) return validationProblem(error);
+function frameworkProblem(error: FastifyError, fields: Fields): Problem {
+  if (error.validation !== undefined) return validationProblem(error, fields);
   switch (error.code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
       return new Problem("body_too_large", "the body is larger than is taken here", {
@@ -56,7 +64,7 @@ function frameworkProblem(error: FastifyError): Problem {
 }
 
 /** Of the body, the field is to blame; of the address, the parameter. */
-function validationProblem(error: Pick<FastifyError, "validation" | "validationContext">): Problem {
+function validationProblem(error: Pick<FastifyError, "validation" | "validationContext">, fields: Fields): Problem {
   const [first] = error.validation ?? [];
   const { additionalProperty, missingProperty } = (first?.params ?? {}) as Readonly<Record<string, string | undefined>>;
   const named = first?.instancePath.split("/")[1] ?? missingProperty ?? additionalProperty;
@@ -66,7 +74,8 @@ function validationProblem(error: Pick<FastifyError, "validation" | "validationC
       hint: "docs/reference/http.md has the parameters of each route.",
     });
   }
-  return fieldProblem(field, { isUnknown: additionalProperty !== undefined, isMissing: missingProperty !== undefined });
+  const about = { isUnknown: additionalProperty !== undefined, isMissing: missingProperty !== undefined };
+  return fieldProblem(field, about, fields);
 }
 
 const FIELD_CHARS_MAX = 100;
@@ -74,13 +83,13 @@ const FIELD_CHARS_MAX = 100;
 function fieldProblem(
   field: string | undefined,
   about: { readonly isUnknown: boolean; readonly isMissing: boolean },
+  fields: Fields,
 ): Problem {
   if (field === undefined) {
     return new Problem("bad_field", "the body is not of the shape that is taken here", {
       hint: 'Send a JSON object such as {"to": "ann@example.com", "subject": "Hello", "text": "Hello Ann"}.',
     });
   }
-  const fields = EMAIL.properties as Readonly<Record<string, object>>;
   if (about.isUnknown) {
     const hint = `Known: ${Object.keys(fields).join(", ")}.`;
     return new Problem("bad_field", `there is no field "${field}"`, { hint, field });
@@ -96,7 +105,7 @@ function fieldProblem(
 
 /** What validating one item of a batch by itself has found. */
 export function itemValidationProblem(validation: FastifyError["validation"]): Problem {
-  return validationProblem({ validation, validationContext: "body" } as FastifyError);
+  return validationProblem({ validation, validationContext: "body" } as FastifyError, EMAIL.properties);
 }
 
 /** Without the address, which may hold an id, and without the client's words. */

@@ -37,6 +37,7 @@ export function submittedEmail(email: ReportedEmail<EmailRow>, defaultFrom: stri
     text: row.text,
     headers: { ...row.headers },
     tags: (row.tags ?? []).map(({ name, value }) => ({ name, value })),
+    template: row.template === null ? null : { id: row.template.id, variables: { ...row.template.variables } },
     metadata: row.metadata === null ? null : { ...row.metadata },
     messages: messages.map(({ id, recipient, state, events }) => ({
       id: printMessageId(id),

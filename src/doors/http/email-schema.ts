@@ -21,6 +21,14 @@ const ATTACHMENT = Type.Object(
   { additionalProperties: false },
 );
 const METADATA = Type.Record(Type.String(), Type.Unknown());
+const VARIABLES = Type.Record(Type.String(), Type.Unknown());
+const TEMPLATE = Type.Object(
+  {
+    id: Type.String({ description: "a template's name, or name@version" }),
+    variables: Type.Optional(Type.Union([VARIABLES, Type.Null()], { description: "what it is filled in with" })),
+  },
+  { additionalProperties: false },
+);
 
 export const EMAIL = Type.Object(
   {
@@ -32,8 +40,8 @@ export const EMAIL = Type.Object(
     bcc: optional(MAILBOXES, "a mailbox, or a list of them; named nowhere in the mail"),
     reply_to: optional(MAILBOXES, "a mailbox, or a list of them"),
     subject: optional(Type.String(), "one line of text"),
-    html: optional(Type.String(), "text; needed if there is no `text`"),
-    text: optional(Type.String(), "text; needed if there is no `html`"),
+    html: optional(Type.String(), "text; needed if there is neither `text` nor `template`"),
+    text: optional(Type.String(), "text; needed if there is neither `html` nor `template`"),
     headers: optional(
       Type.Record(Type.String(), Type.String()),
       'an object of strings, such as {"X-Order": "4711"}; X-Postlane-Lane, X-Postlane-List, X-Postlane-Expires-At and ' +
@@ -49,7 +57,11 @@ export const EMAIL = Type.Object(
       Type.Array(ATTACHMENT),
       'a list such as [{"filename": "hello.txt", "content": "SGVsbG8="}]; content in base64, of a Buffer by `toString("base64")`',
     ),
-    template: optional(Type.Unknown(), "not yet: refused"),
+    template: optional(
+      TEMPLATE,
+      'such as {"id": "welcome", "variables": {"name": "Ann"}}; then no `html` and no `text`, and the email\'s `subject`, ' +
+        "`from`, `reply_to` and `headers` go before the template's",
+    ),
     topic_id: optional(Type.Unknown(), "Postlane has no topics: refused"),
   },
   { additionalProperties: false, title: "Email" },
@@ -143,6 +155,7 @@ export const SUBMITTED_EMAIL = Type.Object({
   text: nullable(Type.String()),
   headers: Type.Record(Type.String(), Type.String()),
   tags: Type.Array(TAG),
+  template: nullable(Type.Object({ id: Type.String({ description: "name@version" }), variables: VARIABLES })),
   metadata: nullable(METADATA),
   messages: Type.Array(MESSAGE),
 });

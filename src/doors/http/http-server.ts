@@ -15,6 +15,7 @@ import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
+import { addTemplateRoutes } from "./template-routes.ts";
 import { addTellingRoutes, type HttpAnswers } from "./telling-routes.ts";
 
 export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyInstance {
@@ -77,4 +78,5 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   addBatchRoute(server, api);
   addLaneRoutes(server, api);
   addOutletRoutes(server, api);
+  addTemplateRoutes(server);
 }

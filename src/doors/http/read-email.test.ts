@@ -35,7 +35,6 @@ test("the same said twice is fine, not the same is refused", () => {
     { headers: { ...headers, "x-postlane-lane": "other" } },
     { headers: { "X-Postlane-Priority": "high" } },
     { attachments: [{ filename: "a", content: "", path: "https://example.com/a" }] },
-    { template: { id: "a" } },
     { topic_id: "a" },
   ]) {
     assert.throws(() => readEmail({ to: "a@example.net", ...given }), Problem, JSON.stringify(given));

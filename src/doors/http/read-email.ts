@@ -16,17 +16,14 @@ type HeaderField = (typeof FIELD_OF_HEADER)[keyof typeof FIELD_OF_HEADER];
 
 export function readEmail(body: EmailBody): Email {
   refuseUnsupported(body);
-  const { attachments, template: _template, topic_id: _topic, headers, ...given } = body;
+  const { attachments, topic_id: _topic, headers, ...given } = body;
   const fields = withoutNulls({ ...given, attachments: readAttachments(attachments) });
   const { kept, lifted } = liftHeaders(headers ?? {});
   for (const [field, value] of Object.entries(lifted)) refuseTwice(field, fields[field], value);
   return { ...fields, ...lifted, ...(kept === undefined ? {} : { headers: kept }) } as unknown as Email;
 }
 
-function refuseUnsupported({ template, topic_id }: EmailBody): void {
-  if (template !== null && template !== undefined) {
-    throw unsupported("template", "Give `subject`, `text` and `html`. `postlane campaign send` has templates.");
-  }
+function refuseUnsupported({ topic_id }: EmailBody): void {
   if (topic_id !== null && topic_id !== undefined) throw unsupported("topic_id", "Leave it out.");
 }
 

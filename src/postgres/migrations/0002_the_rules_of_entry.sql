@@ -429,10 +429,10 @@ DECLARE
   email_bytes_max   CONSTANT integer := 10485760;
   subject_chars_max CONSTANT integer := 998;
   fields            CONSTANT text[] := ARRAY['from', 'to', 'cc', 'bcc', 'reply_to', 'subject', 'text', 'html', 'headers',
-    'attachments', 'tags', 'lane', 'list', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key'];
-  -- Not in the mail itself.
+    'attachments', 'tags', 'lane', 'list', 'scheduled_at', 'expires_at', 'metadata', 'idempotency_key', 'template'];
+  -- Not in the mail itself, or not as they are given.
   envelope_fields   CONSTANT text[] := ARRAY['bcc', 'lane', 'scheduled_at', 'expires_at', 'metadata',
-    'idempotency_key'];
+    'idempotency_key', 'template'];
   email_bytes integer;
 BEGIN
   IF jsonb_typeof(email) IS DISTINCT FROM 'object' THEN
@@ -453,7 +453,8 @@ BEGIN
 
   content := email - envelope_fields - 'attachments';
   -- Values made here are neither compressed nor stored elsewhere, as the argument may be: their size is what they have.
-  email_bytes := pg_column_size(content) + coalesce(pg_column_size(email -> 'metadata'), 0);
+  email_bytes := pg_column_size(content) + coalesce(pg_column_size(email -> 'metadata'), 0)
+    + coalesce(pg_column_size(email -> 'template'), 0);
   IF email_bytes > email_bytes_max THEN
     RAISE EXCEPTION 'the email has % bytes, at most % are taken', email_bytes, email_bytes_max
       USING ERRCODE = 'PL004', HINT = 'Link to large content instead of sending it.';
@@ -491,8 +492,13 @@ BEGIN
       nullif(postlane.mailbox_list(email, 'reply_to', recipients_max), '{}'));
   END IF;
 
-  IF coalesce(email ->> 'text', email ->> 'html') IS NULL THEN
-    RAISE EXCEPTION 'the email has neither "text" nor "html"' USING COLUMN = 'text', ERRCODE = 'PL001', HINT = 'Give one of them, or both.';
+  IF email ->> 'template' IS NOT NULL THEN
+    IF coalesce(email ->> 'text', email ->> 'html') IS NOT NULL THEN
+      RAISE EXCEPTION 'the email has a template, and "text" or "html" beside it' USING COLUMN = 'template',
+        ERRCODE = 'PL001', HINT = 'Give one or the other.';
+    END IF;
+  ELSIF coalesce(email ->> 'text', email ->> 'html') IS NULL THEN
+    RAISE EXCEPTION 'the email has neither "text" nor "html"' USING COLUMN = 'text', ERRCODE = 'PL001', HINT = 'Give one of them, or both, or a template.';
   END IF;
   IF length(email ->> 'subject') > subject_chars_max THEN
     RAISE EXCEPTION 'the subject has more than % characters', subject_chars_max USING COLUMN = 'subject', ERRCODE = 'PL004',
@@ -520,6 +526,9 @@ BEGIN
 
   SELECT times.due, times.expires INTO due, expires FROM postlane.sending_times(email, at) AS times;
   content := jsonb_strip_nulls(content);
+  IF email ->> 'template' IS NOT NULL THEN
+    content := content || jsonb_build_object('template', postlane.template_of(email -> 'template'));
+  END IF;
 END
 $$;
 
