@@ -56,6 +56,7 @@ export interface SuppressionRow {
   readonly created_us: number;
 }
 
+// `hash` in here is the text, and not the column: what is sorted by it must say `kept.hash`.
 const COLUMNS = `encode(hash, 'hex') AS hash, scope, list, address, reason, source, created_at, expires_at,
   (extract(epoch FROM created_at) * 1000000)::bigint AS created_us`;
 
@@ -80,7 +81,7 @@ export interface SuppressionPlace {
 // Down the index by time from where the page before has ended; what does not match is passed over. What is over is not told.
 export const SEARCH = statement<SuppressionRow>(
   "suppression_search",
-  `SELECT ${COLUMNS} FROM postlane.suppression
+  `SELECT ${COLUMNS} FROM postlane.suppression AS kept
    WHERE (created_at, hash, scope, list) < (
        CASE WHEN $1::bigint IS NULL THEN 'infinity'::timestamptz
          ELSE 'epoch'::timestamptz + $1 * interval '1 microsecond' END,
@@ -89,7 +90,7 @@ export const SEARCH = statement<SuppressionRow>(
      AND ($6::text IS NULL OR split_part(address, '@', -1) = $6)
      AND ($7::text IS NULL OR reason = $7) AND ($8::text IS NULL OR scope = $8) AND ($9::text IS NULL OR list = $9)
      AND (expires_at IS NULL OR expires_at > clock_timestamp())
-   ORDER BY created_at DESC, hash DESC, scope DESC, list DESC LIMIT $10`,
+   ORDER BY kept.created_at DESC, kept.hash DESC, kept.scope DESC, kept.list DESC LIMIT $10`,
 );
 
 /** The newest first. */
@@ -114,10 +115,10 @@ export async function searchSuppressions(
 
 export const OF_NAMES = statement<SuppressionRow>(
   "suppression_of_names",
-  `SELECT ${COLUMNS} FROM postlane.suppression
+  `SELECT ${COLUMNS} FROM postlane.suppression AS kept
    WHERE hash = ANY (ARRAY(SELECT decode(hash, 'hex') FROM unnest($1::text[]) AS given (hash)))
      AND (expires_at IS NULL OR expires_at > clock_timestamp())
-   ORDER BY created_at DESC, hash DESC, scope, list`,
+   ORDER BY kept.created_at DESC, kept.hash DESC, kept.scope, kept.list`,
 );
 
 /** All that holds for an address, its domain's included; found by hash, so that it may have been erased. */
@@ -134,10 +135,10 @@ function hexOf(address: string, mac: Mac): string {
 // By the primary key: a slice costs the same wherever it lies.
 export const SLICE = statement<SuppressionRow>(
   "suppression_slice",
-  `SELECT ${COLUMNS} FROM postlane.suppression
+  `SELECT ${COLUMNS} FROM postlane.suppression AS kept
    WHERE (hash, scope, list) > (decode($1, 'hex'), $2::text COLLATE "C", $3::text COLLATE "C")
      AND (expires_at IS NULL OR expires_at > clock_timestamp())
-   ORDER BY hash, scope, list LIMIT $4`,
+   ORDER BY kept.hash, kept.scope, kept.list LIMIT $4`,
 );
 
 /** All of them in slices, in the order of their hashes; to be read to the end. */

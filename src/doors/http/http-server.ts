@@ -14,6 +14,7 @@ import { readJson, refuseUnkeepable } from "./json-body.ts";
 import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { Problem } from "./problem.ts";
+import { addSuppressionRoutes } from "./suppression-routes.ts";
 import { addTellingRoutes, type HttpAnswers } from "./telling-routes.ts";
 
 export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyInstance {
@@ -75,4 +76,5 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   addBatchRoute(server, api);
   addLaneRoutes(server, api);
   addOutletRoutes(server, api);
+  addSuppressionRoutes(server, api);
 }
