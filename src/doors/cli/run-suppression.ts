@@ -22,7 +22,7 @@ import {
   searchSuppressions,
   type SuppressionRow,
 } from "../../suppression/suppression-store.ts";
-import { SUPPRESSION_REASONS, type SuppressionReason, type SuppressionScope } from "../../suppression/suppression.ts";
+import { SUPPRESSION_REASONS, type SuppressionScope } from "../../suppression/suppression.ts";
 import { CommandFailure, EXIT_DONE, EXIT_FAILED, misused } from "./command-failure.ts";
 import { createOutput, type CommonOptions } from "./output.ts";
 import { countOf, DASH, harmless, printTable, printTime, text } from "./printing.ts";
@@ -148,7 +148,7 @@ function readSearch({ domain, reason, list, since, after }: SuppressionListOptio
   if (after !== undefined && place === undefined) throw misused("--after is no place of an earlier page.");
   return {
     domain: domain?.replace(/^@/, ""),
-    reason: reason as SuppressionReason | undefined,
+    reason,
     list,
     since: since === undefined ? undefined : readTime(since),
     after: place,
