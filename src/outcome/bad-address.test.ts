@@ -47,8 +47,13 @@ test("a reply is read from the sentence that judging makes of it, and a server's
 
 test("of what comes back only a failure that names the very recipient counts", () => {
   const line = { source: "log", attempt: 1, relay: "mx", reply: "no", queueId: "Q", means: "delivered" } as const;
-  const log = (given: object): ReturnFact =>
-    ({ ...line, recipient: "Ann@example.com", status: "bounced", dsn: "5.1.1", ...given }) as ReturnFact;
+  const log = (given: object): ReturnFact => ({
+    ...line,
+    recipient: "Ann@example.com",
+    status: "bounced",
+    dsn: "5.1.1",
+    ...given,
+  });
   assert.ok(isBadAddressReturn(log({}), "ann@example.com"));
   assert.ok(!isBadAddressReturn(log({ recipient: "archive@example.com" }), "ann@example.com"));
   assert.ok(!isBadAddressReturn(log({ status: "deferred" }), "ann@example.com"));

@@ -64,14 +64,27 @@ $$;
 -- belongs to, one for each address or one for all; null or empty: to none.
 --
 -- The plan is made once for a session, perhaps while the table is empty: so it may not choose to read the table whole.
--- Domains are hashed and looked up once, however many addresses they have.
+-- Domains are hashed and looked up once, however many addresses they have. One address, which most mail has, and which is
+-- seldom on the list, is looked for in plain expressions first: that costs a third of the whole question.
 CREATE FUNCTION postlane.suppressed_among(addresses text[], lists text[], for_bulk boolean, due timestamptz)
 RETURNS TABLE (place integer, because text)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   inner_block bytea := (SELECT value FROM postlane.secret WHERE name = 'suppression_inner');
   outer_block bytea := (SELECT value FROM postlane.secret WHERE name = 'suppression_outer');
+  only_name   text;
 BEGIN
+  IF cardinality(addresses) = 1 THEN
+    only_name := lower(addresses[1] COLLATE "C");
+    IF NOT EXISTS (
+      SELECT FROM postlane.suppression AS s WHERE s.hash = ANY (ARRAY[
+        sha256(outer_block || sha256(inner_block || convert_to(only_name, 'UTF8'))),
+        sha256(outer_block || sha256(inner_block || convert_to('@' || split_part(only_name, '@', -1), 'UTF8')))
+      ])
+    ) THEN
+      RETURN;
+    END IF;
+  END IF;
   RETURN QUERY
   WITH given AS MATERIALIZED (
     SELECT named.n, named.name, named.domain,
