@@ -10,6 +10,7 @@ import { addRecipient, booksOf, createCampaign, enqueue, queueRow, storyOf, watc
 import { testDatabase } from "../rig/postgres.ts";
 import { suppress } from "../rig/suppressing.ts";
 import { startHttp } from "./http-rig.ts";
+import { openDoor, Talk } from "./smtp-rig.ts";
 
 async function isSuppressed(pool: Pool, id: MessageId): Promise<boolean> {
   const story = await storyOf(pool, id);
@@ -119,6 +120,19 @@ test("by HTTP: the answer is as always, and the email shows what became of it", 
   assert.equal(email.body.last_event, "suppressed");
   assert.equal(email.body.messages[0].status, "suppressed");
   assert.match(email.body.messages[0].events[0].reply, /suppression list for everything/);
+});
+
+test("by SMTP: 250 as always, and who is suppressed gets nothing", async (t) => {
+  const { pool } = await testDatabase(t);
+  await suppress(pool, "@closed.example", { scope: { kind: "everything" } });
+  const { port } = await openDoor(t, pool);
+  const talk = await Talk.with(port);
+  const content = "From: Site <site@example.com>\r\nSubject: x\r\n\r\nHello\r\n";
+  assert.match(await talk.mail(content, ["ann@example.com", "bob@closed.example"]), /^250 2\.0\.0 sub_\d+ queued$/);
+  assert.match(await talk.mail(content, ["cy@closed.example"]), /^250 2\.0\.0 sub_\d+ queued$/);
+  talk.end();
+  assert.deepEqual(await booksOf(pool), { queued: 1, suppressed: 2 });
+  await watchBooks(pool).stop();
 });
 
 test("a mail with several recipients, by SMTP's function: nobody waits for the success of what never goes", async (t) => {
