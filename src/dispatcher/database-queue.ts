@@ -20,6 +20,8 @@ import {
   type BackRow,
   type ClaimedRow,
 } from "../queue/queue-store.ts";
+import { strikeBadAddresses } from "../suppression/bounce-strikes.ts";
+import { readSuppressed } from "../suppression/claimed-store.ts";
 import { readHealth, readHealthChanges } from "./health-store.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
 import { keepVerdictOnce, readSurroundings } from "./verdict-store.ts";
@@ -57,6 +59,7 @@ export function createDatabaseQueue(given: {
     healthChanges: (cursor) => readHealthChanges(pool, cursor),
     pause: async (target, reason) => void (await pauseTarget(pool, { ...target, laneId }, reason)),
     prepare: given.prepare,
+    suppressed: (rows) => readSuppressed(pool, laneId, rows),
   };
 }
 
@@ -82,14 +85,13 @@ export async function writeSettlements(
   if (settledIds.length > 0) for (const id of await settleIfClaimed(client, leaseId, settledIds)) done.add(id);
   if (back.length > 0) for (const id of await giveBackIfClaimed(client, leaseId, back)) done.add(id);
   const written = group.filter(({ row }) => done.has(row.message_id));
-  await appendEvents(
-    client,
-    written.flatMap((settlement) => eventOf(settlement, nowMs)),
-  );
+  const events = written.flatMap((settlement) => eventOf(settlement, nowMs));
+  await appendEvents(client, events);
   await recordStateChanges(
     client,
     written.flatMap((settlement) => changeOf(laneId, settlement)),
   );
+  await strikeBadAddresses(client, events);
 }
 
 function eventOf({ row, attempt, event }: Settlement, nowMs: number): readonly MessageEvent[] {

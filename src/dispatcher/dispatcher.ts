@@ -10,7 +10,7 @@ import { strict as assert } from "node:assert";
 import type { AttemptToken, Dot, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
 import type { Content, Envelope } from "../mail/envelope.ts";
-import { NO_CAMPAIGN, type CampaignId, type LeaseId } from "../mail/ids.ts";
+import { NO_CAMPAIGN, type CampaignId, type LeaseId, type MessageId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { Pulse } from "../mail/pulse.ts";
@@ -29,7 +29,7 @@ import { createClaimBook } from "./claim-book.ts";
 import { NotPrepared } from "./compose-message.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
-import { fateOf, expired, heldWith, postponed, refused, unclaimed } from "./fate.ts";
+import { fateOf, expired, heldWith, postponed, refused, suppressed, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
 import { createOutletsAtWork, type OutletAtWork, type OutletLimits, type OutletsAtWork } from "./outlets-at-work.ts";
@@ -114,6 +114,11 @@ interface OpenAttempt {
   readonly outlet: OutletAtWork;
   readonly takenAtMs: number;
   isDotPermitted: boolean;
+}
+
+/** What was found out about the rows of a claim before they become ready. */
+interface Prepared {
+  readonly suppressed: ReadonlyMap<MessageId, string>;
 }
 
 export function createDispatcher(settings: DispatcherSettings, ports: DispatcherPorts): Dispatcher {
@@ -389,25 +394,26 @@ class LaneDispatcher implements Dispatcher {
     if (wants.length === 0) return;
     this.#isClaiming = true;
     const rows = await this.#claim(wants);
-    const arePrepared = rows !== undefined && (await this.#prepare(rows));
+    const prepared = rows === undefined ? undefined : await this.#prepare(rows);
     this.#isClaiming = false;
-    if (rows !== undefined) this.#takeClaimed(rows, arePrepared);
+    if (rows !== undefined) this.#takeClaimed(rows, prepared);
     if (this.#phase === "working") this.#kick();
     else this.#endIfDone();
   }
 
-  async #prepare(rows: readonly ClaimedRow[]): Promise<boolean> {
-    if (rows.length === 0) return true;
+  /** Undefined: nothing is known of them, and none may go. */
+  async #prepare(rows: readonly ClaimedRow[]): Promise<Prepared | undefined> {
+    if (rows.length === 0) return { suppressed: new Map() };
     const names = this.#destinations.unheardOf(rows);
-    const prepared = await this.#attemptDatabase("queue.prepare_failed", async () => {
-      const [health] = await Promise.all([
+    return await this.#attemptDatabase("queue.prepare_failed", async () => {
+      const [health, suppressedRows] = await Promise.all([
         names.length === 0 ? [] : this.#ports.queue.health(names),
+        this.#ports.queue.suppressed(rows),
         this.#ports.queue.prepare(rows),
       ]);
       this.#destinations.heard(health, this.#ports.clock.monotonicMs(), names);
-      return true;
+      return { suppressed: suppressedRows };
     });
-    return prepared === true;
   }
 
   // What would go by the outlets for retries waits while they have no room: each as long as those before it will take.
@@ -490,17 +496,22 @@ class LaneDispatcher implements Dispatcher {
     if (rows?.length !== 0) this.#kick();
   }
 
-  #takeClaimed(rows: readonly ClaimedRow[], arePrepared: boolean): void {
+  #takeClaimed(rows: readonly ClaimedRow[], prepared: Prepared | undefined): void {
     const nowMs = this.#ports.clock.monotonicMs();
     for (const row of rows) {
       this.#destinations.claimed(row);
+      const because = prepared?.suppressed.get(row.message_id);
+      if (because !== undefined) {
+        this.#conclude(suppressed(row, because));
+        continue;
+      }
       const route = this.#destinations.routeOf(row, nowMs);
       const hasRoom = route === "main" || this.#ready.count("retry") < this.#aheadMax("retry");
       if (hasRoom) this.#ready.add(row, route);
       else this.#conclude(this.#destinations.isOnTrial(row, nowMs) ? unclaimed(row) : this.#postponed(row));
     }
     this.#giveBackThrottled(new Set(rows.map(({ destination }) => destination)));
-    if (!arePrepared) this.#giveBack((row) => rows.includes(row), "not_prepared");
+    if (prepared === undefined) this.#giveBack((row) => rows.includes(row), "not_prepared");
     if (!this.#mayWork()) this.#giveBack(() => true, "stopped");
     else this.#giveBack((row) => !this.#running.has(row.campaign_id), "paused");
   }

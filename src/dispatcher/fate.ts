@@ -127,6 +127,16 @@ export function expired(row: ClaimedRow): Settlement {
   };
 }
 
+/** Its recipient came onto the suppression list since it was accepted. */
+export function suppressed(row: ClaimedRow, because: string): Settlement {
+  return {
+    row,
+    attempt: row.attempts,
+    becomes: { kind: "settled", state: "suppressed" },
+    event: { kind: "suppressed", reply: because },
+  };
+}
+
 /** Set aside alone, with the error; the lane goes on. */
 export function heldWith(row: ClaimedRow, error: string): Settlement {
   const { attempts, tries, rescues } = row;

@@ -1,7 +1,7 @@
 // What the dispatcher asks of the queue: the seam at which a simulation puts a model in the database's place.
 // database-queue.ts beside this file is the real one.
 
-import type { CampaignId } from "../mail/ids.ts";
+import type { CampaignId, MessageId } from "../mail/ids.ts";
 import type { Reason } from "../mail/reasons.ts";
 import type { SettledState, WaitingState } from "../mail/state.ts";
 import type { RefusalTarget } from "../outcome/refusal-watch.ts";
@@ -73,4 +73,6 @@ export interface LaneQueue {
   pause(target: RefusalTarget, reason: Reason): Promise<void>;
   /** Loads what composing these rows needs and has not been loaded yet. */
   prepare(rows: readonly ClaimedRow[]): Promise<void>;
+  /** Which of these must not go out, and why. */
+  suppressed(rows: readonly ClaimedRow[]): Promise<ReadonlyMap<MessageId, string>>;
 }

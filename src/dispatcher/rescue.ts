@@ -16,6 +16,7 @@ import { recordStateChanges } from "../queue/balance-store.ts";
 import { claimedUnderLease, endLease, listLeases, takeLeaseForRescue } from "../queue/lease-store.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import { retryIfUnknown, settleIfUnknown } from "../queue/unknown-store.ts";
+import { strikeBadAddresses } from "../suppression/bounce-strikes.ts";
 import { writeSettlements } from "./database-queue.ts";
 import { readJournal, removeJournal, type JournalAnswer, type JournalEvidence } from "./journal.ts";
 import type { Settlement } from "./lane-queue.ts";
@@ -131,10 +132,9 @@ async function settleLateAs(
     const queueId = kind === "sent" ? queueIdIn(reply) : undefined;
     return { messageId, attempt, kind, outlet, host, reply, queueId };
   });
-  await appendEvents(
-    client,
-    events.filter(({ messageId }) => moved.has(messageId)),
-  );
+  const news = events.filter(({ messageId }) => moved.has(messageId));
+  await appendEvents(client, news);
+  await strikeBadAddresses(client, news);
   await appendLateEvents(
     client,
     events.filter(({ messageId }) => !moved.has(messageId)),

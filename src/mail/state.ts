@@ -15,7 +15,7 @@ export const TRANSITIONS: Readonly<Record<State, readonly State[]>> = {
   queued: ["deferred", "held", "unknown", "sent", "bounced", "expired", "canceled", "suppressed"],
   deferred: ["queued", "deferred", "held", "unknown", "sent", "bounced", "expired", "canceled", "suppressed"],
   held: ["queued", "scheduled", "deferred", "expired", "canceled"],
-  unknown: ["deferred", "unknown", "sent", "delivered", "bounced", "held", "expired", "canceled"],
+  unknown: ["deferred", "unknown", "sent", "delivered", "bounced", "held", "expired", "canceled", "suppressed"],
   sent: ["delivered", "bounced", "deferred", "unknown", "expired", "held"],
   delivered: ["bounced"],
   bounced: [],

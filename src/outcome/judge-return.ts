@@ -353,6 +353,20 @@ function printReport({ action, status, diagnostic }: RecipientReport): string {
   return [action, status, diagnostic].filter(Boolean).join(" ");
 }
 
+/** The status of a failure that names this very recipient; undefined: it names none, or somebody else. */
+export function statusNaming(fact: ReturnFact, recipient: string): string | undefined {
+  switch (fact.source) {
+    case "log":
+      return fact.status === "bounced" && isSameAddress(fact.recipient, recipient) ? fact.dsn : undefined;
+    case "notice": {
+      const report = reportFor(fact.notice, recipient);
+      return report.action === "failed" && namesRecipient(report, recipient) ? report.status : undefined;
+    }
+    case "evidence":
+      return undefined;
+  }
+}
+
 // ---- refusals that are not about the recipient ----------------------------------------------------------------------
 
 /** The reply, if our own relay reports a permanent refusal that names no recipient: of policy, of the sender, of the mail. */

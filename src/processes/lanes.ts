@@ -11,7 +11,7 @@ import { systemRandom } from "../platform/random.ts";
 import { listLanes, syncLanes } from "../queue/lane-store.ts";
 
 export async function laneIdOf(pool: Pool, config: Config, name: string): Promise<LaneId> {
-  await syncLanes(pool, Object.keys(config.lanes));
+  await syncLanes(pool, config.lanes);
   const lane = (await listLanes(pool)).find((row) => row.name === name);
   if (lane === undefined) throw new Error(`lane "${name}" was not made in the database`);
   return lane.id;

@@ -128,7 +128,7 @@ async function bringUpDatabase(config: Config, log: Log, print: (line: string) =
     for (const warning of warnings) print(`warning: ${warning}`);
     const { from, to } = await migrate(client);
     if (from !== to) print(`database: schema brought from version ${from} to ${to}`);
-    await syncLanes(client, Object.keys(config.lanes));
+    await syncLanes(client, config.lanes);
   } finally {
     client.release();
   }

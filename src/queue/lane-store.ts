@@ -2,17 +2,24 @@
 // of its campaigns run, who else serves it, and does the transactional lane wait.
 
 import type { CampaignId, LaneId, LeaseId } from "../mail/ids.ts";
+import type { LaneSettings } from "../mail/lane.ts";
 import { countOf, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
 export const SYNC = statement<unknown>(
   "lane_sync",
-  `INSERT INTO postlane.lane (name) SELECT name FROM unnest($1::text[]) AS name
-   WHERE name NOT IN (SELECT name FROM postlane.lane) ON CONFLICT (name) DO NOTHING`,
+  `INSERT INTO postlane.lane AS known (name, is_bulk)
+   SELECT name, is_bulk FROM unnest($1::text[], $2::boolean[]) AS wanted (name, is_bulk)
+   WHERE (name, is_bulk) NOT IN (SELECT name, is_bulk FROM postlane.lane)
+   ON CONFLICT (name) DO UPDATE SET is_bulk = excluded.is_bulk`,
 );
 
-/** Makes the lanes that the configuration names. A lane is never removed: messages remember it. */
-export async function syncLanes(on: Queryable, names: readonly string[]): Promise<void> {
-  await countOf(on, SYNC, [names]);
+/** Makes the lanes that the configuration names, and notes their priority. A lane is never removed: messages remember it. */
+export async function syncLanes(
+  on: Queryable,
+  lanes: Readonly<Record<string, Pick<LaneSettings, "name" | "priority">>>,
+): Promise<void> {
+  const given = Object.values(lanes);
+  await countOf(on, SYNC, [given.map(({ name }) => name), given.map(({ priority }) => priority === "bulk")]);
 }
 
 export interface LaneRow {

@@ -1,5 +1,5 @@
 // What follows from a batch of judged returns, for the messages: rows of the queue, events, books, the list of what is
-// unaccounted for; a handful of statements, inside the caller's transaction. Assumes that the messages are locked, and the
+// unaccounted for, who gets no more mail; a handful of statements, inside the caller's transaction. Assumes that the messages are locked, and the
 // unknown ones' rows with them.
 
 import { strict as assert } from "node:assert";
@@ -10,6 +10,8 @@ import { NO_CAMPAIGN } from "../mail/ids.ts";
 import { recordStateChanges } from "../queue/balance-store.ts";
 import { requeueReturned } from "../queue/returned-store.ts";
 import { settleIfUnknown } from "../queue/unknown-store.ts";
+import { bounceOf } from "../suppression/bounce-strikes.ts";
+import { addStrikes } from "../suppression/strike-store.ts";
 import type { MessageStanding } from "./message-standing.ts";
 import { accountFor, CONFIRMING_KINDS } from "./unaccounted-store.ts";
 
@@ -30,6 +32,12 @@ export async function applyToMessages(client: ClientBase, standings: readonly Me
       from: before!,
       to: now.state!,
     })),
+  );
+  await addStrikes(
+    client,
+    standings
+      .filter(({ isAddressBad }) => isAddressBad)
+      .map(({ message: { id, recipient } }) => bounceOf(id, recipient)),
   );
   await accountFor(
     client,

@@ -7,6 +7,7 @@ import type { MessageEvent } from "../events/event-store.ts";
 import type { LaneId, MessageId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import { isSettled, STATES, type SettledState, type State, type WaitingState } from "../mail/state.ts";
+import { isBadAddressReturn } from "../outcome/bad-address.ts";
 import type { ReturnFact, ReturnJudgement, Standing } from "../outcome/judge-return.ts";
 import { lockWaiting, type WaitingRow } from "../queue/returned-store.ts";
 import { lockMessages, readTold, type LockedMessage, type ToldEvent } from "./standing-store.ts";
@@ -17,6 +18,7 @@ export class MessageStanding {
   readonly expiresAtMs: number;
   readonly #events: MessageEvent[] = [];
   #now: Standing;
+  #isAddressBad = false;
   #home: { readonly state: WaitingState; readonly delayMs: number | null } | undefined;
 
   constructor(message: LockedMessage, standing: Standing, ttlMs: number) {
@@ -35,11 +37,17 @@ export class MessageStanding {
     return this.#home;
   }
 
+  /** It has bounced now, because there is no such address. */
+  get isAddressBad(): boolean {
+    return this.#isAddressBad;
+  }
+
   get events(): readonly MessageEvent[] {
     return this.#events;
   }
 
-  take({ attempt, outlet }: ReturnFact, judgement: Extract<ReturnJudgement, { kind: "judged" }>): void {
+  take(fact: ReturnFact, judgement: Extract<ReturnJudgement, { kind: "judged" }>): void {
+    const { attempt, outlet } = fact;
     const told = new Map(this.#now.told);
     for (const event of judgement.events) {
       this.#events.push({ messageId: this.message.id, attempt, outlet, ...event });
@@ -50,6 +58,7 @@ export class MessageStanding {
     const { state = this.#now.state, tries = this.#now.tries, delayMs = null } = judgement.becomes ?? {};
     this.#now = { ...this.#now, state, tries, told, queueId };
     if (judgement.becomes !== undefined) this.#home = isWaiting(state) ? { state, delayMs } : undefined;
+    if (judgement.becomes?.state === "bounced") this.#isAddressBad = isBadAddressReturn(fact, this.message.recipient);
   }
 }
 

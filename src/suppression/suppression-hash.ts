@@ -9,12 +9,25 @@ export function suppressionHash(address: string, mac: Mac): Uint8Array {
   return mac(Buffer.from(suppressionName(address)));
 }
 
-/** What is hashed: ASCII letters in lower case (as SQL compares them), the domain as A-labels where it has such a form. */
+/**
+ * What is hashed: ASCII letters in lower case (as SQL compares them), a domain beyond ASCII as A-labels. One that is ASCII
+ * is left as it is: the parser of URLs would make numbers and escapes of it, and SQL does not.
+ */
 export function suppressionName(address: string): string {
   const at = address.lastIndexOf("@");
   const domain = address.slice(at + 1);
-  const wire = domainToASCII(domain);
+  const wire = isAscii(domain) ? domain : domainToASCII(domain);
   return lowerAscii(`${address.slice(0, at)}@${wire === "" ? domain : wire}`);
+}
+
+/** Whether all of it is on the wire as it is hashed; else its domain has no such form, and no mail can go there. */
+export function isHashable(name: string): boolean {
+  return isAscii(name.slice(name.lastIndexOf("@") + 1));
+}
+
+function isAscii(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex
+  return /^[\u0000-\u007f]*$/.test(text);
 }
 
 function lowerAscii(text: string): string {

@@ -381,6 +381,7 @@ function createLife(): Life {
       healthChanges: mortal(queue.healthChanges),
       pause: mortal(queue.pause),
       prepare: mortal(queue.prepare),
+      suppressed: mortal(queue.suppressed),
     }),
     end() {
       isOver = true;

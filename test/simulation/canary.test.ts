@@ -17,6 +17,7 @@ const PLANTED: readonly (readonly [PlantedBug, string, RegExp])[] = [
     "a settle that does not compare the lease",
     /was settled as one|works on message|taken twice|the relay/,
   ],
+  ["suppression_not_asked", "a claim that asks nobody who is suppressed", /recipient was suppressed/],
   ["dispatcher_without_deadline", "a dispatcher that believes in its lease for ever", /after lease/],
 ];
 

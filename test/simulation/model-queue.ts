@@ -79,6 +79,8 @@ export interface ModelDatabaseSettings {
   readonly clockSkewMs: number;
   /** Planted by the canary: settling does not compare the lease. */
   readonly settlesWithoutLease?: boolean;
+  /** Planted by the canary: nobody is ever said to be suppressed. */
+  readonly forgetsSuppressed?: boolean;
 }
 
 export class ModelDatabase {
@@ -89,6 +91,10 @@ export class ModelDatabase {
   readonly runningCampaigns = new Set<CampaignId>();
   /** `message attempt` of all that were ever recorded unknown. */
   readonly unknownAttempts = new Set<string>();
+  /** Messages whose recipient has come onto the suppression list. */
+  readonly suppressed = new Set<MessageId>();
+  /** `message attempt` of all that were claimed after that: they must never be handed over. */
+  readonly forbiddenAttempts = new Set<string>();
   isPaused = false;
   /** What dispatchers have stopped for its refusals; nobody resumes it. */
   pauses: Pause[] = [];
@@ -198,6 +204,7 @@ export class ModelDatabase {
       healthChanges: () => this.#call(life, "health", () => ({ cursor: { xmax: "0", open: [] }, changed: [] })),
       pause: (target, reason) => this.#call(life, "pause", () => this.#pause(target, reason)),
       prepare: () => this.#call(life, "prepare", () => undefined),
+      suppressed: (rows) => this.#call(life, "suppressed", () => this.#suppressedAmong(rows)),
     };
   }
 
@@ -348,13 +355,23 @@ export class ModelDatabase {
         .slice(0, want.rowsMax),
     );
     this.#isChanged = true;
-    for (const row of picked) row.leaseId = leaseId;
+    for (const row of picked) {
+      row.leaseId = leaseId;
+      if (this.suppressed.has(row.id)) this.forbiddenAttempts.add(`${row.id} ${row.attempts + 1}`);
+    }
     if (picked.length > 0)
       lease.batches.set(
         batchId,
         picked.map(({ id }) => id),
       );
     return picked.map(claimedRow);
+  }
+
+  // claimed-store.ts: CLAIMED
+  #suppressedAmong(rows: readonly ClaimedRow[]): ReadonlyMap<MessageId, string> {
+    if (this.#settings.forgetsSuppressed === true) return new Map();
+    const meant = rows.filter((row) => this.suppressed.has(row.message_id));
+    return new Map(meant.map((row) => [row.message_id, "on the suppression list"]));
   }
 
   // database-queue.ts: settle. The transaction holds the lease FOR SHARE and has its number from its first write to its

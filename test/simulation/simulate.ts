@@ -271,6 +271,12 @@ function makeTrouble(world: World, time: VirtualTime, random: Random, plan: Plan
   for (let n = Math.floor(random.unit() * 6); n > 0; n--) {
     sometime(() => stopForAWhile(random, time, (isOn) => (world.database.isPaused = isOn)));
   }
+  if (random.unit() < 0.5) {
+    for (let n = Math.floor(random.unit() * plan.messages * 0.3); n > 0; n--) {
+      const id = (1 + Math.floor(random.unit() * plan.messages)) as MessageId;
+      sometime(() => void world.database.suppressed.add(id));
+    }
+  }
   if (random.unit() < 0.4) {
     const id = 1 as CampaignId;
     const { runningCampaigns } = world.database;
@@ -379,6 +385,8 @@ function checkTheEnd(world: World, messages: number, plan: Plan): void {
   }
   for (const [id, state] of states)
     if (state === "held") mustHold(mayBeHeld(id, plan), `message ${id} is held for nothing`);
+    else if (state === "suppressed")
+      mustHold(world.database.suppressed.has(id), `message ${id} is suppressed for nothing`);
   world.checkLedger();
 }
 

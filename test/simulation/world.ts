@@ -22,7 +22,11 @@ import type { Life, VirtualTime } from "./virtual-clock.ts";
 import { mustHold } from "./violation.ts";
 
 /** A bug that the canary plants. */
-export type PlantedBug = "journal_without_dots" | "settle_without_lease" | "dispatcher_without_deadline";
+export type PlantedBug =
+  | "journal_without_dots"
+  | "settle_without_lease"
+  | "dispatcher_without_deadline"
+  | "suppression_not_asked";
 
 export interface LaneOfWorld {
   readonly id: LaneId;
@@ -88,6 +92,7 @@ export class World {
       fateOfCall: settings.fateOfCall,
       clockSkewMs: settings.clockSkewMs,
       settlesWithoutLease: settings.bug === "settle_without_lease",
+      forgetsSuppressed: settings.bug === "suppression_not_asked",
     });
     this.relay = new ModelRelay(time, random, { ...settings.relay, onTaken: (taken) => this.#checkTaken(taken) });
     this.#front = time.beginLife("front");
@@ -392,6 +397,8 @@ export class World {
 
   #checkTaken(taken: Taken): void {
     const { messageId, attempt } = taken;
+    const isForbidden = this.database.forbiddenAttempts.has(`${messageId} ${attempt}`);
+    mustHold(!isForbidden, `message ${messageId} was claimed when its recipient was suppressed, and was handed over`);
     const earlier = this.#taken.get(messageId) ?? [];
     for (const other of earlier) {
       // The relay may be later with the earlier one.

@@ -19,6 +19,7 @@ import type { ServiceInstallOptions } from "./run-service.ts";
 import type { SendmailCommandOptions } from "./run-sendmail-command.ts";
 import type { StatusOptions } from "./run-status.ts";
 import type { TemplateCheckOptions, TemplatePushOptions, TemplateShowOptions } from "./run-template.ts";
+import type { SuppressionAddOptions, SuppressionImportOptions, SuppressionListOptions } from "./run-suppression.ts";
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
 import type { WebhookCreateOptions, WebhookReplayOptions } from "./run-webhook.ts";
@@ -60,6 +61,7 @@ export function createProgram(end: End): Command {
   addLane(program, end);
   addOutlet(program, end);
   addDestination(program, end);
+  addSuppression(program, end);
   addKey(program, end);
   addDomain(program, end);
   addQueue(program, end);
@@ -687,6 +689,101 @@ function addDomain(program: Command, end: End): void {
     .action(async (name: string, options: CommonOptions) => {
       const { runDomainRemove } = await import("./run-domain.ts");
       end(await runDomainRemove(name, options));
+    });
+}
+
+function addSuppression(program: Command, end: End): void {
+  const suppression = group(program, "suppression", "Say who must not get mail, and see why.");
+  leaf(
+    suppression,
+    "add",
+    "Suppress an address, or all of a domain: from now on no mail goes there, also none that waits already. Bounces that say that there is no such address add themselves. A complaint without a scope counts as these do: the first one holds for bulk, the second within 30 days for everything, for 90 days each.",
+    [
+      "postlane suppression add ann@example.com",
+      "postlane suppression add @example.com --scope bulk --days 30",
+      "postlane suppression add ann@example.com --scope list --list news --reason unsubscribe",
+      "postlane suppression add ann@example.com --reason complaint",
+    ],
+  )
+    .argument("<address>", "local@domain, or @domain for all of a domain, but not of those below it.")
+    .option("--scope <scope>", "everything, bulk (lanes of that priority) or list; otherwise everything.")
+    .option("--list <name>", "With scope list: mail to this list alone.")
+    .option("--reason <reason>", "bounce, complaint, unsubscribe, manual or import.", "manual")
+    .option("--days <days>", "It ends by itself after so many; otherwise never.", wholeNumber)
+    .action(async (address: string, options: SuppressionAddOptions) => {
+      const { runSuppressionAdd } = await import("./run-suppression.ts");
+      end(await runSuppressionAdd(address, options));
+    });
+  leaf(
+    suppression,
+    "remove",
+    "Let mail go to an address or a domain again. What was settled as suppressed stays so. Also of one whose address was erased.",
+    ["postlane suppression remove ann@example.com", "postlane suppression remove ann@example.com --scope bulk"],
+  )
+    .argument("<address>", "local@domain, or @domain.")
+    .option("--scope <scope>", "Only this one: everything, bulk or list; otherwise all.")
+    .option("--list <name>", "Only this list.")
+    .action(async (address: string, options: CommonOptions & { scope?: string; list?: string }) => {
+      const { runSuppressionRemove } = await import("./run-suppression.ts");
+      end(await runSuppressionRemove(address, options));
+    });
+  leaf(
+    suppression,
+    "list",
+    "List who is suppressed, the newest first; or with an address what holds for it, its domain included, also when it was erased. Then the exit code is 1 if nothing does.",
+    [
+      "postlane suppression list ann@example.com",
+      "postlane suppression list --domain example.com --reason bounce --since 2027-01-31",
+    ],
+  )
+    .argument("[address]", "local@domain, or @domain.")
+    .option("--domain <domain>", "Only addresses of this domain, and itself.")
+    .option("--reason <reason>", "Only for this reason.")
+    .option("--list <name>", "Only of this list.")
+    .option("--since <time>", "Only from this time on: a day, or ISO 8601 with a zone.")
+    .option("--after <place>", "The next page, as the page before has named it.")
+    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
+    .action(async (address: string | undefined, options: SuppressionListOptions) => {
+      const { runSuppressionList } = await import("./run-suppression.ts");
+      end(await runSuppressionList(address, options));
+    });
+  leaf(
+    suppression,
+    "import",
+    "Put a CSV file on the suppression list: columns address (or email), scope, list, reason and days, in this order if there is no header; a single column of addresses will do. What a row leaves out is as the options say; a reason that is none of Postlane's, too. A bad row is told with its line and stops nothing. Doing it again changes nothing.",
+    [
+      "postlane suppression import unsubscribed.csv",
+      "postlane suppression import bounced.csv --scope everything --reason bounce --days 90",
+    ],
+  )
+    .argument("<file>", "UTF-8, with commas, semicolons, tabs or bars between.")
+    .option("--scope <scope>", "Of rows that name none: everything, bulk or list.", "bulk")
+    .option("--list <name>", "Of rows with scope list that name none.")
+    .option("--reason <reason>", "Of rows that name none.", "import")
+    .option("--days <days>", "Of rows that name none: how long it holds; otherwise for ever.", wholeNumber)
+    .action(async (file: string, options: SuppressionImportOptions) => {
+      const { runSuppressionImport } = await import("./run-suppression.ts");
+      end(await runSuppressionImport(file, options));
+    });
+  leaf(
+    suppression,
+    "export",
+    "Print the suppression list as CSV that can be imported again. Whose address was erased is told by the hash alone. A cell that begins as a formula of a spreadsheet gets an apostrophe in front. With --json one object a line.",
+    ["postlane suppression export > suppressed.csv", "postlane suppression export --json | wc -l"],
+  ).action(async (options: CommonOptions) => {
+    const { runSuppressionExport } = await import("./run-suppression.ts");
+    end(await runSuppressionExport(options));
+  });
+  leaf(
+    suppression,
+    "erase",
+    "Forget the address and keep the promise: what stays is a keyed hash, which nobody can turn back, and by which the address is known when mail to it comes again.",
+    ["postlane suppression erase ann@example.com"],
+  )
+    .argument("<address>", "local@domain.")
+    .action(async (address: string, options: CommonOptions) => {
+      const { runSuppressionErase } = await import("./run-suppression.ts");
+      end(await runSuppressionErase(address, options));
     });
 }
 

@@ -33,7 +33,7 @@ async function bringUpToDate(database: Database, config: Config): Promise<void> 
   try {
     await checkServer(client);
     await migrate(client);
-    await syncLanes(client, Object.keys(config.lanes));
+    await syncLanes(client, config.lanes);
     client.release();
   } catch (error) {
     client.release(true);

@@ -16,6 +16,7 @@ import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
 import { addTemplateRoutes } from "./template-routes.ts";
+import { addSuppressionRoutes } from "./suppression-routes.ts";
 import { addTellingRoutes, type HttpAnswers } from "./telling-routes.ts";
 
 export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyInstance {
@@ -79,4 +80,5 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   addLaneRoutes(server, api);
   addOutletRoutes(server, api);
   addTemplateRoutes(server);
+  addSuppressionRoutes(server, api);
 }

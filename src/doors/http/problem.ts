@@ -40,6 +40,7 @@ export const PROBLEMS = {
   lane_not_found: catalogued(404, "There is no such lane", "not_found"),
   template_not_found: catalogued(404, "There is no such template", "not_found"),
   outlet_not_found: catalogued(404, "There is no such outlet", "not_found"),
+  suppression_not_found: catalogued(404, "There is no such suppression", "not_found"),
   request_timeout: catalogued(408, "The request took too long", "application_error"),
   key_in_progress: catalogued(409, "The idempotency key is being used", "concurrent_idempotent_requests", 1),
   not_waiting: catalogued(409, "It waits no longer", "validation_error"),

@@ -6,11 +6,13 @@
 CREATE TABLE postlane.lane (
   id        smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name      text NOT NULL UNIQUE,
+  -- Its priority is bulk, by the configuration: what is suppressed for bulk does not go by it.
+  is_bulk   boolean NOT NULL DEFAULT false,
   paused_at timestamptz,
   -- Why it takes no more mail for now; null: it does. Written by upkeep, when it changes.
   full_because text
 );
-INSERT INTO postlane.lane (name) VALUES ('transactional'), ('bulk');
+INSERT INTO postlane.lane (name, is_bulk) VALUES ('transactional', false), ('bulk', true);
 
 -- What is said: the parts of one email, or one version of a template. Of a mail that came by SMTP, `raw` is what is sent,
 -- octet for octet, and body what is to be known for it. Never updated.

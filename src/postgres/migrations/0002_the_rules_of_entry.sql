@@ -353,7 +353,8 @@ END
 $$;
 
 -- The rows of an accepted submission: its content, and per recipient a message with its row in the queue; and an entry in
--- the books.
+-- the books. A recipient who is suppressed is no error: nobody's transaction fails because somebody has unsubscribed. The
+-- message is settled at once, and never has a row in the queue.
 CREATE FUNCTION postlane.place_submission(
   new_id bigint, door text, credential text, metadata jsonb, body json, raw bytea, recipients text[],
   lane_number smallint, at timestamptz, due timestamptz, expires timestamptz
@@ -362,21 +363,43 @@ LANGUAGE plpgsql AS $$
 DECLARE
   today       date := (at AT TIME ZONE 'UTC')::date;
   first_state text := CASE WHEN due > at THEN 'scheduled' ELSE 'queued' END;
-  recipient   text;
   message_id  bigint;
+  found       record;
+  -- By the recipient's place; null: it may get mail.
+  why_not        text[] := '{}';
+  suppressed_ids bigint[] := '{}';
+  reasons        text[] := '{}';
 BEGIN
   INSERT INTO postlane.content (id, body, raw) VALUES (new_id, body, raw);
   INSERT INTO postlane.submission (id, door, credential, accepted_at, metadata)
     VALUES (new_id, door, credential, at, metadata);
-  FOREACH recipient IN ARRAY recipients LOOP
+  IF EXISTS (SELECT FROM postlane.suppression) THEN
+    FOR found IN SELECT * FROM postlane.suppressed_among(recipients, ARRAY[body ->> 'list'],
+      (SELECT lane.is_bulk FROM postlane.lane WHERE lane.id = lane_number), due)
+    LOOP
+      why_not[found.place] := found.because;
+    END LOOP;
+  END IF;
+  FOR i IN 1 .. cardinality(recipients) LOOP
     INSERT INTO postlane.message (submission_id, campaign_id, lane_id, content_id, recipient, accepted_at, expires_at)
-      VALUES (new_id, 0, lane_number, new_id, recipient, at, expires)
+      VALUES (new_id, 0, lane_number, new_id, recipients[i], at, expires)
       RETURNING id INTO message_id;
-    INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
-      VALUES (message_id, due, 0, today, lane_number, first_state, postlane.destination_of(recipient));
+    IF why_not[i] IS NULL THEN
+      INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
+        VALUES (message_id, due, 0, today, lane_number, first_state, postlane.destination_of(recipients[i]));
+    ELSE
+      suppressed_ids := suppressed_ids || message_id;
+      reasons := reasons || why_not[i];
+    END IF;
   END LOOP;
   INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
-    VALUES (lane_number, 0, today, first_state, cardinality(recipients));
+    SELECT lane_number, 0, today, entry.state, entry.n
+    FROM (VALUES (first_state, cardinality(recipients) - cardinality(suppressed_ids)),
+      ('suppressed', cardinality(suppressed_ids))) AS entry (state, n)
+    WHERE entry.n > 0;
+  IF cardinality(suppressed_ids) > 0 THEN
+    PERFORM postlane.tell_suppressed(suppressed_ids, reasons);
+  END IF;
 END
 $$;
 
@@ -544,7 +567,7 @@ DECLARE
   at         timestamptz := clock_timestamp();
   content    jsonb;
   recipients text[];
-  lane       postlane.lane;
+  lane       record;
   due        timestamptz := at;
   expires    timestamptz;
   new_id     bigint;
@@ -583,9 +606,12 @@ BEGIN
       FROM postlane.check_email(email, at) AS checked;
   END IF;
 
-  SELECT * INTO lane FROM postlane.lane AS found WHERE found.name = coalesce(email ->> 'lane', 'transactional');
+  -- Whether anybody at all is suppressed is asked here, so that it costs no query of its own.
+  SELECT known.id, known.name, known.is_bulk, known.full_because,
+      EXISTS (SELECT FROM postlane.suppression) AS may_be_suppressed INTO lane
+    FROM postlane.lane AS known WHERE known.name = coalesce(email ->> 'lane', 'transactional');
   IF lane.id IS NULL THEN
-    lane := postlane.lane_of(email ->> 'lane');
+    PERFORM postlane.lane_of(email ->> 'lane');
   END IF;
   new_id := nextval('postlane.content_id_seq');
   IF email ->> 'idempotency_key' IS NOT NULL THEN
@@ -596,7 +622,15 @@ BEGIN
     END IF;
   END IF;
   IF lane.full_because IS NOT NULL THEN
-    PERFORM postlane.refuse_full_lane(lane);
+    PERFORM postlane.refuse_full_lane(postlane.lane_of(lane.name));
+  END IF;
+  IF lane.may_be_suppressed THEN
+    PERFORM postlane.suppressed_among(recipients, ARRAY[content ->> 'list'], lane.is_bulk, due);
+    IF FOUND THEN
+      PERFORM postlane.place_submission(new_id, door, credential, nullif(email -> 'metadata', 'null'), content::json,
+        NULL, recipients, lane.id, at, due, expires);
+      RETURN new_id;
+    END IF;
   END IF;
 
   INSERT INTO postlane.content (id, body) VALUES (new_id, content::json);
@@ -770,8 +804,8 @@ EXCEPTION WHEN SQLSTATE 'PL001' OR SQLSTATE 'PL002' OR SQLSTATE 'PL003' OR SQLST
 END
 $$;
 -- One chunk of a list, which the caller has copied into pg_temp.import_row (line, recipient, data), becomes messages
--- of a campaign. Rows that cannot be mailed and rows that the campaign has already are left out. Answers how many were
--- added.
+-- of a campaign. Rows that cannot be mailed and rows that the campaign has already are left out; who is suppressed is
+-- settled at once. Answers how many were added, those included.
 --
 -- Chunks of one campaign may come at the same time. Sorted, they meet the same address in the same order: one waits for
 -- the other, and never both. Sorted by destination, since claims go by destination: what is claimed together then lies
@@ -786,12 +820,14 @@ DECLARE
   lane  postlane.lane;
   at    timestamptz := clock_timestamp();
   today date := (at AT TIME ZONE 'UTC')::date;
-  added bigint;
+  queued         bigint;
+  suppressed_ids bigint[];
+  reasons        text[];
 BEGIN
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
-  SELECT c.lane_id, c.content_id INTO STRICT campaign FROM postlane.campaign AS c WHERE c.id = the_campaign_id;
+  SELECT c.lane_id, c.content_id, c.list INTO STRICT campaign FROM postlane.campaign AS c WHERE c.id = the_campaign_id;
   SELECT * INTO STRICT lane FROM postlane.lane AS l WHERE l.id = campaign.lane_id;
   IF lane.full_because IS NOT NULL THEN
     PERFORM postlane.refuse_full_lane(lane);
@@ -804,15 +840,28 @@ BEGIN
       ORDER BY postlane.destination_of(given.recipient), lower(given.recipient COLLATE "C"), given.line
       ON CONFLICT (campaign_id, lower(recipient)) WHERE campaign_id <> 0 DO NOTHING
       RETURNING id, recipient
+  ), listed AS MATERIALIZED (
+    SELECT array_agg(copy.id) AS ids, array_agg(copy.recipient) AS recipients FROM copy
+    WHERE (SELECT EXISTS (SELECT FROM postlane.suppression))
+  ), suppressed AS MATERIALIZED (
+    SELECT listed.ids[among.place] AS id, among.because
+    FROM listed CROSS JOIN LATERAL
+      postlane.suppressed_among(listed.recipients, ARRAY[campaign.list], lane.is_bulk, at) AS among
+    WHERE listed.ids IS NOT NULL
+  ), waiting AS (
+    INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
+      SELECT copy.id, clock_timestamp(), the_campaign_id, today, campaign.lane_id, 'queued',
+        postlane.destination_of(copy.recipient)
+      FROM copy WHERE copy.id NOT IN (SELECT suppressed.id FROM suppressed)
+      RETURNING 1
   )
-  INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
-    SELECT copy.id, clock_timestamp(), the_campaign_id, today, campaign.lane_id, 'queued',
-      postlane.destination_of(copy.recipient)
-    FROM copy;
-  GET DIAGNOSTICS added = ROW_COUNT;
-  IF added > 0 THEN
-    INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
-      VALUES (campaign.lane_id, the_campaign_id, today, 'queued', added);
+  SELECT (SELECT count(*) FROM waiting), coalesce(array_agg(suppressed.id), '{}'), coalesce(array_agg(suppressed.because), '{}')
+    INTO queued, suppressed_ids, reasons FROM suppressed;
+  INSERT INTO postlane.balance_delta (lane_id, campaign_id, accepted_on, state, n)
+    SELECT campaign.lane_id, the_campaign_id, today, entry.state, entry.n
+    FROM (VALUES ('queued', queued), ('suppressed', cardinality(suppressed_ids))) AS entry (state, n) WHERE entry.n > 0;
+  IF cardinality(suppressed_ids) > 0 THEN
+    PERFORM postlane.tell_suppressed(suppressed_ids, reasons);
   END IF;
   SELECT c.name, c.status INTO STRICT campaign FROM postlane.campaign AS c WHERE c.id = the_campaign_id
     FOR NO KEY UPDATE;
@@ -820,7 +869,7 @@ BEGIN
     RAISE EXCEPTION 'campaign % was canceled', quote_literal(campaign.name) USING ERRCODE = 'PL007',
       HINT = 'What was imported before stays canceled. Begin another campaign.';
   END IF;
-  RETURN added;
+  RETURN queued + cardinality(suppressed_ids);
 END
 $$;
 

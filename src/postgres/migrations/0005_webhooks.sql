@@ -86,13 +86,14 @@ CREATE TABLE postlane.success_asked (
   message_id bigint PRIMARY KEY
 );
 
--- Called by accept_mail, with NOTIFY by recipient.
+-- Called by accept_mail, with NOTIFY by recipient. Who was suppressed at entry has no row in the queue: nothing is to come.
 CREATE FUNCTION postlane.remember_success_asked(the_submission_id bigint, notify jsonb) RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO postlane.success_asked (message_id)
     SELECT m.id FROM postlane.message AS m, jsonb_each_text(notify) AS asked (recipient, conditions)
     WHERE m.submission_id = the_submission_id AND lower(m.recipient) = lower(asked.recipient)
       AND asked.conditions ~* '\mSUCCESS\M'
+      AND EXISTS (SELECT FROM postlane.queue AS q WHERE q.message_id = m.id)
     ON CONFLICT DO NOTHING
 $$;
 REVOKE ALL ON FUNCTION postlane.remember_success_asked(bigint, jsonb) FROM PUBLIC;

@@ -1,0 +1,47 @@
+// Asked right before hand-over: which of the messages that were just claimed must not go out. One statement for each claim,
+// which is over at once as long as nobody is suppressed. By the form of addresses on the wire, so that a domain beyond ASCII
+// is known however it is spelled.
+
+import type { CampaignId, LaneId, MessageId } from "../mail/ids.ts";
+import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
+import { suppressionName } from "./suppression-hash.ts";
+
+export interface AskedMessage {
+  readonly message_id: MessageId;
+  readonly campaign_id: CampaignId;
+  readonly recipient: string;
+  /** Of an email or a mail: what it says of itself. */
+  readonly content: Readonly<Record<string, unknown>> | null;
+}
+
+export const CLAIMED = statement<{ readonly place: number; readonly because: string }>(
+  "suppression_claimed",
+  `SELECT place, because FROM postlane.suppressed_among($1::text[],
+     ARRAY(
+       SELECT coalesce(nullif(given.list, ''),
+         (SELECT campaign.list FROM postlane.campaign WHERE campaign.id = given.campaign_id))
+       FROM unnest($2::text[], $3::integer[]) WITH ORDINALITY AS given (list, campaign_id, n) ORDER BY n
+     ),
+     (SELECT is_bulk FROM postlane.lane WHERE id = $4), clock_timestamp())
+   WHERE (SELECT EXISTS (SELECT FROM postlane.suppression))`,
+);
+
+/** By message, why it must not go out. */
+export async function readSuppressed(
+  on: Queryable,
+  laneId: LaneId,
+  messages: readonly AskedMessage[],
+): Promise<ReadonlyMap<MessageId, string>> {
+  const rows = await rowsOf(on, CLAIMED, [
+    textArray(messages.map(({ recipient }) => suppressionName(recipient))),
+    textArray(messages.map(listOf)),
+    numberArray(messages.map((message) => message.campaign_id)),
+    laneId,
+  ]);
+  return new Map(rows.map(({ place, because }) => [messages[place - 1]!.message_id, because]));
+}
+
+function listOf({ content }: AskedMessage): string {
+  const list = content?.["list"];
+  return typeof list === "string" ? list : "";
+}
