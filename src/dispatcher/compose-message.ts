@@ -1,10 +1,13 @@
 // From a claimed row to what goes on the wire: a campaign's message is merged with its template, a single email is
 // written from its parts, and a mail that came by SMTP goes as it came. Templates are read once per process and compiled
-// once. Throws what is wrong with this message; the dispatcher then holds it, alone.
+// once. What is from a domain with DKIM keys is signed, whatever it came by. Throws what is wrong with this message; the
+// dispatcher then holds it, alone.
 
 import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
 import { composeMail } from "../compose/compose-mail.ts";
 import { wireAddress } from "../compose/mailbox-header.ts";
+import { createMailSigner } from "../compose/sign-mail.ts";
+import type { SigningKeys } from "../compose/signing-key.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
 import { printMessageId } from "../mail/ids.ts";
@@ -16,7 +19,24 @@ import type { TemplateSource } from "../templates/compiled-template.ts";
 export interface Composer {
   /** Reads the templates that these rows need and that are not here yet. */
   prepare(rows: readonly ClaimedRow[]): Promise<void>;
-  compose(row: ClaimedRow, wallMs: number): { readonly envelope: Envelope; readonly content: Content };
+  compose(row: ClaimedRow, wallMs: number): Composed;
+  /** Whether what is composed of this row will be signed, as far as can be told at once. Never throws. */
+  isSigned(row: ClaimedRow): boolean;
+}
+
+export type Composed = ComposedMail | ComposedUnderSignature;
+
+export interface ComposedMail {
+  readonly envelope: Envelope;
+  readonly content: Content;
+}
+
+/** It is being signed, on other threads. */
+export interface ComposedUnderSignature {
+  readonly envelope: Envelope;
+  readonly content: Promise<Content>;
+  /** What it takes meanwhile. */
+  readonly octets: number;
 }
 
 /** An email as `postlane.enqueue` stores it. */
@@ -34,6 +54,7 @@ interface StoredEmail {
 interface LoadedTemplate {
   readonly mail: CompiledMail;
   readonly sender: Sender;
+  readonly from: string;
 }
 
 interface Sender {
@@ -45,11 +66,49 @@ interface Sender {
 /** Compiled templates in memory; the one that was loaded first goes first. */
 const TEMPLATES_MAX = 100;
 
-export function createComposer(given: {
+export interface ComposerSettings {
   /** The sender of mail that names none. */
   readonly from: string;
   readonly readContent: (contentId: number) => Promise<unknown>;
-}): Composer {
+  /** Absent: nothing is signed. */
+  readonly signingKeys?: SigningKeys;
+}
+
+export function createComposer(given: ComposerSettings): Composer {
+  const unsigned = createUnsignedComposer(given);
+  if (given.signingKeys === undefined) return { ...unsigned, isSigned: () => false };
+  const signer = createMailSigner(given.signingKeys);
+  return {
+    prepare: unsigned.prepare,
+    isSigned(row) {
+      if (row.raw !== null) return signer.signs(headerOf(row.raw));
+      const from = unsigned.fromOf(row);
+      return from !== undefined && signer.signsFrom(from);
+    },
+    compose(row, wallMs) {
+      const { envelope, content } = unsigned.compose(row, wallMs);
+      const signed = signer.sign(content, wallMs);
+      return signed === undefined ? { envelope, content } : { envelope, content: signed, octets: content.text.length };
+    },
+  };
+}
+
+/** As much of a mail as is looked at for its From: a door takes no longer header. */
+const HEADER_OCTETS_MAX = 256 * 1024;
+
+function headerOf(raw: Buffer): string {
+  const end = raw.indexOf("\r\n\r\n");
+  return raw.toString("latin1", 0, Math.min(end < 0 ? raw.length : end + 2, HEADER_OCTETS_MAX));
+}
+
+interface UnsignedComposer {
+  prepare(rows: readonly ClaimedRow[]): Promise<void>;
+  compose(row: ClaimedRow, wallMs: number): ComposedMail;
+  /** The mailbox that its mail is from; of a whole mail, and without its template, it is not known. */
+  fromOf(row: ClaimedRow): string | undefined;
+}
+
+function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
   const templates = new Map<number, LoadedTemplate | Error>();
   return {
     async prepare(rows) {
@@ -74,13 +133,19 @@ export function createComposer(given: {
       });
       return { envelope: envelopeOf(row, template.sender), content };
     },
+    fromOf(row) {
+      if (row.raw !== null) return undefined;
+      if (row.content !== null) return (row.content as unknown as StoredEmail).from ?? given.from;
+      const template = templates.get(row.content_id);
+      return template instanceof Error ? undefined : template?.from;
+    },
   };
 }
 
 function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
   try {
     const from = source.from ?? defaultFrom;
-    return { mail: compileMail(compileTemplate(source), { from }), sender: senderOf(from) };
+    return { mail: compileMail(compileTemplate(source), { from }), sender: senderOf(from), from };
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }

@@ -183,6 +183,7 @@ async function serveLane(
       journal,
       openOutlet: outletOpener(config, log),
       compose: composer.compose,
+      isSigned: composer.isSigned,
       returnPath: await returnPathMaker(config, pool),
       onAlarm: (line) => tellSupervisor({ kind: "told", line: `ALARM: ${line}` }),
       clock: systemClock,
