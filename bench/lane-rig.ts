@@ -33,6 +33,8 @@ export interface RigOptions {
   /** Lines of the configuration's `lanes`. */
   readonly lanes?: readonly string[];
   readonly databaseEnv?: Readonly<Record<string, string>>;
+  /** The program of the dispatchers, and what it must find in the data directory; without it, ours. */
+  readonly dispatcher?: { readonly main: string; readonly files: Readonly<Record<string, string>> };
 }
 
 const MAIN = path.resolve(import.meta.dirname, "../src/doors/cli/main.js");
@@ -45,6 +47,10 @@ export async function startLaneRig(scope: Scope, options: RigOptions): Promise<L
   });
   const configFile = path.join(dataDir, "postlane.yaml");
   writeFileSync(configFile, configText(dataDir, options));
+  for (const [name, text] of Object.entries(options.dispatcher?.files ?? {})) {
+    writeFileSync(path.join(dataDir, name), text, { mode: 0o600 });
+  }
+  const dispatcherMain = options.dispatcher?.main ?? MAIN;
   const log = createLog("warn", { process: "bench" });
   const env = options.databaseEnv === undefined ? {} : { env: options.databaseEnv };
   const database = await openDatabase({ dataDir, log, role: "bench", ...env });
@@ -56,8 +62,8 @@ export async function startLaneRig(scope: Scope, options: RigOptions): Promise<L
     database,
     dataDir,
     configFile,
-    startDispatcher: (lane) => startProcess(scope, ["dispatcher", "--lane", lane], configFile, dataDir),
-    startAgent: (outlet) => startProcess(scope, ["agent", "--outlet", outlet], configFile, dataDir),
+    startDispatcher: (lane) => startProcess(scope, dispatcherMain, ["dispatcher", "--lane", lane], configFile, dataDir),
+    startAgent: (outlet) => startProcess(scope, MAIN, ["agent", "--outlet", outlet], configFile, dataDir),
   };
 }
 
@@ -78,13 +84,14 @@ function configText(dataDir: string, { relay, outlet = [], lanes = [] }: RigOpti
 
 async function startProcess(
   scope: Scope,
+  main: string,
   command: readonly [verb: string, option: string, name: string],
   configFile: string,
   dataDir: string,
 ): Promise<ProcessUnderTest> {
   const logFile = path.join(dataDir, `${command[0]}-${command[2]}.log`);
   const logDescriptor = openSync(logFile, "a");
-  const child = fork(MAIN, [...command, "--config", configFile], {
+  const child = fork(main, [...command, "--config", configFile], {
     execArgv: [...CHILD_FLAGS],
     stdio: ["ignore", logDescriptor, logDescriptor, "ipc"],
   });

@@ -15,14 +15,20 @@ export function relaxedValue(value: string): string {
 }
 
 /**
- * Without white space at the ends of lines, each other run of it one space, and without empty lines at the end: a view
- * of octets of its own. An empty body stays empty.
+ * Without white space at the ends of lines, each other run of it one space, and without empty lines at the end. An empty
+ * body stays empty. Of a body of usual size the octets are only good until the next call.
  */
-export function relaxedBody(text: string, from: number): Buffer {
-  const octets = Buffer.allocUnsafe(text.length - from + 2);
+export function relaxedBody(text: string, from: number): Uint8Array {
+  const room = text.length - from + LINE_END;
+  const octets = room <= SCRATCH.length ? SCRATCH : Buffer.allocUnsafe(room);
   octets.write(from === 0 ? text : text.slice(from), "latin1");
   return octets.subarray(0, relaxInPlace(octets, text.length - from));
 }
+
+/** A body that was not ended gets its line end. */
+const LINE_END = 2;
+/** One for all: the garbage of a buffer for each message costs more than its hash (measured). */
+const SCRATCH = Buffer.alloc(65_536);
 
 const HAS_RUNS = /[\t\r]|\u0020\u0020/;
 const RUNS = /[ \t\r\n]+/g;

@@ -6,11 +6,13 @@
 // Not signed: a mail without a From field or with several (RFC 6376 §5.4 wants From signed, and RFC 5322 §3.6 has one),
 // one from whose From no domain can be read, and one with more fields to sign than `SIGNED_FIELDS_MAX`.
 
-import { createHash, sign, webcrypto, type KeyObject } from "node:crypto";
+import { createHash, webcrypto } from "node:crypto";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content } from "../mail/envelope.ts";
-import { relaxedBody, relaxedField, relaxedValue } from "./dkim-relaxed.ts";
+import { relaxedBody } from "./dkim-relaxed.ts";
+import { canonicalFields, signatureOver } from "./dkim-signature.ts";
 import { fromDomain } from "./from-domain.ts";
+import { readHeader, type MailHeader } from "./header-fields.ts";
 import { wireAddress } from "./mailbox-header.ts";
 import type { SigningKey, SigningKeys } from "./signing-key.ts";
 
@@ -27,17 +29,20 @@ export interface MailSigner {
 export const SIGNED_FIELDS_MAX = 200;
 
 export function createMailSigner(keys: SigningKeys): MailSigner {
-  const domains = new Map<string, string | undefined>();
-  const keysOfMail = ({ fields }: Header): readonly SigningKey[] => {
+  const domains = new Map<string, string>();
+  const keysOfMail = ({ fields }: MailHeader): readonly SigningKey[] => {
     const from = fields.get("from");
-    return from?.length === 1 ? keysOf(from[0]!) : [];
+    return from?.length === 1 ? keysOf(from[0]!) : NO_KEYS;
   };
   const keysOf = (from: string): readonly SigningKey[] => {
-    const domain = domains.has(from) ? domains.get(from) : fromDomain(from);
-    // A campaign has one, a site a few.
-    if (domains.size >= FROMS_KEPT_MAX) domains.clear();
-    domains.set(from, domain);
-    return domain === undefined ? [] : keys.keysFor(domain);
+    let domain = domains.get(from);
+    if (domain === undefined) {
+      domain = fromDomain(from);
+      if (domain === undefined) return NO_KEYS;
+      if (domains.size >= FROMS_KEPT_MAX) domains.clear();
+      if (from.length <= FROM_KEPT_OCTETS_MAX) domains.set(from, domain);
+    }
+    return keys.keysFor(domain);
   };
   const folds = new Map<string, string>();
   const foldedNames = (names: string): string => {
@@ -68,7 +73,10 @@ export function createMailSigner(keys: SigningKeys): MailSigner {
   };
 }
 
+const NO_KEYS: readonly SigningKey[] = [];
+/** A campaign has one, a site a few. */
 const FROMS_KEPT_MAX = 1000;
+const FROM_KEPT_OCTETS_MAX = 512;
 const FOLDS_KEPT_MAX = 1000;
 
 /** Each is listed once more than it is there, so that nobody can add one (RFC 6376 §8.15). */
@@ -113,74 +121,23 @@ const SIGNED_IF_THERE = [
   "resent-message-id",
 ] as const;
 
-interface Header {
-  /** The values by lower-case names, as they stand in the mail, the first first. */
-  readonly fields: ReadonlyMap<string, readonly string[]>;
-  readonly bodyAt: number;
-}
-
-// A line that is no field (a mail may have come with one) belongs to nothing and is passed over.
-function readHeader(text: string): Header {
-  const fields = new Map<string, string[]>();
-  let at = 0;
-  while (at < text.length && !text.startsWith("\r\n", at)) {
-    const end = endOfField(text, at);
-    const colon = text.indexOf(":", at);
-    if (colon > at && colon < end) {
-      const name = trimEndBlanks(text.slice(at, colon)).toLowerCase();
-      const value = text.slice(colon + 1, end);
-      const values = fields.get(name);
-      if (values === undefined) fields.set(name, [value]);
-      else values.push(value);
-    }
-    at = end + 2;
-  }
-  return { fields, bodyAt: Math.min(at + 2, text.length) };
-}
-
-function endOfField(text: string, start: number): number {
-  let end = text.indexOf("\r\n", start);
-  while (end >= 0) {
-    const next = text.charCodeAt(end + 2);
-    if (next !== 0x20 && next !== 0x09) return end;
-    end = text.indexOf("\r\n", end + 2);
-  }
-  return text.length;
-}
-
-function trimEndBlanks(name: string): string {
-  let end = name.length;
-  while (end > 0 && (name[end - 1] === " " || name[end - 1] === "\t")) end--;
-  return name.slice(0, end);
-}
-
 interface ChosenFields {
   /** The h= tag. */
   readonly names: string;
-  /** The fields in canonical form, each with its CRLF. */
   readonly canonical: string;
 }
 
-function chooseFields(fields: Header["fields"]): ChosenFields | undefined {
+function chooseFields(fields: MailHeader["fields"]): ChosenFields | undefined {
   const names: string[] = [];
-  let canonical = "";
-  // Of a name that is there several times, the last comes first (RFC 6376 §5.4.2).
-  const take = (name: string): void => {
-    const values = fields.get(name) ?? NONE;
-    for (let at = values.length - 1; at >= 0; at--) {
-      names.push(name);
-      canonical += `${relaxedField(name, values[at]!)}\r\n`;
-    }
-  };
-  for (const name of OVERSIGNED) {
-    take(name);
-    names.push(name);
-  }
-  for (const name of SIGNED_IF_THERE) take(name);
-  return names.length > SIGNED_FIELDS_MAX ? undefined : { names: names.join(":"), canonical };
+  for (const name of OVERSIGNED) addTimes(names, name, (fields.get(name)?.length ?? 0) + 1);
+  for (const name of SIGNED_IF_THERE) addTimes(names, name, fields.get(name)?.length ?? 0);
+  if (names.length > SIGNED_FIELDS_MAX) return undefined;
+  return { names: names.join(":"), canonical: canonicalFields(fields, names) };
 }
 
-const NONE: readonly string[] = [];
+function addTimes(names: string[], name: string, times: number): void {
+  for (let n = 0; n < times; n++) names.push(name);
+}
 
 interface SignedParts extends ChosenFields {
   readonly tS: number;
@@ -191,7 +148,7 @@ const HASHED_HERE_OCTETS_MAX = 65_536;
 
 async function signAll(
   content: Content,
-  body: Buffer,
+  body: Uint8Array,
   parts: SignedParts,
   keys: readonly SigningKey[],
 ): Promise<Content> {
@@ -209,27 +166,7 @@ async function signatureField(key: SigningKey, parts: SignedParts, bodyHash: str
   const value =
     ` v=1; a=${algorithm}-sha256; c=relaxed/relaxed; t=${parts.tS};\r\n` +
     ` d=${domain};\r\n s=${selector};\r\n h=${parts.names};\r\n bh=${bodyHash};\r\n b=`;
-  const data = Buffer.from(`${parts.canonical}dkim-signature:${relaxedValue(value)}`, "latin1");
-  const signature = await signData(key, data);
-  return `DKIM-Signature:${value}${foldBase64(signature.toString("base64"))}\r\n`;
-}
-
-async function signData({ domain, selector, algorithm, privateKey }: SigningKey, data: Buffer): Promise<Buffer> {
-  try {
-    // RFC 8463 §3: Ed25519 signs the SHA-256 of the data, and hashes nothing by itself.
-    return algorithm === "rsa"
-      ? await signOnPool("sha256", data, privateKey)
-      : await signOnPool(null, createHash("sha256").update(data).digest(), privateKey);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`the DKIM key ${selector} of ${domain} cannot sign (${why}); replace it, then release the message`);
-  }
-}
-
-function signOnPool(hash: "sha256" | null, data: Buffer, key: KeyObject): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    sign(hash, data, key, (error, signature) => (error === null ? resolve(signature) : reject(error)));
-  });
+  return `DKIM-Signature:${value}${foldBase64(await signatureOver(key, parts.canonical, value))}\r\n`;
 }
 
 /** RFC 5322 §2.1.1 wants lines of 78 at most. */

@@ -110,7 +110,7 @@ const LEASE_MARGIN = 0.1;
  * So many messages are composed for their signatures ahead of the outlets, or as many as may be open: a turn of the loop
  * in which much was settled takes as long as the threads need for these (measured: fewer leave them without work).
  */
-const SIGN_AHEAD_MIN = 32;
+const SIGN_AHEAD_MIN = 64;
 /** Bulk gives way while the transactional lane waits longer than this. */
 const GIVE_WAY_WAITING_MS = 50;
 
@@ -175,6 +175,7 @@ class LaneDispatcher implements Dispatcher {
       clock: ports.clock,
       compose: (row) => this.#composeAhead(row),
       signed: () => this.#outlets.wake(),
+      mayGather: () => this.#pace === "bulk" && this.#phase === "working",
     });
     this.#waiting = createWaitingTimes(ports.clock);
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
@@ -626,10 +627,10 @@ class LaneDispatcher implements Dispatcher {
 
   #nextReady(route: Route): ClaimedRow | undefined {
     const nowMs = this.#ports.clock.monotonicMs();
-    const row = this.#ready.next(
-      route,
-      (one) => this.#signing.isTakeable(one) && this.#destinations.isOpenTo(one, nowMs),
-    );
+    const isAnySigned = this.#ready.count(route) > this.#signing.unsigned(route);
+    const mayGo = (one: ClaimedRow): boolean =>
+      this.#signing.isTakeable(one) && this.#destinations.isOpenTo(one, nowMs);
+    const row = isAnySigned ? this.#ready.next(route, mayGo) : undefined;
     if (this.#ready.count("main") <= this.#lane.claimAheadMax / 4) void this.#claimIfLow();
     return row;
   }

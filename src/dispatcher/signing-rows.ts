@@ -9,7 +9,7 @@
 //
 // Rows that are not signed are never in here and cost one look into an empty map.
 
-import type { Clock } from "../platform/clock.ts";
+import type { Clock, Timer } from "../platform/clock.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { Composed, ComposedMail } from "./compose-message.ts";
 import type { Route } from "./destinations.ts";
@@ -19,6 +19,8 @@ export interface SigningRows {
   /** A row that turned out to be signed only when it was composed. */
   adopt(row: ClaimedRow, route: Route, composed: Composed): void;
   isTakeable(row: ClaimedRow): boolean;
+  /** Rows that wait for a signature: as many ready ones cannot be taken. */
+  unsigned(route: Route): number;
   /** It leaves. Undefined: it is none of these, and to be composed by whoever takes it. */
   take(row: ClaimedRow): Signed | undefined;
   forget(rows: readonly ClaimedRow[]): void;
@@ -38,12 +40,20 @@ export interface SigningPorts {
   readonly clock: Clock;
   /** Throws what is wrong with the message. Undefined: it could not be begun, and nothing more can. */
   readonly compose: (row: ClaimedRow) => Composed | undefined;
-  /** A row became takeable. */
+  /** Rows became takeable. */
   readonly signed: () => void;
+  /** Whether they may be told of a few at a time. */
+  readonly mayGather: () => boolean;
 }
 
 /** A mail older than this is composed and signed anew when it is its turn. */
 export const SIGNED_MS_MAX = 5000;
+/**
+ * Where nobody waits for a single message, signed ones are told of when there are so many, or this long after the first:
+ * a relay that is fed drop by drop costs twice as much for each message as one that is fed in bursts.
+ */
+const GATHERED_MAX = 16;
+const GATHER_MS = 5;
 /** What is composed and not taken takes no more than about this, or is one mail. */
 const OCTETS_AHEAD_MAX = 16 * 1024 * 1024;
 
@@ -58,29 +68,45 @@ interface RowAtWork {
 
 const WAITING: Stage = { kind: "waiting" };
 
-export function createSigningRows({ clock, compose, signed }: SigningPorts): SigningRows {
+export function createSigningRows({ clock, compose, signed, mayGather }: SigningPorts): SigningRows {
   const rows = new Map<ClaimedRow, RowAtWork>();
   const waiting: Record<Route, Set<ClaimedRow>> = { main: new Set(), retry: new Set() };
   /** Composed and not taken: being signed, signed or failed. In the order of their beginning. */
   const begun: Record<Route, Set<ClaimedRow>> = { main: new Set(), retry: new Set() };
   const begunOf = new Map<string, number>();
   let octetsBegun = 0;
+  const signing: Record<Route, number> = { main: 0, retry: 0 };
+  let gathered = 0;
+  let gatherTimer: Timer | undefined;
 
+  const tell = (): void => {
+    gatherTimer?.cancel();
+    gatherTimer = undefined;
+    gathered = 0;
+    signed();
+  };
+  const tellOfOne = (): void => {
+    gathered++;
+    if (gathered >= GATHERED_MAX || signing.main + signing.retry === 0 || !mayGather()) tell();
+    else gatherTimer ??= clock.after(GATHER_MS, tell);
+  };
   const begin = (row: ClaimedRow, at: RowAtWork, composed: Composed): void => {
     at.composedAtMs = clock.monotonicMs();
     at.octets = "octets" in composed ? composed.octets : composed.content.text.length;
     if (!("octets" in composed)) {
       at.stage = { kind: "signed", composed };
-      return signed();
+      return tellOfOne();
     }
     const { envelope, content } = composed;
     const stage: Stage = { kind: "signing" };
     at.stage = stage;
+    signing[at.route]++;
     // What was given back meanwhile is in here no more, or again as another one.
     const end = (ended: Signed): void => {
       if (at.stage !== stage || rows.get(row) !== at) return;
       at.stage = ended;
-      signed();
+      signing[at.route]--;
+      tellOfOne();
     };
     content.then(
       (whole) => end({ kind: "signed", composed: { envelope, content: whole } }),
@@ -96,7 +122,7 @@ export function createSigningRows({ clock, compose, signed }: SigningPorts): Sig
     } catch (error) {
       at.stage = { kind: "failed", error };
       at.composedAtMs = clock.monotonicMs();
-      signed();
+      tellOfOne();
     }
     enter(row, at);
     return true;
@@ -107,9 +133,10 @@ export function createSigningRows({ clock, compose, signed }: SigningPorts): Sig
     begunOf.set(row.destination, (begunOf.get(row.destination) ?? 0) + 1);
     octetsBegun += octets;
   };
-  const leave = (row: ClaimedRow, { route, octets }: RowAtWork): void => {
+  const leave = (row: ClaimedRow, { route, octets, stage }: RowAtWork): void => {
     waiting[route].delete(row);
     if (!begun[route].delete(row)) return;
+    if (stage.kind === "signing") signing[route]--;
     octetsBegun -= octets;
     const left = begunOf.get(row.destination)! - 1;
     if (left === 0) begunOf.delete(row.destination);
@@ -147,6 +174,7 @@ export function createSigningRows({ clock, compose, signed }: SigningPorts): Sig
       const at = rows.get(row);
       return at === undefined || at.stage.kind === "failed" || (at.stage.kind === "signed" && !isOld(at));
     },
+    unsigned: (route) => waiting[route].size + signing[route],
     take(row) {
       const at = rows.get(row);
       if (at === undefined || (at.stage.kind !== "signed" && at.stage.kind !== "failed")) return undefined;

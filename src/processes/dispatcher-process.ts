@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { Pool } from "pg";
+import type { SigningKeys } from "../compose/signing-key.ts";
 import { createComposer } from "../dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../dispatcher/database-queue.ts";
 import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../dispatcher/dispatcher.ts";
@@ -25,14 +26,12 @@ import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { readContent } from "../templates/template-store.ts";
-import { giveWayInDatabase } from "./give-way.ts";
+import { giveWayInDatabase, giveWayOnCpu } from "./give-way.ts";
 import { journalDirOf, rescueHere } from "./journals-here.ts";
 import { laneIdOf } from "./lanes.ts";
 import { limitsOf, maxRefusalsOf, outletOpener } from "./outlets.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
-/** Niceness of a bulk dispatcher: when the CPU gets short, it is the one that waits. */
-const BULK_NICENESS = 10;
 /** After being told to stop: what is open gets this long to be answered; then its connections are cut. */
 const DRAIN_MS_MAX = 30_000;
 const CONNECTIONS_MAX = 6;
@@ -41,7 +40,7 @@ const CONNECTIONS_MAX = 6;
  * Answers the exit code: 0 drained, or `EXIT_LEASE_LOST`. A lease that is lost otherwise (the database was away for too
  * long, say) is followed by a new one in this process.
  */
-export async function runDispatcher(config: Config, laneName: string): Promise<number> {
+export async function runDispatcher(config: Config, laneName: string, signingKeys?: SigningKeys): Promise<number> {
   const lane = config.lanes[laneName];
   if (lane === undefined) {
     throw new Error(`there is no lane "${laneName}"; lanes: ${Object.keys(config.lanes).join(", ")}`);
@@ -58,7 +57,7 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   const orders = followOrders(log);
-  const surroundings = { database, orders, log };
+  const surroundings = { database, orders, log, ...(signingKeys === undefined ? {} : { signingKeys }) };
   try {
     let lease: Lease | undefined = await takeLease(config, lane, surroundings);
     while (lease !== undefined) {
@@ -110,6 +109,7 @@ interface Surroundings {
   readonly database: Database;
   readonly orders: StopOrders;
   readonly log: Log;
+  readonly signingKeys?: SigningKeys;
 }
 
 interface Lease {
@@ -157,11 +157,15 @@ async function serveLane(
   config: Config,
   lane: LaneSettings,
   { id: leaseId, laneId, askedAtMs: leaseAskedAtMs }: Lease,
-  { database, orders, log }: Surroundings,
+  { database, orders, log, signingKeys }: Surroundings,
 ): Promise<DispatcherEnd> {
   const { pool } = database;
   const journal = openJournalOf(config, lane, laneId, leaseId);
-  const composer = createComposer({ from: config.from, readContent: (id) => readContent(pool, id) });
+  const composer = createComposer({
+    from: config.from,
+    readContent: (id) => readContent(pool, id),
+    ...(signingKeys === undefined ? {} : { signingKeys }),
+  });
   const dispatcher = createDispatcher(
     {
       lane,
@@ -193,7 +197,7 @@ async function serveLane(
   );
   orders.heardBy(dispatcher);
   // Not sooner: loading and rescue are short, and a lane that was interrupted should not be slow to come back.
-  if (lane.priority === "bulk") os.setPriority(BULK_NICENESS);
+  if (lane.priority === "bulk") giveWayOnCpu(log);
   tellSupervisor({ kind: "ready" });
   log.info("dispatcher.started", { lease_id: leaseId, lane: lane.name });
   const end = await dispatcher.run();
