@@ -12,7 +12,7 @@ import { checkServer } from "../postgres/check-server.ts";
 import { openDatabase, type Database } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { syncLanes } from "../queue/lane-store.ts";
-import { superviseChild, type Child } from "./child.ts";
+import { childEnv, superviseChild, type Child } from "./child.ts";
 import { onStop } from "./supervision.ts";
 
 export interface UpOptions {
@@ -37,7 +37,7 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
   sayWhatComesHome(config, print);
   let database = await bringUpDatabase(config, log, print);
   const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
-    const spec = { name, modulePath: mainPath, args, env: process.env, logDescriptor };
+    const spec = { name, modulePath: mainPath, args, env: childEnv(), logDescriptor };
     return superviseChild(
       spec,
       {

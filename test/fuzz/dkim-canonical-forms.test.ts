@@ -8,12 +8,20 @@ import { createMailSigner } from "../../src/compose/sign-mail.ts";
 import { dkimpy, makeTestKeys } from "../rig/dkim-verifiers.ts";
 
 const MAILS = 200;
+/** No line ends, and no VT nor FF: dkimpy takes them for white space at the ends of a value, as RFC 6376 §2.8 does not. */
+const isOdd = (code: number): boolean => (code < 0x09 || code > 0x0d) && (code < 0x20 || code > 0x7e);
 
 const blanks = fc.stringMatching(/^[ \t]{0,4}$/);
-/** No VT nor FF: dkimpy takes them for white space at the ends of a value, where RFC 6376 §2.8 does not. */
 const word = fc.oneof(
   fc.stringMatching(/^[!-~]{1,12}$/),
-  fc.stringMatching(/^[\x80-\xff\x01-\x08\x0e-\x1f]{1,4}$/),
+  fc.string({
+    unit: fc
+      .integer({ min: 1, max: 255 })
+      .filter(isOdd)
+      .map((code) => String.fromCharCode(code)),
+    minLength: 1,
+    maxLength: 4,
+  }),
   fc.constantFrom(".", "..", "=", ";", ":", "\u00a0", "\u0085"),
 );
 const line = fc
