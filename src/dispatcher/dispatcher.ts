@@ -108,9 +108,9 @@ const LATE_REPLY_MS_MAX = 10_000;
 const LEASE_MARGIN = 0.1;
 /**
  * So many messages are composed for their signatures ahead of the outlets, or as many as may be open: a turn of the loop
- * in which much was settled takes as long as the threads need for these (measured: fewer leave them without work).
+ * in which much was settled takes as long as the threads need for these (with 64 there were often fewer than 5 under way).
  */
-const SIGN_AHEAD_MIN = 64;
+const SIGN_AHEAD_MIN = 128;
 /** Bulk gives way while the transactional lane waits longer than this. */
 const GIVE_WAY_WAITING_MS = 50;
 
