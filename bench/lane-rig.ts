@@ -33,6 +33,8 @@ export interface RigOptions {
   /** Lines of the configuration's `lanes`. */
   readonly lanes?: readonly string[];
   readonly databaseEnv?: Readonly<Record<string, string>>;
+  /** A private key in PEM, which signs what is from this domain. */
+  readonly dkimKey?: { readonly domain: string; readonly pem: string };
 }
 
 const MAIN = path.resolve(import.meta.dirname, "../src/doors/cli/main.js");
@@ -45,6 +47,8 @@ export async function startLaneRig(scope: Scope, options: RigOptions): Promise<L
   });
   const configFile = path.join(dataDir, "postlane.yaml");
   writeFileSync(configFile, configText(dataDir, options));
+  if (options.dkimKey !== undefined)
+    writeFileSync(path.join(dataDir, "dkim.pem"), options.dkimKey.pem, { mode: 0o600 });
   const log = createLog("warn", { process: "bench" });
   const env = options.databaseEnv === undefined ? {} : { env: options.databaseEnv };
   const database = await openDatabase({ dataDir, log, role: "bench", ...env });
@@ -61,12 +65,13 @@ export async function startLaneRig(scope: Scope, options: RigOptions): Promise<L
   };
 }
 
-function configText(dataDir: string, { relay, outlet = [], lanes = [] }: RigOptions): string {
+function configText(dataDir: string, { relay, outlet = [], lanes = [], dkimKey }: RigOptions): string {
   return [
     `data_dir: ${dataDir}`,
     'from: "Bench <bench@example.com>"',
     // So that bulk mail has the headers that it has in earnest.
     "public_url: https://mail.example.com",
+    ...(dkimKey === undefined ? [] : [dkimLine(dkimKey.domain)]),
     "outlets:",
     "  default:",
     "    type: smtp",
@@ -76,6 +81,11 @@ function configText(dataDir: string, { relay, outlet = [], lanes = [] }: RigOpti
     ...(lanes.length === 0 ? [] : ["lanes:", ...lanes.map((line) => `  ${line}`)]),
     "",
   ].join("\n");
+}
+
+/** Beside the configuration. */
+function dkimLine(domain: string): string {
+  return `dkim: { keys: [{ domain: ${domain}, selector: bench, private_key_file: dkim.pem }] }`;
 }
 
 async function startProcess(

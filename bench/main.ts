@@ -24,6 +24,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "from the import of a list to the last message settled, beside Postfix and Nodemailer",
     load: () => import("./road.ts"),
   },
+  dkim: {
+    about: "the road with every message signed by DKIM RSA-2048, beside bare signatures on all cores",
+    load: () => import("./dkim.ts"),
+  },
   "slow-disk": {
     about: "the same with every fsync taking 8 ms, one after another",
     load: () => import("./road-on-slow-disk.ts"),

@@ -1,6 +1,7 @@
 // From a claimed row to what goes on the wire: a campaign's message is merged with its template, a single email is
 // written from its parts, and a mail that came by SMTP goes as it came. Templates are read once per process and compiled
-// once; attachments are read and encoded once for all recipients of an email. Throws what is wrong with this message; the
+// once; attachments are read and encoded once for all recipients of an email. What is from a domain with DKIM keys is
+// signed, whatever it came by. Throws what is wrong with this message; the
 // dispatcher then holds it, alone.
 
 import type { Attachment } from "../compose/attachment-part.ts";
@@ -9,6 +10,7 @@ import { ownListHeaders, type OwnListHeaders } from "../compose/list-headers.ts"
 import { composeMail } from "../compose/compose-mail.ts";
 import { wireAddress, wireDomainOf } from "../compose/mailbox-header.ts";
 import { streamHeaders } from "../compose/stream-headers.ts";
+import { createMailSigner } from "../compose/sign-mail.ts";
 import type { SigningKeys } from "../compose/signing-key.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
@@ -26,9 +28,26 @@ export interface Composer {
   /** Reads the templates and attachments that these rows need and that are not here yet. */
   prepare(rows: readonly ClaimedRow[]): Promise<void>;
   /** Throws `NotPrepared` where there was no room for what the row needs. */
-  compose(row: ClaimedRow, wallMs: number): { readonly envelope: Envelope; readonly content: Content };
+  compose(row: ClaimedRow, wallMs: number): Composed;
   /** They are not composed again under this claim: what was kept for them may go. */
   release(rows: readonly ClaimedRow[]): void;
+  /** Whether what is composed of this row will be signed, as far as can be told at once. Never throws. */
+  isSigned(row: ClaimedRow): boolean;
+}
+
+export type Composed = ComposedMail | ComposedUnderSignature;
+
+export interface ComposedMail {
+  readonly envelope: Envelope;
+  readonly content: Content;
+}
+
+/** It is being signed, on other threads. */
+export interface ComposedUnderSignature {
+  readonly envelope: Envelope;
+  readonly content: Promise<Content>;
+  /** What it takes meanwhile. */
+  readonly octets: number;
 }
 
 /** Nothing is wrong with the message: memory is full, and it should come again a little later. */
@@ -59,6 +78,7 @@ interface LoadedTemplate {
   readonly hasUnsubscribeUrl: boolean;
   /** Header lines of the campaign that was asked for last. */
   readonly stream: { campaignId: CampaignId; lines: string };
+  readonly from: string;
 }
 
 interface Sender {
@@ -70,7 +90,7 @@ interface Sender {
 /** Compiled templates in memory; the one that was loaded first goes first. */
 const TEMPLATES_MAX = 100;
 
-export function createComposer(given: {
+export interface ComposerSettings {
   /** The sender of mail that names none. */
   readonly from: string;
   readonly lane: string;
@@ -81,7 +101,48 @@ export function createComposer(given: {
   readonly signingKeys?: SigningKeys;
   /** Absent: the lane's mail is no bulk, and gets no list headers. */
   readonly lists?: ListLines | undefined;
-}): Composer {
+}
+
+export function createComposer(given: ComposerSettings): Composer {
+  const unsigned = createUnsignedComposer(given);
+  if (given.signingKeys === undefined) return { ...unsigned, isSigned: () => false };
+  const signer = createMailSigner(given.signingKeys);
+  return {
+    prepare: unsigned.prepare,
+    release: unsigned.release,
+    isSigned(row) {
+      if (row.raw !== null) return signer.signs(headerOf(row.raw));
+      const from = unsigned.fromOf(row);
+      return from !== undefined && signer.signsFrom(from);
+    },
+    compose(row, wallMs) {
+      const composed = unsigned.compose(row, wallMs);
+      const from = unsigned.fromOf(row);
+      if (from !== undefined && !signer.signsFrom(from)) return composed;
+      const { envelope, content } = composed;
+      const signed = signer.sign(content, wallMs);
+      return signed === undefined ? { envelope, content } : { envelope, content: signed, octets: content.text.length };
+    },
+  };
+}
+
+/** As much of a mail as is looked at for its From: a door takes no longer header. */
+const HEADER_OCTETS_MAX = 256 * 1024;
+
+function headerOf(raw: Buffer): string {
+  const end = raw.indexOf("\r\n\r\n");
+  return raw.toString("latin1", 0, Math.min(end < 0 ? raw.length : end + 2, HEADER_OCTETS_MAX));
+}
+
+interface UnsignedComposer {
+  prepare(rows: readonly ClaimedRow[]): Promise<void>;
+  compose(row: ClaimedRow, wallMs: number): ComposedMail;
+  release(rows: readonly ClaimedRow[]): void;
+  /** The mailbox that its mail is from, for sure; of a whole mail, and where a template may say it, it is not known. */
+  fromOf(row: ClaimedRow): string | undefined;
+}
+
+function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
   const templates = new Map<number, LoadedTemplate | Error>();
   const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);
   const shelf = createTemplateShelf(given.readContent);
@@ -114,6 +175,15 @@ export function createComposer(given: {
       });
       return { envelope: envelopeOf(row, template.sender), content };
     },
+    fromOf(row) {
+      if (row.raw !== null) return undefined;
+      if (row.content !== null) {
+        const { from, template } = row.content as unknown as StoredEmail;
+        return from ?? (template === undefined ? given.from : undefined);
+      }
+      const template = templates.get(row.content_id);
+      return template instanceof Error ? undefined : template?.from;
+    },
   };
 }
 
@@ -123,6 +193,7 @@ function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTempla
     return {
       mail: compileMail(compileTemplate(source), { from }),
       sender: senderOf(from),
+      from,
       ownListHeaders: ownListHeaders(source.headers),
       headers: source.headers ?? {},
       hasUnsubscribeUrl: JSON.stringify(source).includes(UNSUBSCRIBE_URL),

@@ -61,7 +61,8 @@ export interface Destinations {
   /** Those of which it was never asked what relays tell. */
   unheardOf(rows: readonly ClaimedRow[]): readonly string[];
   stop(stopped: ReadonlyMap<string, Reason>): void;
-  isOpenTo(row: ClaimedRow, nowMs: number): boolean;
+  /** With so many more of its messages open, and within so many times its window. */
+  isOpenTo(row: ClaimedRow, nowMs: number, more?: number, windows?: number): boolean;
   roomOf(name: string, moment: Moment): RoomOnRoute;
   routeOf(row: ClaimedRow, nowMs: number): Route;
   /** It goes by the retry outlet because of its destination, and not because it was tried before. */
@@ -200,9 +201,10 @@ export function createDestinations(rules: DestinationRules): Destinations {
       stopped = given;
     },
 
-    isOpenTo(row, nowMs) {
+    isOpenTo(row, nowMs, more = 0, windows = 1) {
       const destination = at(row.destination);
-      return !stopped.has(row.destination) && destination.open < verdictOn(destination, nowMs).window;
+      const { window } = verdictOn(destination, nowMs);
+      return !stopped.has(row.destination) && destination.open + more < windows * window;
     },
 
     roomOf(name, { nowMs, databaseUs }) {

@@ -4,12 +4,12 @@
 //
 // A message moves: claimed → ready (in memory) → open (taken by an outlet) → outcome → settled. At most `claimAheadMax`
 // are ready, at most the window is open, and one claim and one settle are under way at a time: what comes in meanwhile
-// goes into the next, so a slow disk makes groups larger and not throughput smaller.
+// goes into the next, so a slow disk makes groups larger and not throughput smaller. What is signed is composed while it
+// is ready, a little ahead (signing-rows.ts); all else is composed when it is taken.
 
 import { strict as assert } from "node:assert";
 import type { AttemptToken, Dot, HandOver, Outlet, OutletDriver } from "../handover/outlet.ts";
 import type { AttemptResult } from "../mail/attempt.ts";
-import type { Content, Envelope } from "../mail/envelope.ts";
 import { NO_CAMPAIGN, type CampaignId, type LeaseId, type MessageId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import type { Outcome } from "../mail/outcome.ts";
@@ -26,7 +26,7 @@ import type { SnapshotCursor } from "../postgres/snapshot-cursor.ts";
 import type { ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
 import { createBacklog, type Room } from "./backlog.ts";
 import { createClaimBook } from "./claim-book.ts";
-import { NotPrepared } from "./compose-message.ts";
+import { NotPrepared, type Composed, type ComposedMail } from "./compose-message.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
 import { fateOf, expired, heldWith, postponed, refused, suppressed, unclaimed } from "./fate.ts";
@@ -36,6 +36,7 @@ import { createOutletsAtWork, type OutletAtWork, type OutletLimits, type Outlets
 import { createReadyRows } from "./ready-rows.ts";
 import { createRefusals, type Refusals } from "./refusals.ts";
 import { createSettler, SETTLE_ROWS_MAX, type Settler } from "./settler.ts";
+import { createSigningRows, SIGNED_MS_MAX, type Signed, type SigningRows } from "./signing-rows.ts";
 import type { Surroundings } from "./verdict-store.ts";
 import { createWaitingTimes } from "./waiting-times.ts";
 
@@ -54,8 +55,10 @@ export interface DispatcherPorts {
   readonly queue: LaneQueue;
   readonly journal: Journal;
   readonly openOutlet: (name: string, driver: OutletDriver) => Outlet;
-  /** Synchronous; throws what is wrong with this message, which is then held alone. */
-  readonly compose: (row: ClaimedRow, wallMs: number) => { readonly envelope: Envelope; readonly content: Content };
+  /** Throws what is wrong with this message, which is then held alone. Synchronous, but for its signature. */
+  readonly compose: (row: ClaimedRow, wallMs: number) => Composed;
+  /** It will be signed, as far as is known: so it is composed ahead. Absent: nothing is. */
+  readonly isSigned?: (row: ClaimedRow) => boolean;
   /** Where failures of this attempt come home to (VERP). */
   readonly returnPath: (name: AttemptName) => string;
   /** Something stopped that only a person starts again. */
@@ -105,6 +108,11 @@ const MEMORY_MS = 500;
 const LATE_REPLY_MS_MAX = 10_000;
 /** Part of the lease that is not used, against what clocks and schedulers do between asking and acting. */
 const LEASE_MARGIN = 0.1;
+/**
+ * So many messages are composed for their signatures ahead of the outlets, or as many as may be open: a turn of the loop
+ * in which much was settled takes as long as the threads need for these (with 64 there were often fewer than 5 under way).
+ */
+const SIGN_AHEAD_MIN = 128;
 /** Bulk gives way while the transactional lane waits longer than this. */
 const GIVE_WAY_WAITING_MS = 50;
 
@@ -136,6 +144,7 @@ class LaneDispatcher implements Dispatcher {
   readonly #destinations: Destinations;
   readonly #refusals: Refusals;
   readonly #ready = createReadyRows();
+  readonly #signing: SigningRows;
   readonly #settler: Settler;
   readonly #open = new Map<AttemptToken, OpenAttempt>();
   readonly #claims = createClaimBook();
@@ -152,6 +161,7 @@ class LaneDispatcher implements Dispatcher {
   #isClaiming = false;
   #mayHaveLostClaims = false;
   #isFlushDue = false;
+  #isSigningDue = false;
   #isJournalBroken = false;
   #lookTimer: Timer | undefined;
   #isLooking = false;
@@ -167,6 +177,12 @@ class LaneDispatcher implements Dispatcher {
     this.#refusals = createRefusals(settings.maxRefusals, {
       pause: (target, reason) => this.#pauseForRefusals(target, reason),
       onAlarm: ports.onAlarm,
+    });
+    this.#signing = createSigningRows({
+      clock: ports.clock,
+      compose: (row) => this.#composeAhead(row),
+      signed: () => this.#outlets.wake(),
+      mayGather: () => this.#pace === "bulk" && this.#phase === "working",
     });
     this.#waiting = createWaitingTimes(ports.clock);
     this.#leaseEndsAtMs = this.#deadlineAfter(settings.leaseAskedAtMs);
@@ -238,7 +254,7 @@ class LaneDispatcher implements Dispatcher {
     if (this.#phase === "lease_lost") return;
     this.#ports.log.error("lease.lost", { lease_id: this.#settings.leaseId, open: this.#open.size });
     this.#phase = "lease_lost";
-    this.#ready.take(() => true);
+    this.#signing.forget(this.#ready.take(() => true));
     this.#settler.endLease();
     this.#ports.clock.after(LATE_REPLY_MS_MAX, () => this.#outlets.close());
     void this.#outlets.drain().then(() => this.#endIfDone());
@@ -385,6 +401,7 @@ class LaneDispatcher implements Dispatcher {
   #kick(): void {
     void this.#claimIfLow();
     if (this.#ready.size > 0) this.#outlets.wake();
+    this.#signSoon();
   }
 
   async #claimIfLow(): Promise<void> {
@@ -507,13 +524,18 @@ class LaneDispatcher implements Dispatcher {
       }
       const route = this.#destinations.routeOf(row, nowMs);
       const hasRoom = route === "main" || this.#ready.count("retry") < this.#aheadMax("retry");
-      if (hasRoom) this.#ready.add(row, route);
+      if (hasRoom) this.#addReady(row, route);
       else this.#conclude(this.#destinations.isOnTrial(row, nowMs) ? unclaimed(row) : this.#postponed(row));
     }
     this.#giveBackThrottled(new Set(rows.map(({ destination }) => destination)));
     if (prepared === undefined) this.#giveBack((row) => rows.includes(row), "not_prepared");
     if (!this.#mayWork()) this.#giveBack(() => true, "stopped");
     else this.#giveBack((row) => !this.#running.has(row.campaign_id), "paused");
+  }
+
+  #addReady(row: ClaimedRow, route: Route): void {
+    this.#ready.add(row, route);
+    if (this.#ports.isSigned?.(row) === true) this.#signing.add(row, route);
   }
 
   /** The budget for retries is used up: the row comes again, and what is fresh is not kept waiting by it. */
@@ -540,8 +562,52 @@ class LaneDispatcher implements Dispatcher {
   #giveBack(isMeant: (row: ClaimedRow, route: Route) => boolean, reason: string): void {
     const back = this.#ready.take(isMeant);
     if (back.length === 0) return;
+    this.#signing.forget(back);
     this.#ports.log.debug("claim.given_back", { rows: back.length, reason });
     for (const row of back) this.#conclude(unclaimed(row));
+  }
+
+  // ---- sign ------------------------------------------------------------------------------------------------------
+
+  #signSoon(): void {
+    if (this.#isSigningDue || this.#signing.size === 0) return;
+    this.#isSigningDue = true;
+    this.#ports.clock.soon(() => {
+      this.#isSigningDue = false;
+      this.#signAhead();
+    });
+  }
+
+  // Half of the places are only for what could go at once. In the other half may be as much again of a destination as
+  // may be open: else each message to it would wait for its signature after the one before had gone, and with all of the
+  // places a slow destination would keep the others from being signed.
+  #signAhead(): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    for (const route of ["main", "retry"] as const) {
+      if (!this.#isLeaseHeld() || !this.#mayWork()) return;
+      this.#signing.startAhead(route, this.#signAheadMax(route), (row, begunThere, isFirstHalf) =>
+        this.#destinations.isOpenTo(row, nowMs, begunThere, isFirstHalf ? 2 : 1),
+      );
+    }
+  }
+
+  /** No more than goes out before it is too old. */
+  #signAheadMax(route: Route): number {
+    const windowSum = this.#outlets.windowSum(route);
+    if (windowSum === 0) return 0;
+    const byAge = Math.max(1, (this.#outlets.paceSum(route) * SIGNED_MS_MAX) / 2000);
+    return Math.ceil(Math.min(this.#lane.claimAheadMax, Math.max(SIGN_AHEAD_MIN, windowSum), byAge));
+  }
+
+  /** Undefined: the journal cannot be written, and with all others this row was given back. */
+  #composeAhead(row: ClaimedRow): Composed | undefined {
+    try {
+      return this.#composeNoted(row);
+    } catch (error) {
+      if (!(error instanceof JournalBroken)) throw error;
+      this.#breakJournal(error.cause);
+      return undefined;
+    }
   }
 
   // ---- carry -----------------------------------------------------------------------------------------------------
@@ -559,6 +625,7 @@ class LaneDispatcher implements Dispatcher {
       const row = this.#nextReady(at.limits.route);
       if (row === undefined) {
         void this.#claimIfLow();
+        this.#signSoon();
         return undefined;
       }
       if (!this.#outlets.mayTake(at)) {
@@ -573,7 +640,10 @@ class LaneDispatcher implements Dispatcher {
 
   #nextReady(route: Route): ClaimedRow | undefined {
     const nowMs = this.#ports.clock.monotonicMs();
-    const row = this.#ready.next(route, (one) => this.#destinations.isOpenTo(one, nowMs));
+    const isAnySigned = this.#ready.count(route) > this.#signing.unsigned(route);
+    const mayGo = (one: ClaimedRow): boolean =>
+      this.#signing.isTakeable(one) && this.#destinations.isOpenTo(one, nowMs);
+    const row = isAnySigned ? this.#ready.next(route, mayGo) : undefined;
     if (this.#ready.count("main") <= this.#lane.claimAheadMax / 4) void this.#claimIfLow();
     return row;
   }
@@ -581,11 +651,13 @@ class LaneDispatcher implements Dispatcher {
   /** From a claimed row to what an outlet can hand over; undefined when it ends before that. */
   #carry(row: ClaimedRow, at: OutletAtWork): HandOver | undefined {
     const attempt = row.attempts + 1;
+    const signed = this.#signing.take(row);
+    this.#signSoon();
     if (this.#databaseMs() >= this.#expiresAtMs(row)) {
       this.#conclude(expired(row));
       return undefined;
     }
-    const composed = this.#composeOrHold(row, attempt);
+    const composed = this.#composedOrHold(row, at.limits.route, signed);
     if (composed === undefined) return undefined;
     const token = `${row.message_id}.${attempt}`;
     this.#open.set(token, {
@@ -608,32 +680,36 @@ class LaneDispatcher implements Dispatcher {
     return Math.min(row.expires_ms ?? Infinity, row.accepted_ms + this.#lane.ttlMs);
   }
 
-  #composeOrHold(row: ClaimedRow, attempt: number): { envelope: Envelope; content: Content } | undefined {
-    const { journal } = this.#ports;
-    const isSuspect = row.rescues > 0;
-    if (isSuspect && !this.#noteOrGiveBack(row, () => journal.composing({ messageId: row.message_id, attempt })))
-      return undefined;
-    let composed;
+  #composedOrHold(row: ClaimedRow, route: Route, signed: Signed | undefined): ComposedMail | undefined {
     try {
-      composed = this.#ports.compose(row, this.#ports.clock.wallMs());
+      if (signed?.kind === "signed") return signed.composed;
+      if (signed?.kind === "failed") throw signed.error;
+      const composed = this.#composeNoted(row);
+      if (!("octets" in composed)) return composed;
+      // It got its key after it was claimed.
+      this.#ready.putBack(row, route);
+      this.#signing.adopt(row, route, composed);
     } catch (error) {
-      if (error instanceof NotPrepared) this.#conclude(postponed(row, MEMORY_MS * (1 + this.#ports.random.unit())));
-      else this.#conclude(heldWith(row, error instanceof Error ? error.message : String(error)));
-      return undefined;
+      if (error instanceof JournalBroken) {
+        this.#conclude(unclaimed(row));
+        this.#breakJournal(error.cause);
+      } else if (error instanceof NotPrepared) {
+        this.#conclude(postponed(row, MEMORY_MS * (1 + this.#ports.random.unit())));
+      } else this.#conclude(heldWith(row, error instanceof Error ? error.message : String(error)));
     }
-    return isSuspect && !this.#noteOrGiveBack(row, () => journal.flush()) ? undefined : composed;
+    return undefined;
   }
 
-  /** A journal that cannot be written is no fault of the message's. */
-  #noteOrGiveBack(row: ClaimedRow, write: () => void): boolean {
-    try {
-      write();
-      return true;
-    } catch (error) {
-      this.#conclude(unclaimed(row));
-      this.#breakJournal(error);
-      return false;
-    }
+  // A suspect's name is in the journal as long as it is being composed. Not while it is signed: what is signed of it is a
+  // digest, in which nothing of a message can do harm.
+  #composeNoted(row: ClaimedRow): Composed {
+    const { journal } = this.#ports;
+    const isSuspect = row.rescues > 0;
+    const attempt = { messageId: row.message_id, attempt: row.attempts + 1 };
+    if (isSuspect) writeJournal(() => journal.composing(attempt));
+    const composed = this.#ports.compose(row, this.#ports.clock.wallMs());
+    if (isSuspect) writeJournal(() => journal.flush());
+    return composed;
   }
 
   #permitDots(dots: readonly Dot[]): boolean {
@@ -810,6 +886,17 @@ class LaneDispatcher implements Dispatcher {
 
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => void this.#ports.clock.after(ms, resolve));
+  }
+}
+
+/** That the journal cannot be written is no fault of the message's. */
+class JournalBroken extends Error {}
+
+function writeJournal(write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    throw new JournalBroken("the journal cannot be written", { cause });
   }
 }
 

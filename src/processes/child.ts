@@ -2,6 +2,7 @@
 // start doubles while it keeps dying young, so that a broken configuration does not burn the machine.
 
 import { fork, type ChildProcess } from "node:child_process";
+import os from "node:os";
 import type { Log } from "../platform/log.ts";
 import { ALIVE_MISSING_MS_MAX, type FromChild, type ToChild } from "./supervision.ts";
 
@@ -32,6 +33,15 @@ export interface Child {
  * on Node 24 a dispatcher took 286 MB, and with this 210, at the same rate.
  */
 export const CHILD_FLAGS: readonly string[] = [...process.execArgv, "--max-semi-space-size=16"];
+
+/** Node's own; a name that is looked up for long keeps one of them. */
+const POOL_THREADS_MIN = 4;
+
+/** Signatures are made on the thread pool, and with more cores than it has threads the others would stay idle. */
+export function childEnv(): NodeJS.ProcessEnv {
+  const threads = Math.max(POOL_THREADS_MIN, os.availableParallelism());
+  return { UV_THREADPOOL_SIZE: String(threads), ...process.env };
+}
 
 const RESTART_FIRST_MS = 100;
 const RESTART_MS_MAX = 5000;

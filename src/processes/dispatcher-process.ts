@@ -29,15 +29,13 @@ import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import type { SigningKeysAtWork } from "../senders/signing-keys.ts";
 import { readContent } from "../templates/template-store.ts";
-import { giveWayInDatabase } from "./give-way.ts";
+import { giveWayInDatabase, giveWayOnCpu } from "./give-way.ts";
 import { journalDirOf, rescueHere } from "./journals-here.ts";
 import { laneIdOf } from "./lanes.ts";
 import { limitsOf, maxRefusalsOf, outletOpener } from "./outlets.ts";
 import { openSigningKeysHere } from "./signing-keys-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
-/** Niceness of a bulk dispatcher: when the CPU gets short, it is the one that waits. */
-const BULK_NICENESS = 10;
 /** After being told to stop: what is open gets this long to be answered; then its connections are cut. */
 const DRAIN_MS_MAX = 30_000;
 const CONNECTIONS_MAX = 6;
@@ -201,6 +199,7 @@ async function serveLane(
       journal,
       openOutlet: outletOpener(config, log),
       compose: composer.compose,
+      isSigned: composer.isSigned,
       returnPath: await returnPathMaker(config, pool),
       onAlarm: (line) => tellSupervisor({ kind: "told", line: `ALARM: ${line}` }),
       clock: systemClock,
@@ -210,7 +209,7 @@ async function serveLane(
   );
   orders.heardBy(dispatcher);
   // Not sooner: loading and rescue are short, and a lane that was interrupted should not be slow to come back.
-  if (lane.priority === "bulk") os.setPriority(BULK_NICENESS);
+  if (lane.priority === "bulk") giveWayOnCpu(log);
   tellSupervisor({ kind: "ready" });
   log.info("dispatcher.started", { lease_id: leaseId, lane: lane.name });
   const end = await dispatcher.run();

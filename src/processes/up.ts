@@ -14,7 +14,7 @@ import { openDatabase, type Database } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { syncLanes } from "../queue/lane-store.ts";
 import { isDomainSigned } from "../senders/signed-domain.ts";
-import { superviseChild, type Child } from "./child.ts";
+import { childEnv, superviseChild, type Child } from "./child.ts";
 import { onStop } from "./supervision.ts";
 
 export interface UpOptions {
@@ -41,7 +41,7 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
   let database = await bringUpDatabase(config, log, print);
   if (isSending(config)) await sayWhoSigns(config, database, print);
   const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
-    const spec = { name, modulePath: mainPath, args, env: process.env, logDescriptor };
+    const spec = { name, modulePath: mainPath, args, env: childEnv(), logDescriptor };
     return superviseChild(
       spec,
       {

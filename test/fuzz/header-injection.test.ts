@@ -241,7 +241,9 @@ function rowOf(id: number, messageId: MessageId, recipient: string, content: Cla
 
 function compose(composer: Composer, { given, row }: Accepted): readonly Written[] {
   try {
-    const { content } = composer.compose(row, WALL_MS);
+    const composed = composer.compose(row, WALL_MS);
+    assert.ok(!("octets" in composed), "it is signed without a key");
+    const { content } = composed;
     return [
       {
         given,

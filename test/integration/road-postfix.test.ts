@@ -65,6 +65,7 @@ test("what we wrote arrives unchanged, and says what Nodemailer's mail says", as
   const written = new Map<string, string>();
   const remember: LaneOptions["compose"] = (compose) => (row, wallMs) => {
     const composed = compose(row, wallMs);
+    assert.ok(!("octets" in composed), "it is signed without a key");
     written.set(row.recipient, composed.content.text);
     return composed;
   };

@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Pool } from "pg";
+import type { SigningKeys } from "../../src/compose/signing-key.ts";
 import { readAttachments } from "../../src/dispatcher/attachment-store.ts";
 import { createComposer } from "../../src/dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../../src/dispatcher/database-queue.ts";
@@ -61,6 +62,7 @@ export interface LaneOptions {
   readonly bootId?: string;
   readonly leaseMs?: number;
   readonly log?: Log;
+  readonly signingKeys?: SigningKeys;
   /** Around the real ones. */
   readonly journal?: (journal: Journal) => Journal;
   readonly compose?: (compose: DispatcherPorts["compose"]) => DispatcherPorts["compose"];
@@ -121,6 +123,7 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
       const { rows } = await sessions.pool.query("SELECT body FROM postlane.content WHERE id = $1", [id]);
       return rows[0].body;
     },
+    ...(options.signingKeys === undefined ? {} : { signingKeys: options.signingKeys }),
   });
   const outlets: Outlet[] = [];
   let connectCount = 0;
@@ -175,6 +178,7 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
       journal,
       openOutlet,
       compose: options.compose?.(composer.compose) ?? composer.compose,
+      isSigned: composer.isSigned,
       returnPath: ({ messageId, attempt }) => `b+${messageId}.${attempt}@returns.shop.example`,
       onAlarm: (line) => void options.alarms?.push(line),
       clock: life.clock,

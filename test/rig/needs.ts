@@ -24,6 +24,8 @@ const PROGRAMS = {
       ["5.36", "5.40"].map((perl) => `/usr/lib/${cpu}-linux-gnu/perl5/${perl}/auto/DBD/Pg`),
     ),
   },
+  "opendkim-testmsg": { debianPackage: "opendkim-tools", paths: ["/usr/sbin/opendkim-testmsg"] },
+  dkimpy: { debianPackage: "python3-dkim", paths: ["/usr/lib/python3/dist-packages/dkim"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
   systemd: { debianPackage: "systemd", paths: ["/usr/bin/systemd-analyze"] },
   chromium: { debianPackage: "chromium", paths: ["/usr/bin/chromium"] },

@@ -7,10 +7,13 @@
 import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import type { Composed } from "../../src/dispatcher/compose-message.ts";
 import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../../src/dispatcher/dispatcher.ts";
 import { openJournal, readJournal, removeJournal, type Journal } from "../../src/dispatcher/journal.ts";
+import { SIGNED_MS_MAX } from "../../src/dispatcher/signing-rows.ts";
 import type { Outlet, OutletDriver } from "../../src/handover/outlet.ts";
 import { createSmtpOutlet } from "../../src/handover/smtp-outlet.ts";
+import type { Content, Envelope } from "../../src/mail/envelope.ts";
 import type { LaneId, LeaseId, MessageId } from "../../src/mail/ids.ts";
 import type { LaneSettings } from "../../src/mail/lane.ts";
 import { silentLog, type Log } from "../../src/platform/log.ts";
@@ -46,8 +49,17 @@ export interface WorldSettings {
   /** What merging this message does, beside its content. */
   readonly composeFateOf: (messageId: MessageId) => "fine" | "throws" | "kills";
   readonly contentBytesOf: (messageId: MessageId) => number;
+  /** Absent: nothing is signed. */
+  readonly signing?: SigningOfWorld | undefined;
   readonly bug?: PlantedBug | undefined;
   readonly log?: Log;
+}
+
+export interface SigningOfWorld {
+  /** What the dispatcher is told before the message is composed; it need not be what comes of it. */
+  readonly isSaidSigned: (messageId: MessageId) => boolean;
+  readonly fateOf: (messageId: MessageId) => "unsigned" | "signed" | "fails";
+  readonly ms: () => number;
 }
 
 /** A dispatcher's place: one lane on one machine. */
@@ -242,7 +254,8 @@ export class World {
         queue: this.database.laneQueueOf(life, lane.id, leaseId),
         journal,
         openOutlet: (name, driver) => this.#openOutlet(seat, life, leaseId, name, driver),
-        compose: (row) => this.#compose(seat, row),
+        compose: (row) => this.#compose(seat, life, row),
+        isSigned: ({ message_id }) => this.#settings.signing?.isSaidSigned(message_id) === true,
         returnPath: () => "",
         onAlarm: () => {},
         clock: this.#time.clockOf(life),
@@ -270,6 +283,8 @@ export class World {
           `${sameCount} are open to ${destination}, and one more was taken`,
         );
         mustHold(this.database.isLeaseLive(leaseId) || !life.isAlive, `an attempt was started after lease ${leaseId}`);
+        const composedAtMs = Number(/^X-Composed: (\d+)/m.exec(handOver.content.text)?.[1]);
+        mustHold(this.#time.nowMs - composedAtMs <= SIGNED_MS_MAX, `${handOver.token} goes out with an old date`);
         mustHold(!open.has(handOver.token), `${handOver.token} was taken twice`);
         open.set(handOver.token, destination);
         return handOver;
@@ -319,7 +334,7 @@ export class World {
     };
   }
 
-  #compose(seat: Seat, row: ClaimedRow) {
+  #compose(seat: Seat, life: Life, row: ClaimedRow): Composed {
     const { composeFateOf, contentBytesOf } = this.#settings;
     switch (composeFateOf(row.message_id)) {
       case "throws":
@@ -330,13 +345,24 @@ export class World {
       case "fine": {
         const attempt = `${row.message_id}.${row.attempts + 1}`;
         const filling = ".fill".repeat(contentBytesOf(row.message_id) / 5);
-        const text = `X-Attempt: ${attempt} for ${row.recipient}\r\n\r\n.${filling}\r\n`;
-        return {
-          envelope: { sender: `bounce-${attempt}@out.example`, recipient: row.recipient },
-          content: { text, isAscii: true },
-        };
+        const head = `X-Attempt: ${attempt} for ${row.recipient}\r\nX-Composed: ${this.#time.nowMs}\r\n`;
+        const content = { text: `${head}\r\n.${filling}\r\n`, isAscii: true };
+        return this.#signed(life, row, { sender: `bounce-${attempt}@out.example`, recipient: row.recipient }, content);
       }
     }
+  }
+
+  #signed(life: Life, row: ClaimedRow, envelope: Envelope, content: Content): Composed {
+    const { signing } = this.#settings;
+    const fate = signing?.fateOf(row.message_id) ?? "unsigned";
+    if (signing === undefined || fate === "unsigned") return { envelope, content };
+    const signature = new Promise<Content>((resolve, reject) => {
+      this.#time.after(life, signing.ms(), () => {
+        if (fate === "signed") resolve(content);
+        else reject(new Error("the key cannot sign"));
+      });
+    });
+    return { envelope, content: signature, octets: content.text.length };
   }
 
   async #finish(life: Life, leaseId: LeaseId, journal: Journal, end: DispatcherEnd): Promise<void> {
