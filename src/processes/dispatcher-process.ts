@@ -27,7 +27,7 @@ import { connectDatabase, type Database } from "../postgres/database.ts";
 import { readReturnTokenKey, readUnsubscribeKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
-import type { SigningKeysAtWork } from "../senders/signing-keys.ts";
+import type { SigningKeysAtWork } from "../senders/domains/signing-keys.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase, giveWayOnCpu } from "./give-way.ts";
 import { journalDirOf, rescueHere } from "./journals-here.ts";

@@ -5,9 +5,9 @@ import type { Pool } from "pg";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
-import { isReadableByOthers, readEncryptionKey } from "../senders/encryption-key.ts";
-import { KeyFileUnreadable, readKeyFiles } from "../senders/key-files.ts";
-import { DkimKeysLocked, openSigningKeys, type SigningKeysAtWork } from "../senders/signing-keys.ts";
+import { isReadableByOthers, readEncryptionKey } from "../senders/domains/encryption-key.ts";
+import { KeyFileUnreadable, readKeyFiles } from "../senders/domains/key-files.ts";
+import { DkimKeysLocked, openSigningKeys, type SigningKeysAtWork } from "../senders/domains/signing-keys.ts";
 import { tellSupervisor } from "./supervision.ts";
 
 export async function openSigningKeysHere({ dkim }: Config, pool: Pool, log: Log): Promise<SigningKeysAtWork> {

@@ -13,7 +13,7 @@ import { checkServer } from "../postgres/check-server.ts";
 import { openDatabase, type Database } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { syncLanes } from "../queue/lane-store.ts";
-import { isDomainSigned } from "../senders/signed-domain.ts";
+import { isDomainSigned } from "../senders/domains/signed-domain.ts";
 import { childEnv, superviseChild, type Child } from "./child.ts";
 import { onStop } from "./supervision.ts";
 

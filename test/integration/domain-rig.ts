@@ -4,8 +4,8 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import type { Finding } from "../../src/senders/finding.ts";
-import type { DnsRecord } from "../../src/senders/txt-record.ts";
+import type { Finding } from "../../src/senders/domains/finding.ts";
+import type { DnsRecord } from "../../src/senders/domains/txt-record.ts";
 import { startFakeDns, type ZoneAnswer } from "../rig/fake-dns.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { runCommand } from "./cli-command.ts";

@@ -8,12 +8,17 @@ import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { systemClock, type Clock } from "../../src/platform/clock.ts";
 import { silentLog } from "../../src/platform/log.ts";
-import { listKeys, readActiveKeys, removeDomainIfThere } from "../../src/senders/domain-store.ts";
-import type { EncryptionKey } from "../../src/senders/seal-key.ts";
-import { KeyFileUnreadable, readKeyFiles, type KeyFromFile } from "../../src/senders/key-files.ts";
-import { activateKeys, addSenderDomain, rotateSenderDomain, stateOf } from "../../src/senders/sender-domains.ts";
-import { isDomainSigned } from "../../src/senders/signed-domain.ts";
-import { DkimKeysLocked, openSigningKeys, type SigningKeysAtWork } from "../../src/senders/signing-keys.ts";
+import { listKeys, readActiveKeys, removeDomainIfThere } from "../../src/senders/domains/domain-store.ts";
+import type { EncryptionKey } from "../../src/senders/domains/seal-key.ts";
+import { KeyFileUnreadable, readKeyFiles, type KeyFromFile } from "../../src/senders/domains/key-files.ts";
+import {
+  activateKeys,
+  addSenderDomain,
+  rotateSenderDomain,
+  stateOf,
+} from "../../src/senders/domains/sender-domains.ts";
+import { isDomainSigned } from "../../src/senders/domains/signed-domain.ts";
+import { DkimKeysLocked, openSigningKeys, type SigningKeysAtWork } from "../../src/senders/domains/signing-keys.ts";
 import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 

@@ -5,7 +5,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
-import { parseIp } from "../../src/senders/ip-address.ts";
+import { parseIp } from "../../src/senders/domains/ip-address.ts";
 
 export type ZoneAnswer =
   /** Exchanges in their order of preference; addresses. */

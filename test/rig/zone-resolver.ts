@@ -1,7 +1,7 @@
 // A resolver over a made-up zone, without a wire: for tables of what is made of answers. The wire is tried by others
 // (fake-dns.ts). A name that is not in the zone does not exist; one that is a text fails with it as its code.
 
-import type { DnsResolver } from "../../src/senders/dns-answer.ts";
+import type { DnsResolver } from "../../src/senders/domains/dns-answer.ts";
 
 export interface ZoneRecords {
   readonly TXT?: readonly string[];

@@ -3,12 +3,12 @@
 
 import type { Pool } from "pg";
 import type { Config } from "../../platform/config.ts";
-import { dkimRecordOf } from "../../senders/dkim-record.ts";
-import { listKeys, type DkimKeyRow } from "../../senders/domain-store.ts";
-import type { CheckedKey } from "../../senders/judge-dkim.ts";
-import { readKeyFiles } from "../../senders/key-files.ts";
-import { domainNameOf, stateOf } from "../../senders/sender-domains.ts";
-import type { DnsRecord } from "../../senders/txt-record.ts";
+import { dkimRecordOf } from "../../senders/domains/dkim-record.ts";
+import { listKeys, type DkimKeyRow } from "../../senders/domains/domain-store.ts";
+import type { CheckedKey } from "../../senders/domains/judge-dkim.ts";
+import { readKeyFiles } from "../../senders/domains/key-files.ts";
+import { domainNameOf, stateOf } from "../../senders/domains/sender-domains.ts";
+import type { DnsRecord } from "../../senders/domains/txt-record.ts";
 import { CommandFailure, misused } from "./command-failure.ts";
 import { harmless, printTime } from "./printing.ts";
 

@@ -4,13 +4,13 @@
 import { Resolver } from "node:dns/promises";
 import type { Pool } from "pg";
 import type { Config, SmtpOutletConfig } from "../../platform/config.ts";
-import { checkDomain, type DomainChecked } from "../../senders/check-domain.ts";
-import type { DnsResolver } from "../../senders/dns-answer.ts";
-import { forgetIfRetiredFor } from "../../senders/domain-store.ts";
-import { isFailed, type Finding, type FindingStatus } from "../../senders/finding.ts";
-import { parseIp } from "../../senders/ip-address.ts";
-import { activateKeys } from "../../senders/sender-domains.ts";
-import { guessAddresses, type SendingAddress } from "../../senders/sending-addresses.ts";
+import { checkDomain, type DomainChecked } from "../../senders/domains/check-domain.ts";
+import type { DnsResolver } from "../../senders/domains/dns-answer.ts";
+import { forgetIfRetiredFor } from "../../senders/domains/domain-store.ts";
+import { isFailed, type Finding, type FindingStatus } from "../../senders/domains/finding.ts";
+import { parseIp } from "../../senders/domains/ip-address.ts";
+import { activateKeys } from "../../senders/domains/sender-domains.ts";
+import { guessAddresses, type SendingAddress } from "../../senders/domains/sending-addresses.ts";
 import { EXIT_DONE, EXIT_FAILED, misused } from "./command-failure.ts";
 import {
   printRecord,

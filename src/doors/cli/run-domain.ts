@@ -2,9 +2,13 @@
 
 import { systemClock } from "../../platform/clock.ts";
 import type { Config } from "../../platform/config.ts";
-import { dkimRecordOf } from "../../senders/dkim-record.ts";
-import { DOMAINS_MAX, listDomains, removeDomainIfThere } from "../../senders/domain-store.ts";
-import { isReadableByOthers, readOrMakeEncryptionKey, type MadeEncryptionKey } from "../../senders/encryption-key.ts";
+import { dkimRecordOf } from "../../senders/domains/dkim-record.ts";
+import { DOMAINS_MAX, listDomains, removeDomainIfThere } from "../../senders/domains/domain-store.ts";
+import {
+  isReadableByOthers,
+  readOrMakeEncryptionKey,
+  type MadeEncryptionKey,
+} from "../../senders/domains/encryption-key.ts";
 import {
   activateKeys,
   addSenderDomain,
@@ -12,7 +16,7 @@ import {
   type DomainChange,
   type KeyState,
   type MakingPorts,
-} from "../../senders/sender-domains.ts";
+} from "../../senders/domains/sender-domains.ts";
 import { CommandFailure, EXIT_DONE } from "./command-failure.ts";
 import {
   noSuchDomain,

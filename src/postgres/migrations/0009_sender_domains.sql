@@ -12,7 +12,7 @@ CREATE TABLE postlane.dkim_key (
   algorithm    text COLLATE "C" NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
   -- As in the DNS record's p=: base64.
   public_key   text COLLATE "C" NOT NULL,
-  -- PKCS #8, encrypted under the configuration's key (src/senders/seal-key.ts).
+  -- PKCS #8, encrypted under the configuration's key (src/senders/domains/seal-key.ts).
   sealed_key   bytea NOT NULL,
   created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- From when on it signs; null: its record is not published yet.

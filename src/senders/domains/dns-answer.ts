@@ -1,7 +1,7 @@
 // Questions to the DNS as `domain check` asks them. The resolver comes in as an argument. "No such name" and "no such record"
 // are answers; SERVFAIL, a refusal and silence are none, and never taken for "missing".
 
-import type { DomainResolver } from "../returns/check-return-domain.ts";
+import type { DomainResolver } from "../../returns/check-return-domain.ts";
 
 /** The part of `node:dns/promises` that is asked; rejects with an error that has a `code`. */
 export interface DnsResolver extends DomainResolver {

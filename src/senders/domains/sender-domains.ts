@@ -4,8 +4,8 @@
 
 import { domainToASCII } from "node:url";
 import type { Pool, PoolClient } from "pg";
-import { addressProblem } from "../mail/address.ts";
-import { inTransaction } from "../postgres/transaction.ts";
+import { addressProblem } from "../../mail/address.ts";
+import { inTransaction } from "../../postgres/transaction.ts";
 import { makeKeyPairs, printPrivateKey, type DkimKeyPair } from "./dkim-key-pair.ts";
 import {
   activateIfNew,

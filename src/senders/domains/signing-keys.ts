@@ -4,9 +4,9 @@
 // that were good go on signing, and a domain that has none of those answers with an error, which holds that message alone.
 
 import type { Pool } from "pg";
-import type { SigningKey, SigningKeys } from "../compose/signing-key.ts";
-import type { Clock, Timer } from "../platform/clock.ts";
-import type { Log } from "../platform/log.ts";
+import type { SigningKey, SigningKeys } from "../../compose/signing-key.ts";
+import type { Clock, Timer } from "../../platform/clock.ts";
+import type { Log } from "../../platform/log.ts";
 import { readKeyPair } from "./dkim-key-pair.ts";
 import { readActiveKeys, type SealedKeyRow } from "./domain-store.ts";
 import type { KeyFromFile } from "./key-files.ts";

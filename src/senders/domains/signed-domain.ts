@@ -1,6 +1,6 @@
 // Whether mail from a domain is signed here: by a key of its own, or by one of a domain above it.
 
-import type { Queryable } from "../postgres/statement.ts";
+import type { Queryable } from "../../postgres/statement.ts";
 import { hasActiveKey } from "./domain-store.ts";
 
 export async function isDomainSigned(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { zoneResolver, type Zone, type ZoneRecords } from "../../test/rig/zone-resolver.ts";
+import { zoneResolver, type Zone, type ZoneRecords } from "../../../test/rig/zone-resolver.ts";
 import { checkDomain, type DomainQuestion } from "./check-domain.ts";
 import { makeKeyPairs } from "./dkim-key-pair.ts";
 import { dkimRecordOf } from "./dkim-record.ts";

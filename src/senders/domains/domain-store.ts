@@ -1,7 +1,7 @@
 // Sender domains and their keys in the database. Private keys pass through here sealed only. Whoever changes keys holds
 // the row of their domain, so that two people who rotate at once do not undo each other.
 
-import { countOf, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
+import { countOf, rowsOf, statement, textArray, type Queryable } from "../../postgres/statement.ts";
 import type { DkimAlgorithm } from "./dkim-key-pair.ts";
 
 export interface DomainRow {

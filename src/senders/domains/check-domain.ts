@@ -1,7 +1,7 @@
 // The whole look at a sender domain: asks the DNS for everything first, judges then. Writes nothing; what follows from it
 // for the keys is told, and done by the caller.
 
-import { checkReturnDomain } from "../returns/check-return-domain.ts";
+import { checkReturnDomain } from "../../returns/check-return-domain.ts";
 import { dkimNameOf } from "./dkim-record.ts";
 import { askAddresses, askDns, askTexts, type DnsResolver } from "./dns-answer.ts";
 import type { Finding } from "./finding.ts";

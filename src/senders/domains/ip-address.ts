@@ -1,7 +1,7 @@
 // IP addresses as octets: whether a network holds one, the name of its reverse record, and whether the world can see it.
 // Pure; whether a text is an address at all is judged by `platform`.
 
-import { parseNetwork } from "../platform/config-host.ts";
+import { parseNetwork } from "../../platform/config-host.ts";
 
 export interface IpAddress {
   /** As it was written. */

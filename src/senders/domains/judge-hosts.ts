@@ -1,7 +1,7 @@
 // What the DNS says of hosts: whether a sending address has a name that leads back to it, whether answers to From can come
 // back, and whether the return domain takes mail. Pure.
 
-import type { ReturnDomainAnswer } from "../returns/check-return-domain.ts";
+import type { ReturnDomainAnswer } from "../../returns/check-return-domain.ts";
 import type { DnsAnswer } from "./dns-answer.ts";
 import { notAsked, okay, RULES, type Finding } from "./finding.ts";
 import { harmlessText } from "./harmless-text.ts";

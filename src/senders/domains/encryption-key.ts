@@ -16,7 +16,7 @@ import {
   writeSync,
 } from "node:fs";
 import path from "node:path";
-import { parseEncryptionKey } from "../platform/encryption-key-text.ts";
+import { parseEncryptionKey } from "../../platform/encryption-key-text.ts";
 import { ENCRYPTION_KEY_OCTETS, type EncryptionKey } from "./seal-key.ts";
 
 /** Where the configuration says that it is. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { zoneResolver, type Zone } from "../../test/rig/zone-resolver.ts";
+import { zoneResolver, type Zone } from "../../../test/rig/zone-resolver.ts";
 import { namesOf, walkDmarc } from "./walk-dmarc.ts";
 
 async function walk(domain: string, texts: Readonly<Record<string, string | readonly string[]>>) {

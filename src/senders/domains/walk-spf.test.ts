@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { zoneResolver, type Zone } from "../../test/rig/zone-resolver.ts";
+import { zoneResolver, type Zone } from "../../../test/rig/zone-resolver.ts";
 import { parseIp } from "./ip-address.ts";
 import { endOf, spfResult, walkSpf, type SpfResult } from "./walk-spf.ts";
 
