@@ -9,6 +9,9 @@ import type { ClaimedRow } from "../queue/queue-store.ts";
 /** Of the encoded octets: about four emails with the most that they may have (`attachments_bytes_max`). */
 export const ATTACHMENT_CACHE_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Nothing is wrong with the message: memory is full, and it should come again a little later. */
+export class NotPrepared extends Error {}
+
 export interface AttachmentCache {
   /** Reads what these rows need, as far as there is room, and keeps it for each of them until it is released. */
   keep(rows: readonly ClaimedRow[]): Promise<void>;

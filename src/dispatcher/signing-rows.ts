@@ -11,7 +11,8 @@
 
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
-import type { Composed, ComposedMail } from "./compose-message.ts";
+import type { ComposedMail } from "../mail/envelope.ts";
+import type { Composed } from "./compose-message.ts";
 import type { Route } from "./destinations.ts";
 
 export interface SigningRows {

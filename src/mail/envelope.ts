@@ -31,3 +31,9 @@ export interface Content {
   /** A header field is in UTF-8, so the next hop must take SMTPUTF8 (RFC 6531 §3.2). */
   readonly isUtf8?: boolean;
 }
+
+/** What an attempt hands over. */
+export interface ComposedMail {
+  readonly envelope: Envelope;
+  readonly content: Content;
+}
