@@ -23,11 +23,13 @@ if (files.length === 0) {
 const isJam = (file) => file.includes("/jams-");
 const isTimed = (file) => /\/(?:home-|explain|road-pace)/.test(file);
 const isUnit = (file) => !/\/test\/(?:integration|scenarios)\//.test(file);
-const argsOf = (some, concurrency) => ["--test", `--test-concurrency=${concurrency}`, "--test-timeout=240000", ...some];
+/** No file takes half of it where nothing hangs. */
+const FILE_MS_MAX = 240_000;
 
 const units = files.filter(isUnit);
 if (units.length > 0) {
-  process.exitCode = spawnSync(process.execPath, argsOf(units, 3), { cwd: root, stdio: "inherit" }).status ?? 1;
+  const args = ["--test", "--test-concurrency=3", `--test-timeout=${FILE_MS_MAX}`, ...units];
+  process.exitCode = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 }
 // Three files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
 // wait for is real servers, so on a machine that is too busy a file gets a second chance, and is named at the end.
@@ -55,11 +57,17 @@ async function runTwice(some, concurrency) {
 
 function runAlone(file) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, argsOf([file], 1), { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [file], {
+      cwd: root,
+      stdio: ["ignore", "pipe", "inherit"],
+      timeout: FILE_MS_MAX,
+      killSignal: "SIGKILL",
+    });
     const said = [];
     child.stdout.on("data", (piece) => said.push(piece));
     child.once("close", (status) => {
-      process.stdout.write(Buffer.concat(said));
+      process.stdout.write(Buffer.concat([Buffer.from(`# ${file}\n`), ...said]));
+      if (status === null) console.log(`# ${file} was ended after ${FILE_MS_MAX / 1000} s`);
       resolve(status ?? 1);
     });
   });
