@@ -71,6 +71,7 @@ export async function openSigningKeys(ports: Ports): Promise<SigningKeysAtWork> 
 
   return {
     keysFor(fromDomain) {
+      if (byDomain.size === 0) return NO_KEYS;
       const found = nearest(byDomain, fromDomain.toLowerCase());
       if (typeof found === "string") throw new DkimKeysLocked([found]);
       return found;
@@ -173,8 +174,10 @@ function nearest(byDomain: Arranged, domain: string): readonly SigningKey[] | st
     const dot = name.indexOf(".");
     name = dot === -1 ? "" : name.slice(dot + 1);
   }
-  return [];
+  return NO_KEYS;
 }
+
+const NO_KEYS: readonly SigningKey[] = [];
 
 function nameOf({ domain, selector }: { readonly domain: string; readonly selector: string }): string {
   return `${selector}._domainkey.${domain}`;
