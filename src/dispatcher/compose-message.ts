@@ -1,10 +1,10 @@
 // From a claimed row to what goes on the wire: a campaign's message is merged with its template, a single email is
 // written from its parts, and a mail that came by SMTP goes as it came. Templates are read once per process and compiled
-// once; attachments are read and encoded once for all recipients of an email. What is from a domain with DKIM keys is
+// once; attachments are read and encoded once for all recipients of an email or a template. What is from a domain with DKIM keys is
 // signed, whatever it came by. Throws what is wrong with this message; the
 // dispatcher then holds it, alone.
 
-import type { Attachment } from "../compose/attachment-part.ts";
+import type { EncodedOctets } from "../compose/attachment-part.ts";
 import { compileMail, mergeMail, type CompiledMail } from "../compose/compile-mail.ts";
 import { ownListHeaders, type OwnListHeaders } from "../compose/list-headers.ts";
 import { composeMail } from "../compose/compose-mail.ts";
@@ -17,10 +17,12 @@ import type { Content, DsnWishes, Envelope } from "../mail/envelope.ts";
 import { NO_CAMPAIGN, printCampaignId, printMessageId, type CampaignId } from "../mail/ids.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { KeptMail } from "../submission/submission.ts";
+import { headOf } from "../templates/attachment-problems.ts";
 import { compileTemplate } from "../templates/compile-template.ts";
 import type { MergeData, TemplateSource } from "../templates/compiled-template.ts";
 import { UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
-import { attachmentsOf, createAttachmentCache, type AttachmentCache } from "./attachment-cache.ts";
+import { createAttachmentCache, type AttachmentCache } from "./attachment-cache.ts";
+import { type AttachmentNeed, NO_NEEDS, neededAttachments, ownNeeds, templateNeeds } from "./attachment-needs.ts";
 import type { ListLines } from "./list-lines.ts";
 import { createTemplateShelf, type StoredTemplate, type TemplateShelf } from "./template-shelf.ts";
 
@@ -71,6 +73,7 @@ interface StoredEmail {
 
 interface LoadedTemplate {
   readonly mail: CompiledMail;
+  readonly needs: readonly AttachmentNeed[];
   readonly sender: Sender;
   readonly ownListHeaders: OwnListHeaders;
   /** The template's own. */
@@ -144,8 +147,14 @@ interface UnsignedComposer {
 
 function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
   const templates = new Map<number, LoadedTemplate | Error>();
-  const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);
   const shelf = createTemplateShelf(given.readContent);
+  const needsOf = (row: ClaimedRow): readonly AttachmentNeed[] => {
+    if (row.raw !== null) return NO_NEEDS;
+    if (row.content !== null) return [...shelf.needsOf(row.content), ...ownNeeds(row)];
+    const template = templates.get(row.content_id);
+    return template === undefined || template instanceof Error ? NO_NEEDS : template.needs;
+  };
+  const attachments = createAttachmentCache(given.readAttachments, needsOf, given.attachmentCacheBytesMax);
   return {
     async prepare(rows) {
       await given.lists?.prepare(rows);
@@ -154,14 +163,15 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
         if (row.content !== null || templates.has(row.content_id)) continue;
         const source = (await given.readContent(row.content_id)) as TemplateSource;
         if (templates.size >= TEMPLATES_MAX) templates.delete(templates.keys().next().value!);
-        templates.set(row.content_id, loadTemplate(source, given.from));
+        templates.set(row.content_id, loadTemplate(row.content_id, source, given.from));
       }
       await attachments.keep(rows);
     },
     release: (rows) => attachments.release(rows),
     compose(row, wallMs) {
       if (row.raw !== null) return passOn(row, row.raw, row.content as unknown as KeptMail, given);
-      if (row.content !== null) return composeSingle(row, { ...given, shelf, attachments, wallMs });
+      if (row.content !== null)
+        return composeSingle(row, { ...given, shelf, attachments, needs: needsOf(row), wallMs });
       const template = templates.get(row.content_id);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
       if (template instanceof Error) throw template;
@@ -172,6 +182,7 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
         messageId: messageIdOf(row, template.sender),
         wallMs,
         extra: streamOf(template, row, list?.list, given.lane) + (list?.lines ?? ""),
+        octets: keptOctets(row, template.needs, attachments),
       });
       return { envelope: envelopeOf(row, template.sender), content };
     },
@@ -187,11 +198,12 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
   };
 }
 
-function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
+function loadTemplate(contentId: number, source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
   try {
     const from = source.from ?? defaultFrom;
     return {
-      mail: compileMail(compileTemplate(source), { from }),
+      mail: compileMail(compileTemplate(source), { from }, (source.attachments ?? []).map(headOf)),
+      needs: templateNeeds(contentId, source),
       sender: senderOf(from),
       from,
       ownListHeaders: ownListHeaders(source.headers),
@@ -246,6 +258,7 @@ function composeSingle(
     readonly lists?: ListLines | undefined;
     readonly shelf: TemplateShelf;
     readonly attachments: AttachmentCache;
+    readonly needs: readonly AttachmentNeed[];
     readonly wallMs: number;
   },
 ): { envelope: Envelope; content: Content } {
@@ -257,7 +270,7 @@ function composeSingle(
     {
       ...(text === undefined ? {} : { text }),
       ...(html === undefined ? {} : { html }),
-      attachments: keptAttachments(row, given.attachments),
+      attachments: neededAttachments(given.needs, keptOctets(row, given.needs, given.attachments)),
     },
     {
       from,
@@ -281,20 +294,20 @@ function ownVariables(row: ClaimedRow, lists: ListLines | undefined): MergeData 
   return url === undefined ? {} : { [UNSUBSCRIBE_URL]: url };
 }
 
-function keptAttachments(row: ClaimedRow, kept: AttachmentCache): readonly Attachment[] {
-  const stored = attachmentsOf(row);
-  if (stored.length === 0) return [];
+function keptOctets(
+  row: ClaimedRow,
+  needs: readonly AttachmentNeed[],
+  kept: AttachmentCache,
+): readonly EncodedOctets[] {
+  if (needs.length === 0) return NO_OCTETS;
   const octets = kept.of(row);
   if (octets === undefined) throw new NotPrepared("there was no room for its attachments");
-  if (octets.length !== stored.length)
-    throw new Error(`${octets.length} of ${stored.length} attachments are in the database`);
-  return stored.map(({ filename, content_type, content_id }, place) => ({
-    filename,
-    ...(content_type === undefined ? {} : { contentType: content_type }),
-    ...(content_id === undefined ? {} : { contentId: content_id }),
-    octets: octets[place]!,
-  }));
+  const named = needs.reduce((sum, { attachments }) => sum + attachments.length, 0);
+  if (octets.length !== named) throw new Error(`${octets.length} of ${named} attachments are in the database`);
+  return octets;
 }
+
+const NO_OCTETS: readonly EncodedOctets[] = [];
 
 /** Octet for octet: the door has added what had to be added. Of a list, its headers go ahead. */
 function passOn(
