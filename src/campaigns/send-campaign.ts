@@ -8,13 +8,14 @@ import pg, { type Pool } from "pg";
 import type { CampaignId } from "../mail/ids.ts";
 import { isListName, LIST_NAME_EXPECTED, listNameFrom } from "../mail/list-name.ts";
 import { checkTemplate } from "../templates/check-template.ts";
-import { printProblem, type TemplateSource } from "../templates/compiled-template.ts";
+import { hasAttachments } from "../templates/attachment-store.ts";
+import { printProblem } from "../templates/compiled-template.ts";
 import { loadTemplateFolder } from "../templates/load-template-folder.ts";
 import { inTransaction } from "../postgres/transaction.ts";
-import type { ParsedTemplate } from "../templates/parse-template.ts";
+import { NO_PLACES, type ParsedTemplate } from "../templates/parse-template.ts";
 import { prepareTemplate, type TemplatePrepared } from "../templates/prepare-template.ts";
 import { parseTemplateId } from "../templates/template-id.ts";
-import { insertTemplate, readContent, readTemplate } from "../templates/template-store.ts";
+import { insertTemplate, readContent, readTemplateParts, type TemplateParts } from "../templates/template-store.ts";
 import { requiredVariables, templateVariables, UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
 import { createCampaign, findCampaign, moveCampaignIfIn, setRejected, type CampaignRow } from "./campaign-store.ts";
 import { findEmptyCells, type EmptyCells } from "./check-list.ts";
@@ -74,7 +75,7 @@ export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<Camp
   const rejects = await prepareRejects(wish);
   if ("code" in rejects) return rejects;
   try {
-    const campaign = await openCampaign(pool, wish, checked.source);
+    const campaign = await openCampaign(pool, wish, checked.template);
     if ("code" in campaign) return campaign;
     const counts = await importInto(pool, campaign.id, wish, rejects);
     const rejectsFile = await rejects.finish();
@@ -93,7 +94,7 @@ export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<Camp
 
 interface Checked {
   readonly kind: "checked";
-  readonly source: TemplateSource;
+  readonly template: TemplateParts;
 }
 
 async function checkWish(pool: Pool, wish: CampaignWish): Promise<Checked | CampaignRefused> {
@@ -110,7 +111,8 @@ async function checkWish(pool: Pool, wish: CampaignWish): Promise<Checked | Camp
   if (problems.length > 0) return refused("template", problems.map(printProblem));
   const empty = await checkCells(wish, loaded.template);
   if (empty !== undefined) return empty;
-  return { kind: "checked", source: { ...loaded.source, ...(wish.from === undefined ? {} : { from: wish.from }) } };
+  const source = { ...loaded.source, ...(wish.from === undefined ? {} : { from: wish.from }) };
+  return { kind: "checked", template: { source, octets: loaded.octets } };
 }
 
 function checkUnsubscribe({ unsubscribe, noUnsubscribe, list }: CampaignWish): CampaignRefused | undefined {
@@ -161,8 +163,8 @@ const WHY_NO_URL = {
 async function loadTemplate(pool: Pool, given: string): Promise<TemplatePrepared | CampaignRefused> {
   const id = statSync(given, { throwIfNoEntry: false }) === undefined ? parseTemplateId(given) : undefined;
   if (id === undefined) return await loadTemplateFolder(given);
-  const pushed = await readTemplate(pool, id);
-  if (pushed !== undefined) return prepareTemplate(pushed.source);
+  const pushed = await readTemplateParts(pool, id);
+  if (pushed !== undefined) return prepareTemplate(pushed.source, NO_PLACES, pushed.octets);
   return refused("template", [`there is no folder ${given}, and no pushed template of that name`]);
 }
 
@@ -225,27 +227,27 @@ interface OpenCampaign {
 async function openCampaign(
   pool: Pool,
   wish: CampaignWish,
-  source: TemplateSource,
+  template: TemplateParts,
 ): Promise<OpenCampaign | CampaignRefused> {
   const name = wish.name ?? path.basename(wish.file, path.extname(wish.file));
   const existing = await findCampaign(pool, name, undefined);
-  if (existing !== undefined) return reopen(pool, existing, wish, source);
-  const id = await createWithTemplate(pool, name, wish, source);
+  if (existing !== undefined) return reopen(pool, existing, wish, template);
+  const id = await createWithTemplate(pool, name, wish, template);
   if (id !== undefined) return { id, name };
   // Somebody else made it in between, or there is no such lane.
   const since = await findCampaign(pool, name, undefined);
-  if (since !== undefined) return reopen(pool, since, wish, source);
+  if (since !== undefined) return reopen(pool, since, wish, template);
   return refused("lane", [
     `there is no lane "${wish.lane}"; lanes are made in postlane.yaml, and in force with \`postlane up\``,
   ]);
 }
 
 /** Both, or neither: a template without its campaign would be left behind for ever. */
-async function createWithTemplate(pool: Pool, name: string, wish: CampaignWish, source: TemplateSource) {
+async function createWithTemplate(pool: Pool, name: string, wish: CampaignWish, template: TemplateParts) {
   const notCreated = new Error("not created");
   try {
     return await inTransaction(pool, async (client) => {
-      const contentId = await insertTemplate(client, source);
+      const contentId = await insertTemplate(client, template);
       const id = await createCampaign(client, name, wish.lane, contentId, listOf(wish), wish.noUnsubscribe);
       if (id === undefined) throw notCreated;
       return id;
@@ -265,7 +267,7 @@ async function reopen(
   pool: Pool,
   campaign: CampaignRow,
   wish: CampaignWish,
-  source: TemplateSource,
+  { source, octets }: TemplateParts,
 ): Promise<OpenCampaign | CampaignRefused> {
   const { id, name } = campaign;
   const other = "give this one another --name";
@@ -280,7 +282,7 @@ async function reopen(
     return refused("campaign", [`campaign "${name}" was begun with --no-unsubscribe; give it again, or ${other}`]);
   }
   const kept = JSON.stringify(await readContent(pool, campaign.content_id));
-  if (kept !== JSON.stringify(source)) {
+  if (kept !== JSON.stringify(source) || !(await hasAttachments(pool, campaign.content_id, octets))) {
     return refused("campaign", [`campaign "${name}" was begun with another template or sender; ${other}`]);
   }
   return { id, name };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Attachment, attachmentPart, encodeOctets } from "./attachment-part.ts";
+import { type Attachment, attachmentHeaders, encodeOctets } from "./attachment-part.ts";
 import { composeMail } from "./compose-mail.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 import { contentTypeOf, contentTypeProblem } from "./content-kind.ts";
@@ -8,7 +8,7 @@ import { contentTypeOf, contentTypeProblem } from "./content-kind.ts";
 const octets = encodeOctets(Buffer.from("Hello"));
 const attachment = (given: Partial<Attachment> = {}): Attachment => ({ filename: "a.txt", octets, ...given });
 const headersOf = (given: Partial<Attachment>): readonly string[] =>
-  attachmentPart(attachment(given), 0).headers.split("\r\n").slice(0, -1);
+  attachmentHeaders(attachment(given), 0).split("\r\n").slice(0, -1);
 
 test("a plain name stands in quotes, and its type is what the extension says", () => {
   assert.deepEqual(headersOf({ filename: "My report.PDF" }), [

@@ -2,18 +2,21 @@
 // it is always base64. They are encoded once, by `encodeOctets`, however many mails they go into. A file name, content id
 // or content type that cannot be a header is refused with its field's name, never cleaned.
 
-import type { MimePart } from "./multipart.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 import { contentTypeLine, contentTypeOf } from "./content-kind.ts";
 import { refuseControls } from "./header-line.ts";
 import { isPlain, parameterLines, plainOf } from "./parameter-lines.ts";
 
-export interface Attachment {
+/** What a mail says of an attachment. */
+export interface AttachmentHead {
   readonly filename: string;
   /** By default what the name's extension says. */
   readonly contentType?: string;
   /** Given: it is shown within the mail, where the HTML says `cid:` and this id. */
   readonly contentId?: string;
+}
+
+export interface Attachment extends AttachmentHead {
   readonly octets: EncodedOctets;
 }
 
@@ -23,21 +26,19 @@ export interface EncodedOctets {
 }
 
 /** `place`: among the attachments of the mail, from 0. */
-export function attachmentPart(attachment: Attachment, place: number): MimePart {
-  const { filename, contentType = contentTypeOf(filename), contentId, octets } = attachment;
+export function attachmentHeaders(attachment: AttachmentHead, place: number): string {
+  const { filename, contentType = contentTypeOf(filename), contentId } = attachment;
   const field = `attachments[${place}]`;
   refuseFilename(filename, `${field}.filename`);
   const type = contentTypeLine(contentType, `${field}.content_type`);
   const name = isPlain(filename) || /;\s*name\*?=/i.test(type) ? "" : `;\r\n name="${plainOf(filename)}"`;
   const disposition = [dispositionOf(contentId, type), ...parameterLines("filename", filename)].join(";\r\n ");
-  return {
-    headers:
-      // For readers that know no RFC 2231. In the other header, for a parameter may stand there once only.
-      `Content-Type: ${type}${name}\r\nContent-Transfer-Encoding: base64\r\n` +
-      contentIdHeader(contentId, `${field}.content_id`) +
-      `Content-Disposition: ${disposition}\r\n`,
-    body: octets.base64,
-  };
+  return (
+    // For readers that know no RFC 2231. In the other header, for a parameter may stand there once only.
+    `Content-Type: ${type}${name}\r\nContent-Transfer-Encoding: base64\r\n` +
+    contentIdHeader(contentId, `${field}.content_id`) +
+    `Content-Disposition: ${disposition}\r\n`
+  );
 }
 
 /** Lines of 76 (RFC 2045 §6.8), the last one unbroken. 10 MiB take about 30 ms. */

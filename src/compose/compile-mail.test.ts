@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MergeScope } from "../templates/compiled-template.ts";
+import { encodeOctets } from "./attachment-part.ts";
 import { compileMail, mergeMail, type MergeFields } from "./compile-mail.ts";
 import { ComposeRefused } from "./compose-refused.ts";
 
@@ -101,4 +102,50 @@ test("data that would break a header stops its message, and too much of it too",
   refuses({ name: "Ann" }, "To", { recipient: "ann@example.net\r\nBcc: x@example.org" });
   const large = compileMail({ ...TEMPLATE, subject: ["x"] });
   assert.throws(() => mergeMail(large, { ...FIELDS, data: { name: "n".repeat(5_000_001) } }), /more than 5000000/);
+});
+
+test("attachments stand around the merged bodies, in the form that their octets come in", () => {
+  const heads = [{ filename: "logo.png", contentId: "logo" }, { filename: "a.pdf" }];
+  const octets = ["logo", "terms"].map((text) => encodeOctets(Buffer.from(text)));
+  const html = ['<img src="cid:logo">', name];
+  const merge = (template: object, given: Partial<MergeFields> = {}) =>
+    mergeMail(compileMail({ ...TEMPLATE, ...template }, {}, heads), { ...FIELDS, octets, ...given });
+  const { text } = merge({ html });
+  const linesOf = (mail: string, pattern: RegExp) => mail.match(pattern);
+  const parts = /(?:multipart|text|image|application)\/\w+|^--.*|^(?:bG9nbw==|dGVybXM=)$/gm;
+  const id = "msg-1.1-example.com";
+  assert.deepEqual(linesOf(text, parts), [
+    "multipart/mixed",
+    `--=_m_${id}`,
+    "multipart/related",
+    "multipart/alternative",
+    `--=_r_${id}`,
+    "multipart/alternative",
+    `--=_${id}`,
+    "text/plain",
+    `--=_${id}`,
+    "text/html",
+    `--=_${id}--`,
+    `--=_r_${id}`,
+    "image/png",
+    "bG9nbw==",
+    `--=_r_${id}--`,
+    `--=_m_${id}`,
+    "application/pdf",
+    "dGVybXM=",
+    `--=_m_${id}--`,
+  ]);
+  assert.ok(text.endsWith("--\r\n"));
+  assert.deepEqual(
+    linesOf(merge({}).text, /(?:multipart|text|image|application)\/\w+/g),
+    ["multipart/mixed", "text/plain", "image/png", "application/pdf"],
+    "without HTML nothing can show one",
+  );
+  const beyond = merge({ html }, { recipient: "jürgen@example.net" });
+  assert.deepEqual([beyond.isAscii, beyond.isUtf8], [false, true]);
+  assert.ok(Buffer.from(beyond.text, "latin1").toString("utf8").includes("To: jürgen@example.net\r\n"));
+  assert.throws(
+    () => compileMail(TEMPLATE, {}, [heads[0]!, heads[0]!]),
+    /attachments\[1\]\.content_id: two attachments/,
+  );
 });

@@ -1,18 +1,21 @@
 // The fast road of campaigns. What is the same in every message of a template's version is written once, when it is
-// compiled; a merge adds recipient, subject, date, Message-ID and the encoded values. Bodies are always quoted-printable,
-// since only that can be put together from pieces. Everything is checked after filling in, so a value from a list can
+// compiled; a merge adds recipient, subject, date, Message-ID and the encoded values, and puts the template's attachments,
+// which come encoded, around them. Bodies are always quoted-printable, since only that can be put together from pieces. Everything is checked after filling in, so a value from a list can
 // stop its own message (`ComposeRefused`, `TemplateRefused`) and never becomes a header.
 
 import type { Content } from "../mail/envelope.ts";
 import type { CompiledTemplate, MergeData, Piece } from "../templates/compiled-template.ts";
 import { fillPieces } from "../templates/fill-pieces.ts";
+import type { AttachmentHead, EncodedOctets } from "./attachment-part.ts";
 import { closeLastLine, partHeaders } from "./body-part.ts";
 import { boundaryOf } from "./boundary.ts";
 import { alternativeHeaders, contentOf, fixedHeaders, MIME_VERSION } from "./compose-mail.ts";
 import { ComposeRefused } from "./compose-refused.ts";
+import { encloseBodies, type Enclosures, prepareEnclosures } from "./enclose-bodies.ts";
 import { customHeader, textHeader } from "./header-line.ts";
 import { addressHeader } from "./mailbox-header.ts";
 import { mergePart, type PreparedPart, preparePart } from "./merge-part.ts";
+import type { MimePart } from "./multipart.ts";
 import { dateHeader, messageIdHeader } from "./trace-headers.ts";
 
 /** What the template leaves open, or the campaign says differently. */
@@ -32,6 +35,8 @@ export interface MergeFields {
   readonly wallMs: number;
   /** Header lines that are written already, such as List-Unsubscribe: ASCII, each ends in CRLF. */
   readonly extra?: string;
+  /** Of the attachments that it was compiled with, in their order. */
+  readonly octets?: readonly EncodedOctets[];
 }
 
 /** Opaque: made by `compileMail` once per template version, used by `mergeMail` for every message. */
@@ -43,11 +48,17 @@ export interface CompiledMail {
   readonly headers: readonly { readonly name: string; readonly pieces: readonly Piece[] }[];
   readonly text: PreparedPart | undefined;
   readonly html: PreparedPart | undefined;
+  /** Absent: there are no attachments. */
+  readonly enclosures: Enclosures | undefined;
   /** The Date header of the second that was written last. */
   readonly date: { second: number; header: string };
 }
 
-export function compileMail(template: CompiledTemplate, fields: CampaignFields = {}): CompiledMail {
+export function compileMail(
+  template: CompiledTemplate,
+  fields: CampaignFields = {},
+  attachments: readonly AttachmentHead[] = [],
+): CompiledMail {
   const from = fields.from ?? template.from;
   if (from === undefined)
     throw new ComposeRefused("From", "neither the template nor the campaign says whom it is from");
@@ -62,6 +73,7 @@ export function compileMail(template: CompiledTemplate, fields: CampaignFields =
     headers: template.headers ?? [],
     text: template.text && preparePart("text", template.text),
     html: template.html && preparePart("html", template.html),
+    enclosures: attachments.length === 0 ? undefined : prepareEnclosures(attachments, template.html !== undefined),
     date: { second: -1, header: "" },
   };
 }
@@ -76,9 +88,12 @@ export function mergeMail(mail: CompiledMail, fields: MergeFields): Content {
     dateOf(mail, fields.wallMs) +
     messageIdHeader(fields.messageId) +
     (fields.extra ?? "");
-  const text = headers + mergeBodies(mail, fields);
+  const { enclosures } = mail;
+  const body = enclosures === undefined ? mergeBodies(mail, fields) : mergeEnclosed(mail, enclosures, fields);
   // Bodies and all other headers are ASCII by construction, which saves looking through them.
-  return mail.isFixedAscii && isAscii(recipient) ? { text, isAscii: true } : contentOf(text);
+  if (mail.isFixedAscii && isAscii(recipient)) return { text: headers + body, isAscii: true };
+  const header = contentOf(headers);
+  return { ...header, text: header.text + body };
 }
 
 const LINE_CHARS_MAX = { Subject: 998, header: 2000 } as const;
@@ -122,6 +137,19 @@ function mergeBodies(mail: CompiledMail, { data, messageId }: MergeFields): stri
   }
   if (html) return HTML_HEADERS + closeLastLine(mergePart(html, data));
   return text ? TEXT_HEADERS + closeLastLine(mergePart(text, data)) : "";
+}
+
+/** It is a multipart: its last line is a delimiter without a line break. */
+function mergeEnclosed(
+  { text, html }: CompiledMail,
+  enclosures: Enclosures,
+  { data, messageId, octets = [] }: MergeFields,
+): string {
+  const bodies: MimePart[] = [];
+  if (text) bodies.push({ headers: partHeaders("plain", "quoted-printable"), body: mergePart(text, data) });
+  if (html) bodies.push({ headers: partHeaders("html", "quoted-printable"), body: mergePart(html, data) });
+  const { headers, body } = encloseBodies(bodies, enclosures, octets, { messageId, plainParts: [] });
+  return `${headers}\r\n${body}\r\n`;
 }
 
 const TEXT_HEADERS = `${partHeaders("plain", "quoted-printable")}\r\n`;

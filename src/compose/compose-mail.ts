@@ -4,12 +4,13 @@
 // what cannot be written; knows nothing of templates, queues or sockets.
 
 import type { Content } from "../mail/envelope.ts";
-import { type Attachment, attachmentPart } from "./attachment-part.ts";
+import type { Attachment } from "./attachment-part.ts";
 import { type BodyPart, closeLastLine, encodeBody } from "./body-part.ts";
 import { ComposeRefused } from "./compose-refused.ts";
+import { encloseBodies, prepareEnclosures } from "./enclose-bodies.ts";
 import { customHeader, textHeader } from "./header-line.ts";
 import { mailboxHeader } from "./mailbox-header.ts";
-import { type MimePart, multipart, multipartHeader } from "./multipart.ts";
+import { type MimePart, multipartHeader } from "./multipart.ts";
 import { dateHeader, messageIdHeader } from "./trace-headers.ts";
 
 /** At least one of `text` and `html`. */
@@ -86,33 +87,12 @@ function writeFields(fields: MailFields): string {
   );
 }
 
-/** mixed( related( alternative( text, HTML ), what the HTML shows ), what is attached ), without levels of one part. */
-function writeBody(parts: MailParts, messageId: string): MimePart {
+function writeBody({ attachments = [], ...parts }: MailParts, messageId: string): MimePart {
   const bodies = encodeParts(parts);
   const plainParts = bodies.filter((part) => part.encoding === "7bit").map((part) => part.body);
-  const given = { messageId, plainParts };
-  const { shown, attached } = sortAttachments(parts);
-  const text = bodies.length === 1 ? bodies[0]! : multipart("alternative", bodies, given);
-  const root = bodies.length === 1 ? "text/html" : "multipart/alternative";
-  const whole = shown.length === 0 ? text : multipart("related", [text, ...shown], { ...given, root });
-  return attached.length === 0 ? whole : multipart("mixed", [whole, ...attached], given);
-}
-
-/** Without HTML there is nothing that could show one. */
-function sortAttachments({ html, attachments = [] }: MailParts): {
-  readonly shown: readonly MimePart[];
-  readonly attached: readonly MimePart[];
-} {
-  const shown: MimePart[] = [];
-  const attached: MimePart[] = [];
-  const ids = new Set<string>();
-  attachments.forEach((attachment, place) => {
-    const { contentId } = attachment;
-    if (contentId !== undefined && ids.has(contentId))
-      throw new ComposeRefused(`attachments[${place}].content_id`, "two attachments have this content id");
-    if (contentId !== undefined) ids.add(contentId);
-    const list = contentId !== undefined && html !== undefined ? shown : attached;
-    list.push(attachmentPart(attachment, place));
+  const octets = attachments.map((attachment) => attachment.octets);
+  return encloseBodies(bodies, prepareEnclosures(attachments, parts.html !== undefined), octets, {
+    messageId,
+    plainParts,
   });
-  return { shown, attached };
 }

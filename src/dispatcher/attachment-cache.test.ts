@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import { createAttachmentCache } from "./attachment-cache.ts";
+import { ownNeeds } from "./attachment-needs.ts";
 
 const SIZE = 570;
 const ENCODED = 780;
@@ -21,7 +22,7 @@ function cacheOf(rows: number) {
     reads.push(id);
     return [Buffer.alloc(SIZE, id)];
   };
-  return { cache: createAttachmentCache(read, rows * ENCODED), reads };
+  return { cache: createAttachmentCache(read, ownNeeds, rows * ENCODED), reads };
 }
 
 test("what fifty rows need is read and encoded once", async () => {
@@ -93,14 +94,52 @@ test("a row without attachments reads nothing; a row that is released twice, or 
 
 test("a read that fails leaves nothing behind, and the next one is tried", async () => {
   let isBroken = true;
-  const cache = createAttachmentCache(() => {
-    if (isBroken) return Promise.reject(new Error("the database went away"));
-    return Promise.resolve([Buffer.alloc(SIZE)]);
-  }, ENCODED);
+  const cache = createAttachmentCache(
+    () => {
+      if (isBroken) return Promise.reject(new Error("the database went away"));
+      return Promise.resolve([Buffer.alloc(SIZE)]);
+    },
+    ownNeeds,
+    ENCODED,
+  );
   const one = row(1);
   await assert.rejects(cache.keep([one]), /went away/);
   cache.release([one]);
   isBroken = false;
   await cache.keep([one]);
   assert.ok(cache.of(one) !== undefined);
+});
+
+test("what a row needs of its template and of its own is there together, or not at all", async () => {
+  const reads: number[] = [];
+  const needsOf = ({ content_id }: ClaimedRow) =>
+    [100, content_id].map((contentId) => ({ contentId, attachments: [{ filename: "a", bytes: SIZE }] }));
+  const read = async (id: number) => {
+    reads.push(id);
+    return [Buffer.alloc(SIZE, id)];
+  };
+  const cache = createAttachmentCache(read, needsOf, 2 * ENCODED);
+  const [one, two] = [row(1), row(2)];
+  await cache.keep([one, two]);
+  assert.deepEqual(
+    cache.of(one)!.map(({ base64 }) => Buffer.from(base64, "base64")[0]),
+    [100, 1],
+  );
+  assert.equal(cache.of(two), undefined);
+  cache.release([one]);
+  await cache.keep([two]);
+  assert.deepEqual(cache.of(two)!.length, 2);
+  assert.deepEqual(reads, [100, 1, 2], "the template's are read once");
+});
+
+test("a row whose two contents are larger than all of the cache is kept when it is alone", async () => {
+  const needsOf = ({ content_id }: ClaimedRow) =>
+    [100, content_id].map((contentId) => ({ contentId, attachments: [{ filename: "a", bytes: SIZE }] }));
+  const cache = createAttachmentCache(async () => [Buffer.alloc(SIZE)], needsOf, ENCODED);
+  const [one, two] = [row(1), row(2)];
+  await cache.keep([one, two]);
+  assert.ok(cache.of(one) !== undefined && cache.of(two) === undefined);
+  cache.release([one]);
+  await cache.keep([two]);
+  assert.ok(cache.of(two) !== undefined);
 });

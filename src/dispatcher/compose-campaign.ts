@@ -6,15 +6,19 @@ import { ownListHeaders, type OwnListHeaders } from "../compose/list-headers.ts"
 import { streamHeaders } from "../compose/stream-headers.ts";
 import { NO_CAMPAIGN, printCampaignId, type CampaignId } from "../mail/ids.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
+import { headOf } from "../templates/attachment-problems.ts";
 import { compileTemplate } from "../templates/compile-template.ts";
 import type { MergeData, TemplateSource } from "../templates/compiled-template.ts";
 import { UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
 import type { ComposedMail } from "../mail/envelope.ts";
+import { keptOctets, type AttachmentCache } from "./attachment-cache.ts";
+import { templateNeeds, type AttachmentNeed } from "./attachment-needs.ts";
 import type { ListLines } from "./list-lines.ts";
 import { envelopeOf, messageIdOf, senderOf, type Sender } from "./message-sender.ts";
 
 export interface LoadedTemplate {
   readonly mail: CompiledMail;
+  readonly needs: readonly AttachmentNeed[];
   readonly sender: Sender;
   readonly ownListHeaders: OwnListHeaders;
   /** The template's own. */
@@ -28,7 +32,12 @@ export interface LoadedTemplate {
 export function composeCampaign(
   row: ClaimedRow,
   template: LoadedTemplate,
-  given: { readonly lane: string; readonly lists?: ListLines | undefined; readonly wallMs: number },
+  given: {
+    readonly lane: string;
+    readonly lists?: ListLines | undefined;
+    readonly attachments: AttachmentCache;
+    readonly wallMs: number;
+  },
 ): ComposedMail {
   const list = given.lists?.ofCampaign(row, template.sender.domain, template.ownListHeaders);
   const content = mergeMail(template.mail, {
@@ -37,16 +46,18 @@ export function composeCampaign(
     messageId: messageIdOf(row, template.sender),
     wallMs: given.wallMs,
     extra: streamOf(template, row, list?.list, given.lane) + (list?.lines ?? ""),
+    octets: keptOctets(row, template.needs, given.attachments),
   });
   return { envelope: envelopeOf(row, template.sender), content };
 }
 
 /** An error is what is wrong with all messages of it. */
-export function loadTemplate(source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
+export function loadTemplate(contentId: number, source: TemplateSource, defaultFrom: string): LoadedTemplate | Error {
   try {
     const from = source.from ?? defaultFrom;
     return {
-      mail: compileMail(compileTemplate(source), { from }),
+      mail: compileMail(compileTemplate(source), { from }, (source.attachments ?? []).map(headOf)),
+      needs: templateNeeds(contentId, source),
       sender: senderOf(from),
       from,
       ownListHeaders: ownListHeaders(source.headers),

@@ -1,7 +1,7 @@
 // From a claimed row to what goes on the wire: a campaign's message is merged with its template, a single email is
 // written from its parts, and a mail that came by SMTP goes as it came. Templates are read once per process and compiled
-// once; attachments are read and encoded once for all recipients of an email. What is from a domain with DKIM keys is
-// signed, whatever it came by. Throws what is wrong with this message; the dispatcher then holds it, alone.
+// once; attachments are read and encoded once for all recipients of an email or a template. What is from a domain with
+// DKIM keys is signed, whatever it came by. Throws what is wrong with this message; the dispatcher then holds it, alone.
 
 import { createMailSigner } from "../compose/sign-mail.ts";
 import type { SigningKeys } from "../compose/signing-key.ts";
@@ -9,6 +9,7 @@ import type { ComposedMail, Content, Envelope } from "../mail/envelope.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { TemplateSource } from "../templates/compiled-template.ts";
 import { createAttachmentCache } from "./attachment-cache.ts";
+import { type AttachmentNeed, NO_NEEDS, ownNeeds } from "./attachment-needs.ts";
 import { composeCampaign, loadTemplate, type LoadedTemplate } from "./compose-campaign.ts";
 import { composeSingle, type StoredEmail } from "./compose-single.ts";
 import type { ListLines } from "./list-lines.ts";
@@ -95,13 +96,20 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
   const kept = new Map<number, LoadedTemplate | Error>();
   // Of claimed rows: theirs stay until they are gone, however many others are loaded meanwhile.
   const templates = new WeakMap<ClaimedRow, LoadedTemplate | Error>();
-  const attachments = createAttachmentCache(given.readAttachments, given.attachmentCacheBytesMax);
   const shelf = createTemplateShelf(given.readContent);
+  const needsOf = (row: ClaimedRow): readonly AttachmentNeed[] => {
+    if (row.raw !== null) return NO_NEEDS;
+    if (row.content !== null) return [...shelf.needsOf(row.content), ...ownNeeds(row)];
+    const template = templates.get(row);
+    return template === undefined || template instanceof Error ? NO_NEEDS : template.needs;
+  };
+  const attachments = createAttachmentCache(given.readAttachments, needsOf, given.attachmentCacheBytesMax);
 
   const templateOf = async (row: ClaimedRow): Promise<LoadedTemplate | Error> => {
     const known = kept.get(row.content_id);
     if (known !== undefined) return known;
-    const loaded = loadTemplate((await given.readContent(row.content_id)) as TemplateSource, given.from);
+    const source = (await given.readContent(row.content_id)) as TemplateSource;
+    const loaded = loadTemplate(row.content_id, source, given.from);
     if (kept.size >= TEMPLATES_MAX) kept.delete(kept.keys().next().value!);
     kept.set(row.content_id, loaded);
     return loaded;
@@ -119,11 +127,12 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
     release: (rows) => attachments.release(rows),
     compose(row, wallMs) {
       if (row.raw !== null) return passOnMail(row, row.raw, given);
-      if (row.content !== null) return composeSingle(row, { ...given, shelf, attachments, wallMs });
+      if (row.content !== null)
+        return composeSingle(row, { ...given, shelf, attachments, needs: needsOf(row), wallMs });
       const template = templates.get(row);
       if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
       if (template instanceof Error) throw template;
-      return composeCampaign(row, template, { ...given, wallMs });
+      return composeCampaign(row, template, { ...given, attachments, wallMs });
     },
     fromOf(row) {
       if (row.raw !== null) return undefined;

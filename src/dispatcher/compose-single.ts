@@ -1,12 +1,12 @@
 // A single email, written from its parts: those that it brings, or those of the template that it names.
 
-import type { Attachment } from "../compose/attachment-part.ts";
 import { composeMail } from "../compose/compose-mail.ts";
 import { streamHeaders } from "../compose/stream-headers.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { MergeData } from "../templates/compiled-template.ts";
 import { UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
-import { attachmentsOf, NotPrepared, type AttachmentCache } from "./attachment-cache.ts";
+import { keptOctets, type AttachmentCache } from "./attachment-cache.ts";
+import { neededAttachments, type AttachmentNeed } from "./attachment-needs.ts";
 import type { ComposedMail } from "../mail/envelope.ts";
 import type { ListLines } from "./list-lines.ts";
 import { envelopeOf, messageIdOf, senderOf } from "./message-sender.ts";
@@ -36,6 +36,7 @@ export function composeSingle(
     readonly lists?: ListLines | undefined;
     readonly shelf: TemplateShelf;
     readonly attachments: AttachmentCache;
+    readonly needs: readonly AttachmentNeed[];
     readonly wallMs: number;
   },
 ): ComposedMail {
@@ -47,7 +48,7 @@ export function composeSingle(
     {
       ...(text === undefined ? {} : { text }),
       ...(html === undefined ? {} : { html }),
-      attachments: keptAttachments(row, given.attachments),
+      attachments: neededAttachments(given.needs, keptOctets(row, given.needs, given.attachments)),
     },
     {
       from,
@@ -69,19 +70,4 @@ export function composeSingle(
 function ownVariables(row: ClaimedRow, lists: ListLines | undefined): MergeData {
   const url = lists?.urlOf(row);
   return url === undefined ? {} : { [UNSUBSCRIBE_URL]: url };
-}
-
-function keptAttachments(row: ClaimedRow, kept: AttachmentCache): readonly Attachment[] {
-  const stored = attachmentsOf(row);
-  if (stored.length === 0) return [];
-  const octets = kept.of(row);
-  if (octets === undefined) throw new NotPrepared("there was no room for its attachments");
-  if (octets.length !== stored.length)
-    throw new Error(`${octets.length} of ${stored.length} attachments are in the database`);
-  return stored.map(({ filename, content_type, content_id }, place) => ({
-    filename,
-    ...(content_type === undefined ? {} : { contentType: content_type }),
-    ...(content_id === undefined ? {} : { contentId: content_id }),
-    octets: octets[place]!,
-  }));
 }

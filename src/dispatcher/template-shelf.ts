@@ -2,6 +2,7 @@
 // other. What the email says itself goes before the template. Throws what is wrong with this one email.
 
 import { fillTemplate, openTemplate, type OpenedTemplate } from "../templates/fill-template.ts";
+import { type AttachmentNeed, NO_NEEDS, templateNeeds } from "./attachment-needs.ts";
 import { type MergeData, TemplateRefused, type TemplateSource } from "../templates/compiled-template.ts";
 
 /** As `postlane.enqueue` stores it: the version is settled at entry. */
@@ -25,6 +26,8 @@ interface TemplatedEmail {
 export interface TemplateShelf {
   /** Reads the email's template, if it has one that is not here yet. */
   prepare(email: TemplatedEmail): Promise<void>;
+  /** The attachments of the email's template, once it is prepared. */
+  needsOf(email: TemplatedEmail): readonly AttachmentNeed[];
   /** `ownVariables`: what Postlane knows; the email's own go first. */
   fillIn<Email extends TemplatedEmail>(email: Email, ownVariables: () => MergeData): Email;
 }
@@ -44,6 +47,11 @@ export function createTemplateShelf(readContent: (contentId: number) => Promise<
       if (!kept.has(content_id) && kept.size >= TEMPLATES_MAX) kept.delete(kept.keys().next().value!);
       kept.set(content_id, template);
       ofEmail.set(email, template);
+    },
+    needsOf(email) {
+      const template = ofEmail.get(email);
+      if (email.template === undefined || template === undefined || template instanceof Error) return NO_NEEDS;
+      return templateNeeds(email.template.content_id, template.source);
     },
     fillIn(email, ownVariables) {
       if (email.template === undefined) return email;

@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { Pool } from "pg";
-import { readAttachments } from "../dispatcher/attachment-store.ts";
+import { readAttachments } from "../templates/attachment-store.ts";
 import type { SigningKeys } from "../compose/signing-key.ts";
 import { createComposer } from "../dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../dispatcher/database-queue.ts";

@@ -19,6 +19,18 @@ export interface TemplateSource {
   /** Of what filters print, where the data has no `locale` and `time_zone` of its own. */
   readonly locale?: string;
   readonly time_zone?: string;
+  /** Their octets are stored beside the template, in this order. */
+  readonly attachments?: readonly TemplateAttachment[];
+}
+
+export interface TemplateAttachment {
+  readonly filename: string;
+  /** By default what the name's extension says. */
+  readonly content_type?: string;
+  /** Given: it is shown within the mail, where the HTML says `cid:` and this id. */
+  readonly content_id?: string;
+  /** Before they are encoded. */
+  readonly bytes: number;
 }
 
 /** One recipient's data by the names of the list's columns; as a rule, strings. */

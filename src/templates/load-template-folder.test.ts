@@ -49,7 +49,7 @@ test("a whole folder becomes plain JSON and a parsed template", async (t) => {
 test("everything that is wrong is told, with its line", async (t) => {
   const yaml = "subjet: x\nfrom: nobody\npreheader: p\nreply_to: [a]\n";
   assert.deepEqual(await problemsOf(t, { "template.yaml": yaml, "body.txt": "x" }), [
-    'template.yaml:1:1: unknown key "subjet"; known are from, reply_to, subject, preheader, headers, locale, time_zone',
+    'template.yaml:1:1: unknown key "subjet"; known are from, reply_to, subject, preheader, headers, attachments, locale, time_zone',
     'template.yaml:4:1: "reply_to" must be a text',
     'template.yaml:1:1: the key "subject" is missing or empty',
     'template.yaml:2:7: "from": not a mailbox: no @',

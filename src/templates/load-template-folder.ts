@@ -1,14 +1,17 @@
-// Reads a template from its folder: `template.yaml`, `body.html`, `body.txt` (one of the two, or both) and `partials/`, and
-// partials that several templates share from a folder of theirs. Everything that is wrong is told at once, with file, line
-// and column. Reads these files and no others, each up to a limit, and does not yet compare anything with a list.
+// Reads a template from its folder: `template.yaml`, `body.html`, `body.txt` (one of the two, or both), `partials/` and the
+// attachments that it names, and partials that several templates share from a folder of theirs. Everything that is wrong is
+// told at once, with file, line and column. Reads these files and no others, each up to a limit, and does not yet compare
+// anything with a list.
 
-import { open, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isMap, isScalar, LineCounter, parseDocument, type Scalar, type YAMLMap } from "yaml";
 import type { TemplateProblem, TemplateSource } from "./compiled-template.ts";
-import { parseTemplate, type Place, START, type TemplatePlaces } from "./parse-template.ts";
+import { parseTemplate, START, type TemplatePlaces } from "./parse-template.ts";
 import { isPartialFile, PARTIALS_MAX } from "./partial-files.ts";
 import { prepareTemplate, templateOddities, type TemplatePrepared } from "./prepare-template.ts";
+import { type AttachmentsRead, readAttachmentFiles } from "./read-attachment-files.ts";
+import { readUpTo } from "./read-up-to.ts";
+import { NO_SETTINGS, problemAt, readSettings, type TemplateSettings } from "./template-yaml.ts";
 
 export interface TemplateFolders {
   /** Partials that several templates share; what is used of them goes into the template. Its own go before. */
@@ -18,20 +21,20 @@ export interface TemplateFolders {
 export async function loadTemplateFolder(dir: string, { sharedDir }: TemplateFolders = {}): Promise<TemplatePrepared> {
   const [yaml, html, text] = await Promise.all(FILES.map((file) => readTemplateFile(dir, file)));
   const problems = [yaml!, html!, text!].flatMap((file) => (file.kind === "bad" ? [file.problem] : []));
-  const settings = readSettings(yaml!, dir, problems);
+  const settings = settingsOf(yaml!, dir, problems);
+  const attachments = await readAttachmentFiles(dir, settings.attachments, problems);
   const own = await readPartials(join(dir, PARTIALS_DIR), "optional", problems);
   const shared = sharedDir === undefined ? {} : await readPartials(sharedDir, "required", problems);
-  const source = sourceOf(settings, html!, text!, own);
-  if (yaml!.kind === "read") problems.push(...templateOddities(source, settings.places));
+  const source = sourceOf(settings, attachments, html!, text!, own);
+  const places = placesOf(settings, attachments);
+  if (yaml!.kind === "read") problems.push(...templateOddities(source, places));
   if (problems.length > 0) return { kind: "bad", problems };
-  return prepareTemplate(withShared(source, shared), settings.places);
+  return prepareTemplate(withShared(source, shared), places, attachments.octets);
 }
 
 const YAML_BYTES_MAX = 65_536;
 /** In UTF-8 a character has at most four octets; what then is too long is told by its characters. */
 const BODY_BYTES_MAX = 4_000_000;
-const TEXT_KEYS = ["from", "reply_to", "subject", "preheader", "locale", "time_zone"] as const;
-const KEYS: readonly string[] = ["from", "reply_to", "subject", "preheader", "headers", "locale", "time_zone"];
 const FILES = [
   { name: "template.yaml", bytesMax: YAML_BYTES_MAX },
   { name: "body.html", bytesMax: BODY_BYTES_MAX },
@@ -39,17 +42,10 @@ const FILES = [
 ] as const;
 const PARTIALS_DIR = "partials";
 
-type Texts = Partial<Record<(typeof TEXT_KEYS)[number], string>>;
 type FileRead =
   | { readonly kind: "read"; readonly text: string }
   | { readonly kind: "absent" }
   | { readonly kind: "bad"; readonly problem: TemplateProblem };
-
-interface Settings {
-  readonly texts: Texts;
-  readonly headers: Readonly<Record<string, string>> | undefined;
-  readonly places: TemplatePlaces;
-}
 
 interface FileToRead {
   readonly name: string;
@@ -73,18 +69,6 @@ async function readTemplateFile(dir: string, { name, bytesMax, file = name }: Fi
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
-}
-
-async function readUpTo(path: string, bytesMax: number): Promise<Buffer> {
-  const file = await open(path);
-  try {
-    const chunks: Buffer[] = [];
-    for await (const chunk of file.createReadStream({ end: bytesMax - 1, autoClose: false }))
-      chunks.push(chunk as Buffer);
-    return Buffer.concat(chunks);
-  } finally {
-    await file.close();
-  }
 }
 
 // ---- partials --------------------------------------------------------------------------------------------------------
@@ -140,121 +124,25 @@ function withShared(source: TemplateSource, shared: Readonly<Record<string, stri
   return { ...source, ...(Object.keys(partials).length === 0 ? {} : { partials }) };
 }
 
-// ---- template.yaml ---------------------------------------------------------------------------------------------------
-
-const NO_SETTINGS: Settings = { texts: {}, headers: undefined, places: { keys: new Map(), headers: new Map() } };
-
-function readSettings(file: FileRead, dir: string, problems: TemplateProblem[]): Settings {
-  if (file.kind === "absent") problems.push(problemAt("template.yaml", START, `there is no template.yaml in ${dir}`));
-  if (file.kind !== "read") return NO_SETTINGS;
-  const lineCounter = new LineCounter();
-  const document = parseDocument(file.text, { lineCounter });
-  for (const error of document.errors) problems.push(yamlProblem(error, lineCounter));
-  if (document.errors.length > 0) return NO_SETTINGS;
-  if (!isMap(document.contents)) {
-    problems.push(problemAt("template.yaml", START, "is not a map of keys; it needs at least `subject: …`"));
-    return NO_SETTINGS;
-  }
-  return readKeys(new YamlReader(file.text, lineCounter, problems), document.contents);
-}
-
-function readKeys(reader: YamlReader, map: YAMLMap): Settings {
-  const texts: Texts = {};
-  const keys = new Map<string, Place>();
-  let headers: TextMap | undefined;
-  for (const { key, value } of map.items) {
-    const name = isScalar(key) ? String(key.value) : "";
-    keys.set(name, reader.placeOf(key));
-    if (!KEYS.includes(name)) reader.refuse(key, `unknown key "${name}"; known are ${KEYS.join(", ")}`);
-    else if (name !== "headers") {
-      const text = reader.readText(name, key, value);
-      if (text === undefined) continue;
-      texts[name as keyof Texts] = text;
-      keys.set(name, reader.placeOfText(value as Scalar));
-    } else if (isMap(value)) headers = reader.readTexts(value);
-    else reader.refuse(key, '"headers" must be a map of names and texts');
-  }
-  return { texts, headers: headers?.texts, places: { keys, headers: headers?.places ?? new Map() } };
-}
-
-interface TextMap {
-  readonly texts: Readonly<Record<string, string>>;
-  readonly places: ReadonlyMap<string, Place>;
-}
-
-/** Turns places in the YAML's text into lines and columns, and collects what is wrong there. */
-class YamlReader {
-  readonly #text: string;
-  readonly #lines: LineCounter;
-  readonly #problems: TemplateProblem[];
-
-  constructor(text: string, lines: LineCounter, problems: TemplateProblem[]) {
-    this.#text = text;
-    this.#lines = lines;
-    this.#problems = problems;
-  }
-
-  refuse(node: unknown, message: string): void {
-    this.#problems.push(problemAt("template.yaml", this.placeOf(node), message));
-  }
-
-  readText(name: string, key: unknown, value: unknown): string | undefined {
-    if (isScalar(value) && typeof value.value === "string") return value.value.trimEnd();
-    this.refuse(key, `"${name}" must be a text`);
-    return undefined;
-  }
-
-  readTexts(map: YAMLMap): TextMap {
-    const texts: [string, string][] = [];
-    const places = new Map<string, Place>();
-    for (const { key, value } of map.items) {
-      const name = isScalar(key) ? String(key.value) : "";
-      const text = this.readText(name, key, value);
-      if (text === undefined) continue;
-      texts.push([name, text]);
-      places.set(name, this.placeOfText(value as Scalar));
-    }
-    return { texts: Object.fromEntries(texts), places };
-  }
-
-  placeOf(node: unknown): Place {
-    return isScalar(node) ? this.#placeAt(startOf(node)) : START;
-  }
-
-  /** Where the text itself begins: behind a quote, or in the line after a block's `|` or `>`. */
-  placeOfText(node: Scalar): Place {
-    const start = startOf(node);
-    if (node.type === "QUOTE_DOUBLE" || node.type === "QUOTE_SINGLE") return this.#placeAt(start + 1);
-    if (node.type === "PLAIN") return this.#placeAt(start);
-    const next = this.#text.indexOf("\n", start) + 1;
-    return this.#placeAt(next + /^ */.exec(this.#text.slice(next))![0].length);
-  }
-
-  #placeAt(offset: number): Place {
-    const { line, col } = this.#lines.linePos(offset);
-    return { line, column: col };
-  }
-}
-
-function startOf(node: Scalar): number {
-  return node.range?.[0] ?? 0;
-}
-
-function yamlProblem(error: { readonly message: string; readonly pos: readonly [number, number] }, lines: LineCounter) {
-  const { line, col } = lines.linePos(error.pos[0]);
-  return problemAt("template.yaml", { line, column: col }, error.message.split(" at line ")[0]!);
-}
-
-function problemAt(file: string, place: Place, message: string): TemplateProblem {
-  return { file, line: place.line, column: place.column, message };
-}
+// ---- the source -------------------------------------------------------------------------------------------------------
 
 function bad(file: string, message: string): FileRead {
   return { kind: "bad", problem: problemAt(file, START, message) };
 }
 
+function settingsOf(file: FileRead, dir: string, problems: TemplateProblem[]): TemplateSettings {
+  if (file.kind === "read") return readSettings(file.text, problems);
+  if (file.kind === "absent") problems.push(problemAt("template.yaml", START, `there is no template.yaml in ${dir}`));
+  return NO_SETTINGS;
+}
+
+function placesOf({ keys, headerPlaces }: TemplateSettings, { places }: AttachmentsRead): TemplatePlaces {
+  return { keys, headers: headerPlaces, attachments: places };
+}
+
 function sourceOf(
-  { texts, headers }: Settings,
+  { texts, headers }: TemplateSettings,
+  { attachments }: AttachmentsRead,
   html: FileRead,
   text: FileRead,
   partials: Readonly<Record<string, string>>,
@@ -264,6 +152,7 @@ function sourceOf(
     subject: texts.subject ?? "",
     ...(headers === undefined ? {} : { headers }),
     ...(Object.keys(partials).length === 0 ? {} : { partials }),
+    ...(attachments.length === 0 ? {} : { attachments }),
     ...bodyOf("html", html),
     ...bodyOf("text", text),
   };

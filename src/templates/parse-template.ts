@@ -45,6 +45,8 @@ export interface Place {
 export interface TemplatePlaces {
   readonly keys: ReadonlyMap<string, Place>;
   readonly headers: ReadonlyMap<string, Place>;
+  /** In their order. */
+  readonly attachments: readonly Place[];
 }
 
 export function parseTemplate(source: TemplateSource, places: TemplatePlaces = NO_PLACES): TemplateParsed {
@@ -95,7 +97,7 @@ export function tagOf(node: Template): string | undefined {
 }
 
 export const START: Place = { line: 1, column: 1 };
-export const NO_PLACES: TemplatePlaces = { keys: new Map(), headers: new Map() };
+export const NO_PLACES: TemplatePlaces = { keys: new Map(), headers: new Map(), attachments: [] };
 const PARTIALS_DIR = "partials/";
 
 interface PartText {

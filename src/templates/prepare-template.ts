@@ -3,6 +3,7 @@
 
 import { headerNameProblem } from "../compose/header-line.ts";
 import { parseMailbox } from "../mail/address.ts";
+import { attachmentProblems } from "./attachment-problems.ts";
 import { PART_CHARS_MAX, SOURCE_CHARS_MAX, type TemplateProblem, type TemplateSource } from "./compiled-template.ts";
 import { localeProblem, timeZoneProblem } from "./format-filters.ts";
 import { isPartialFile, PARTIALS_MAX } from "./partial-files.ts";
@@ -26,6 +27,8 @@ export type TemplatePrepared =
       readonly template: ParsedTemplate;
       /** What an email must bring. */
       readonly required: readonly string[];
+      /** Of its attachments, in their order. */
+      readonly octets: readonly Uint8Array[];
     }
   | { readonly kind: "bad"; readonly problems: readonly TemplateProblem[] };
 
@@ -34,7 +37,12 @@ const HEADERS_MAX = 50;
 /** Variables that an email may have to bring. */
 const REQUIRED_MAX = 200;
 
-export function prepareTemplate(source: TemplateSource, places: TemplatePlaces = NO_PLACES): TemplatePrepared {
+/** `octets`: of the attachments that the source names, in their order. */
+export function prepareTemplate(
+  source: TemplateSource,
+  places: TemplatePlaces = NO_PLACES,
+  octets: readonly Uint8Array[] = [],
+): TemplatePrepared {
   const odd = templateOddities(source, places);
   if (odd.length > 0) return { kind: "bad", problems: odd };
   const parsed = parseTemplate(source, places);
@@ -43,19 +51,17 @@ export function prepareTemplate(source: TemplateSource, places: TemplatePlaces =
   if (required.length > REQUIRED_MAX)
     return bad("template.yaml", `needs ${required.length} variables, at most ${REQUIRED_MAX} are taken`);
   const { html, text } = source;
-  if (html === undefined || text !== undefined)
-    return { kind: "template", source, template: parsed.template, required };
+  const prepared = { kind: "template", template: parsed.template, required, octets } as const;
+  if (html === undefined || text !== undefined) return { ...prepared, source };
   const withText = addText(source, html);
-  return withText.kind === "bad"
-    ? withText
-    : { kind: "template", source: withText.source, template: parsed.template, required };
+  return withText.kind === "bad" ? withText : { ...prepared, source: withText.source };
 }
 
 // ---- names and sizes -------------------------------------------------------------------------------------------------
 
 /** What is wrong without looking at the Liquid. */
 export function templateOddities(source: TemplateSource, places: TemplatePlaces): readonly TemplateProblem[] {
-  const { html, text, preheader, headers = {}, partials = {} } = source;
+  const { html, text, preheader, headers = {}, partials = {}, attachments = [] } = source;
   const problems = keyProblems(source).map(([key, message]) => problemIn(places.keys.get(key), message));
   if (html === undefined && text === undefined)
     problems.push({
@@ -67,6 +73,8 @@ export function templateOddities(source: TemplateSource, places: TemplatePlaces)
     problems.push(problemIn(places.keys.get("preheader"), "a preheader needs a body.html"));
   for (const [name, message] of headersProblems(headers))
     problems.push(problemIn(places.headers.get(name) ?? places.keys.get("headers"), message));
+  for (const { place, message } of attachmentProblems(attachments))
+    problems.push(problemIn(places.attachments[place ?? -1] ?? places.keys.get("attachments"), message));
   for (const [file, message] of partialsProblems(partials)) problems.push({ file, ...START, message });
   for (const message of textsProblems(source)) problems.push(problemIn(undefined, message));
   return problems;

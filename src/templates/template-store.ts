@@ -1,18 +1,28 @@
 // Templates as the database keeps them: one row of `content` per version, never updated. Pushes of one name take turns; the
-// same text again is the same version.
+// same text with the same attachments again is the same version.
 
 import { createHash } from "node:crypto";
 import { rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
+import { addAttachments, octetsDigest, readAttachments } from "./attachment-store.ts";
 import type { TemplateSource } from "./compiled-template.ts";
 import type { TemplateId } from "./template-id.ts";
+
+/** What is stored of a template. */
+export interface TemplateParts {
+  readonly source: TemplateSource;
+  /** Of its attachments, in their order. */
+  readonly octets: readonly Uint8Array[];
+}
 
 export const INSERT = statement<{ readonly id: number }>(
   "template_insert",
   `INSERT INTO postlane.content (body) VALUES ($1) RETURNING id`,
 );
 
-export async function insertTemplate(on: Queryable, source: TemplateSource): Promise<number> {
+/** Within the caller's transaction. */
+export async function insertTemplate(on: Queryable, { source, octets }: TemplateParts): Promise<number> {
   const [row] = await rowsOf(on, INSERT, [JSON.stringify(source)]);
+  await addAttachments(on, row!.id, octets);
   return row!.id;
 }
 
@@ -59,19 +69,18 @@ export const ADD_VERSION = statement<TemplateRow>(
 export async function pushVersionOnce(
   on: Queryable,
   name: string,
-  source: TemplateSource,
-  required: readonly string[],
+  given: TemplateParts & { readonly required: readonly string[] },
 ): Promise<TemplateRow & { readonly isNew: boolean }> {
   await rowsOf(on, TAKE_TURN, [name]);
   const [latest] = await rowsOf(on, LATEST, [name]);
-  const digest = digestOf(source);
+  const digest = digestOf(given);
   if (latest?.digest.equals(digest) === true) return { ...withoutDigest(latest), isNew: false };
-  const contentId = await insertTemplate(on, source);
+  const contentId = await insertTemplate(on, given);
   const [added] = await rowsOf(on, ADD_VERSION, [
     name,
     (latest?.version ?? 0) + 1,
     contentId,
-    textArray(required),
+    textArray(given.required),
     digest,
   ]);
   return { ...added!, isNew: true };
@@ -81,11 +90,11 @@ function withoutDigest({ name, version, required, created_at }: TemplateRow): Te
   return { name, version, required, created_at };
 }
 
-/** The same for the same texts, in whatever order their keys came. */
-function digestOf(source: TemplateSource): Buffer {
-  return createHash("sha256")
-    .update(JSON.stringify(sorted(source)))
-    .digest();
+/** The same for the same texts and attachments, in whatever order the keys came. */
+function digestOf({ source, octets }: TemplateParts): Buffer {
+  const hash = createHash("sha256").update(JSON.stringify(sorted(source)));
+  for (const each of octets) hash.update(octetsDigest(each));
+  return hash.digest();
 }
 
 function sorted(value: unknown): unknown {
@@ -105,9 +114,9 @@ export async function listTemplates(on: Queryable, after: string, limit: number)
   return await rowsOf(on, LIST, [after, limit]);
 }
 
-export const READ_VERSION = statement<TemplateRow & { readonly source: unknown }>(
+export const READ_VERSION = statement<TemplateRow & { readonly content_id: number; readonly source: unknown }>(
   "template_read_version",
-  `SELECT t.name, t.version, t.required, t.created_at, c.body AS source
+  `SELECT t.name, t.version, t.required, t.created_at, t.content_id, c.body AS source
    FROM postlane.template AS t JOIN postlane.content AS c ON c.id = t.content_id
    WHERE t.name = $1 AND ($2::integer IS NULL OR t.version = $2)
    ORDER BY t.version DESC LIMIT 1`,
@@ -117,7 +126,13 @@ export const READ_VERSION = statement<TemplateRow & { readonly source: unknown }
 export async function readTemplate(
   on: Queryable,
   { name, version }: TemplateId,
-): Promise<(TemplateRow & { readonly source: TemplateSource }) | undefined> {
+): Promise<(TemplateRow & { readonly content_id: number; readonly source: TemplateSource }) | undefined> {
   const [row] = await rowsOf(on, READ_VERSION, [name, version ?? null]);
   return row === undefined ? undefined : { ...row, source: row.source as TemplateSource };
+}
+
+/** With the octets of its attachments, which may be large. */
+export async function readTemplateParts(on: Queryable, id: TemplateId): Promise<TemplateParts | undefined> {
+  const row = await readTemplate(on, id);
+  return row === undefined ? undefined : { source: row.source, octets: await readAttachments(on, row.content_id) };
 }

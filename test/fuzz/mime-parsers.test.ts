@@ -1,6 +1,7 @@
 // A mail as three programs read it that nobody here wrote: postal-mime, mailparser and Python's email. Subject, names,
 // addresses, texts, and of attachments names, types, content ids and octets equal what went in, in any script and size;
-// the parts are nested as RFC 2046 and 2387 want, and no line is longer than it may be.
+// the parts are nested as RFC 2046 and 2387 want, and no line is longer than it may be. Mails that are written at once and
+// mails that are merged from a template, by turns.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,8 +9,10 @@ import fc from "fast-check";
 import { simpleParser } from "mailparser";
 import PostalMime, { decodeWords } from "postal-mime";
 import { encodeOctets, type Attachment } from "../../src/compose/attachment-part.ts";
+import { compileMail, mergeMail } from "../../src/compose/compile-mail.ts";
 import { composeMail } from "../../src/compose/compose-mail.ts";
 import { contentTypeOf } from "../../src/compose/content-kind.ts";
+import type { MergeScope, Piece } from "../../src/templates/compiled-template.ts";
 import { needs } from "../rig/needs.ts";
 import { startPython, type PythonMail, type PythonMailbox } from "../rig/python-mail.ts";
 
@@ -100,6 +103,8 @@ interface Given {
   readonly text?: string;
   readonly html?: string;
   readonly attachments: readonly GivenAttachment[];
+  /** As a campaign writes it, to one recipient. */
+  readonly isMerged: boolean;
 }
 
 const given: fc.Arbitrary<Given> = fc
@@ -110,6 +115,7 @@ const given: fc.Arbitrary<Given> = fc
     text: fc.option(body, { nil: undefined }),
     html: fc.option(body, { nil: undefined }),
     attachments,
+    isMerged: fc.boolean(),
   })
   .map((each) => withoutUndefined(each.text === undefined && each.html === undefined ? { ...each, text: "" } : each));
 
@@ -119,18 +125,43 @@ function withoutUndefined<T extends object>(fields: { [K in keyof T]: T[K] | und
 
 // ---- what is written -------------------------------------------------------------------------------------------------
 
-function write({ subject, fromName, toName, attachments: list, ...bodies }: Given): Buffer {
-  const { text } = composeMail(
-    { ...bodies, attachments: list.map((each): Attachment => ({ ...each, octets: encodeOctets(each.octets) })) },
-    {
-      from: `${quoted(fromName)} <hello@example.com>`,
-      to: [`${quoted(toName)} <ann@example.net>`, "bob@example.net"],
-      subject,
-      messageId: "msg_1.1@example.com",
-      wallMs: 1_700_000_000_000,
-    },
-  );
-  return Buffer.from(text, "latin1");
+function write(each: Given): Buffer {
+  const list = each.attachments.map((one): Attachment => ({ ...one, octets: encodeOctets(one.octets) }));
+  return Buffer.from(each.isMerged ? merged(each, list) : composed(each, list), "latin1");
+}
+
+const FIELDS = { messageId: "msg_1.1@example.com", wallMs: 1_700_000_000_000 };
+
+function composed({ subject, fromName, toName, text, html }: Given, list: readonly Attachment[]): string {
+  const from = `${quoted(fromName)} <hello@example.com>`;
+  const to = [`${quoted(toName)} <ann@example.net>`, "bob@example.net"];
+  const bodies = withoutUndefined<{ text?: string; html?: string }>({ text, html });
+  return composeMail({ ...bodies, attachments: list }, { ...FIELDS, from, to, subject }).text;
+}
+
+function merged({ subject, fromName, text, html }: Given, list: readonly Attachment[]): string {
+  const from = `${quoted(fromName)} <hello@example.com>`;
+  const parts = withoutUndefined<{ text?: readonly Piece[]; html?: readonly Piece[] }>({
+    text: text === undefined ? undefined : halfMerged("text", text),
+    html: html === undefined ? undefined : halfMerged("html", html),
+  });
+  const subjectPiece = ({ data }: MergeScope): string => String(data["subject"]);
+  const mail = compileMail({ from, subject: [subjectPiece], ...parts }, {}, list);
+  const octets = list.map((one) => one.octets);
+  const data = { subject, text: halvesOf(text ?? "")[1], html: halvesOf(html ?? "")[1] };
+  return mergeMail(mail, { ...FIELDS, data, recipient: "bob@example.net", octets }).text;
+}
+
+/** The first half is the template's, the second the recipient's. */
+function halfMerged(part: "text" | "html", text: string): readonly Piece[] {
+  return [halvesOf(text)[0], ({ data }: MergeScope): string => String(data[part])];
+}
+
+/** Never within a character or a line break: no template ends there. */
+function halvesOf(text: string): readonly [string, string] {
+  const characters = text.match(/\r\n|[^]/gu) ?? [];
+  const half = characters.length / 2;
+  return [characters.slice(0, half).join(""), characters.slice(half).join("")];
 }
 
 function quoted(text: string): string {
@@ -178,14 +209,16 @@ function expectedTree({ text, html, attachments: list }: Given): unknown {
   return attached.length > 0 ? ["multipart/mixed", tree, ...attached.map((each) => [typeOf(each)])] : tree;
 }
 
+function expectedTo({ toName, isMerged }: Given): readonly PythonMailbox[] {
+  const bob = { name: "", address: "bob@example.net" };
+  return isMerged ? [bob] : [{ name: seen(toName), address: "ann@example.net" }, bob];
+}
+
 async function assertPostalMime(mail: Buffer, expected: Given): Promise<void> {
   const read = await PostalMime.parse(mail, { attachmentEncoding: "arraybuffer" });
   assert.equal(read.subject ?? "", seen(expected.subject));
   assert.deepEqual(read.from, { address: "hello@example.com", name: seen(expected.fromName) });
-  assert.deepEqual(read.to, [
-    { address: "ann@example.net", name: seen(expected.toName) },
-    { address: "bob@example.net", name: "" },
-  ]);
+  assert.deepEqual(read.to, expectedTo(expected));
   if (expected.text !== undefined) assert.equal(bodyOf(read.text), bodyOf(expected.text));
   if (expected.html !== undefined) assert.equal(bodyOf(read.html), bodyOf(expected.html));
   const found = read.attachments.map(({ filename, mimeType, contentId, disposition, content }) => ({
@@ -237,10 +270,7 @@ function assertPython(read: PythonMail, expected: Given): void {
   assert.deepEqual(read.from.map(withoutSpaces), [
     withoutSpaces({ name: seen(expected.fromName), address: "hello@example.com" }),
   ]);
-  assert.deepEqual(read.to.map(withoutSpaces), [
-    withoutSpaces({ name: seen(expected.toName), address: "ann@example.net" }),
-    { name: "", address: "bob@example.net" },
-  ]);
+  assert.deepEqual(read.to.map(withoutSpaces), expectedTo(expected).map(withoutSpaces));
   assert.deepEqual(read.tree, expectedTree(expected));
   assert.deepEqual([bodyOf(read.text), bodyOf(read.html)], [bodyOf(expected.text), bodyOf(expected.html)]);
   const found = read.attachments.map((each) => ({ ...each, octets: hex(each.octets) }));
@@ -299,7 +329,7 @@ test("Python's email reads what went in, and finds nothing wrong", async (t) => 
 });
 
 test("a megabyte of every octet comes back, to all three", async (t) => {
-  const large: Given = {
+  const large = {
     subject: "Large",
     fromName: "Shop",
     toName: "Ann",
@@ -311,9 +341,13 @@ test("a megabyte of every octet comes back, to all three", async (t) => {
       { filename: "logo.png", contentId: "logo", octets: Buffer.alloc(100_000, "logo") },
     ],
   };
-  const mail = write(large);
-  assertLines(mail);
-  await assertPostalMime(mail, large);
-  await assertMailparser(mail, large);
-  if (needs(t, "python3")) assertPython(await startPython(t).read(mail), large);
+  const python = needs(t, "python3") ? startPython(t) : undefined;
+  for (const isMerged of [false, true]) {
+    const each: Given = { ...large, isMerged };
+    const mail = write(each);
+    assertLines(mail);
+    await assertPostalMime(mail, each);
+    await assertMailparser(mail, each);
+    if (python !== undefined) assertPython(await python.read(mail), each);
+  }
 });

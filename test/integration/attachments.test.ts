@@ -15,6 +15,7 @@ import { startLane } from "../rig/lane.ts";
 import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { startScriptedSink } from "../rig/scripted-sink.ts";
+import { suppress } from "../rig/suppressing.ts";
 import { runCommand } from "./cli-command.ts";
 import { startHttp } from "./http-rig.ts";
 
@@ -137,6 +138,24 @@ test("the same key queues nothing twice, other octets are another email, and a r
   await assert.rejects(enqueue({ ...email, idempotency_key: "two" }), { code: "PL009" });
   const { rows } = await pool.query("SELECT count(*) AS n FROM postlane.attachment");
   assert.equal(rows[0].n, 1);
+});
+
+test("one suppressed recipient takes no attachment from the others", async (t) => {
+  const database = await testDatabase(t);
+  await suppress(database.pool, "bob@example.com", { scope: { kind: "everything" } });
+  const email = {
+    to: ["ann@example.com", "bob@example.com"],
+    text: "x",
+    attachments: [{ filename: "a.bin", content: OCTETS.toString("base64") }],
+  };
+  await database.pool.query("SELECT postlane.enqueue($1)", [JSON.stringify(email)]);
+  const sink = await startScriptedSink(t);
+  await startLane(t, { database, relay: sink });
+  await until("Ann's is there", () => sink.accepted.length === 1);
+  const mail = await PostalMime.parse(sink.accepted[0]!.content, { attachmentEncoding: "arraybuffer" });
+  assert.deepEqual(read(mail), [
+    ["a.bin", "application/octet-stream", "attachment", undefined, OCTETS.toString("hex")],
+  ]);
 });
 
 test("nobody waits behind a large one: it is written apart", async (t) => {

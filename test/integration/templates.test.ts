@@ -43,7 +43,7 @@ function guideFolder({ dataDir }: TestDatabase, name = "receipt"): string {
 async function push({ pool }: TestDatabase, name: string, source: TemplateSource): Promise<string> {
   const prepared = prepareTemplate(source);
   if (prepared.kind === "bad") assert.fail(JSON.stringify(prepared.problems));
-  const row = await inTransaction(pool, (client) => pushVersionOnce(client, name, prepared.source, prepared.required));
+  const row = await inTransaction(pool, (client) => pushVersionOnce(client, name, prepared));
   return `${row.name}@${row.version}`;
 }
 

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Pool } from "pg";
 import type { SigningKeys } from "../../src/compose/signing-key.ts";
-import { readAttachments } from "../../src/dispatcher/attachment-store.ts";
+import { readAttachments } from "../../src/templates/attachment-store.ts";
 import { createComposer } from "../../src/dispatcher/compose-message.ts";
 import { createDatabaseQueue } from "../../src/dispatcher/database-queue.ts";
 import {

@@ -894,7 +894,7 @@ function addTemplate(program: Command, end: End): void {
   leaf(
     template,
     "push",
-    "Push a folder as a template: the same texts as the latest version are that version, others a new one. A version never changes. Where there is no body.txt it is made from body.html. Nothing is pushed while something is wrong with it.",
+    "Push a folder as a template: the same texts and attachments as the latest version are that version, others a new one. A version never changes. Where there is no body.txt it is made from body.html. Nothing is pushed while something is wrong with it.",
     ["postlane template push welcome/", "postlane template push mails/welcome --name welcome --partials mails/shared"],
   )
     .argument("<folder>", "With template.yaml, body.html and body.txt, and partials/ for what they use.")
@@ -928,7 +928,7 @@ function addTemplate(program: Command, end: End): void {
   leaf(
     template,
     "show",
-    "Print the texts of a version, also the text part that was made from the HTML; or what they become with variables.",
+    "Print the texts of a version, also the text part that was made from the HTML, and the names of its attachments; or what they become with variables.",
     ["postlane template show welcome", "postlane template show welcome@3 --render --variables sample.json"],
   )
     .argument("<template>", "Its name, for the latest version, or name@version.")

@@ -4,7 +4,13 @@ import { open } from "node:fs/promises";
 import path from "node:path";
 import { inTransaction } from "../../postgres/transaction.ts";
 import { checkTemplate } from "../../templates/check-template.ts";
-import { printProblem, TemplateRefused, type TemplateProblem } from "../../templates/compiled-template.ts";
+import {
+  printProblem,
+  TemplateRefused,
+  type TemplateAttachment,
+  type TemplateProblem,
+  type TemplateSource,
+} from "../../templates/compiled-template.ts";
 import { fillTemplate, openTemplate, tryTemplate, type FilledTemplate } from "../../templates/fill-template.ts";
 import { loadTemplateFolder } from "../../templates/load-template-folder.ts";
 import type { TemplatePrepared } from "../../templates/prepare-template.ts";
@@ -37,14 +43,15 @@ export async function runTemplatePush(dir: string, options: TemplatePushOptions)
   const config = readConfig(options);
   const loaded = await load(dir, options);
   if (loaded.kind === "bad") return tellProblems(loaded.problems, "Nothing was pushed:", options);
-  const { source, required } = loaded;
   const { isNew, ...row } = await withDatabase(config, (pool) =>
-    inTransaction(pool, (client) => pushVersionOnce(client, name, source, required)),
+    inTransaction(pool, (client) => pushVersionOnce(client, name, loaded)),
   );
   const output = createOutput(options);
   output.answer({ ...shapeVersion(row), is_new: isNew });
   output.print(
-    isNew ? `${printTemplateId(row)} is pushed` : `${printTemplateId(row)} has the same texts: nothing to push`,
+    isNew
+      ? `${printTemplateId(row)} is pushed`
+      : `${printTemplateId(row)} has the same texts and attachments: nothing to push`,
   );
   return EXIT_DONE;
 }
@@ -162,17 +169,20 @@ export async function runTemplateShow(given: string, options: TemplateShowOption
     const message = `There is no template "${harmless(given)}". \`postlane template list\` shows them.`;
     throw new CommandFailure("template_not_found", message);
   }
-  const { source, ...version } = row;
+  const { source, content_id: _, ...version } = row;
   const output = createOutput(options);
   if (options.render !== true) {
     output.answer({ ...shapeVersion(version), source });
-    printParts(source, output.print);
+    const { attachments = [], ...texts } = source;
+    printParts(texts, output.print);
+    printAttachments(attachments, output.print);
     return EXIT_DONE;
   }
   try {
     const filled = fillTemplate(openTemplate(source), variables);
     output.answer({ ...shapeVersion(version), rendered: filled });
     printParts(filled, output.print);
+    printAttachments(source.attachments ?? [], output.print);
     return EXIT_DONE;
   } catch (error) {
     if (!(error instanceof TemplateRefused)) throw error;
@@ -187,7 +197,7 @@ function readId(given: string): TemplateId {
 }
 
 /** As files, each under a line with its name; nothing in them reaches the terminal as an order. */
-function printParts(parts: FilledTemplate | Loaded["source"], print: (line: string) => void): void {
+function printParts(parts: FilledTemplate | Omit<TemplateSource, "attachments">, print: (line: string) => void): void {
   for (const [name, part] of Object.entries(parts)) {
     const inner: readonly (readonly [string, string])[] =
       typeof part === "string"
@@ -197,5 +207,12 @@ function printParts(parts: FilledTemplate | Loaded["source"], print: (line: stri
       print(`--- ${harmless(title)} (${countOf(value.length, "character")})`);
       for (const line of value.replace(/\n$/, "").split(/\r\n?|\n/)) print(harmless(line.replaceAll("\t", "  ")));
     }
+  }
+}
+
+function printAttachments(attachments: readonly TemplateAttachment[], print: (line: string) => void): void {
+  for (const { filename, content_type, content_id, bytes } of attachments) {
+    const said = [countOf(bytes, "byte"), content_type ?? [], content_id === undefined ? [] : `cid:${content_id}`];
+    print(`--- attachment: ${harmless(filename)} (${said.flat().map(harmless).join(", ")})`);
   }
 }

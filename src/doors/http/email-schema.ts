@@ -10,7 +10,7 @@ const optional = <Schema extends Type.TSchema>(schema: Schema, description: stri
 
 const MAILBOXES = Type.Union([Type.String(), Type.Array(Type.String())]);
 const TAG = Type.Object({ name: Type.String(), value: Type.String() });
-const ATTACHMENT = Type.Object(
+export const ATTACHMENT = Type.Object(
   {
     filename: Type.String({ description: "what the file is called, in any script" }),
     content: Type.String({ description: 'the octets in base64; of a Buffer, `toString("base64")`' }),

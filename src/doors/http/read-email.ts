@@ -1,7 +1,7 @@
 // The fields of a request become those of an email: `null` is left out, what an X-Postlane header says becomes its field,
 // and what Postlane cannot do yet is refused by name, never dropped. What the fields may hold, the rules of entry say.
 
-import type { Email } from "../../submission/submission.ts";
+import type { Email, EmailAttachment } from "../../submission/submission.ts";
 import type { EmailBody } from "./email-schema.ts";
 import { Problem } from "./problem.ts";
 
@@ -27,7 +27,7 @@ function refuseUnsupported({ topic_id }: EmailBody): void {
   if (topic_id !== null && topic_id !== undefined) throw unsupported("topic_id", "Leave it out.");
 }
 
-function readAttachments(given: EmailBody["attachments"]): readonly object[] | undefined {
+export function readAttachments(given: EmailBody["attachments"]): readonly EmailAttachment[] | undefined {
   if (given === null || given === undefined || given.length === 0) return undefined;
   given.forEach(({ path }, place) => {
     if (path === null || path === undefined) return;
@@ -36,7 +36,7 @@ function readAttachments(given: EmailBody["attachments"]): readonly object[] | u
       field: "attachments",
     });
   });
-  return given.map(withoutNulls);
+  return given.map((attachment) => withoutNulls(attachment) as unknown as EmailAttachment);
 }
 
 function unsupported(field: string, hint: string): Problem {

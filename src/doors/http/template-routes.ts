@@ -3,6 +3,7 @@
 import type { FastifyInstance } from "fastify";
 import { inTransaction } from "../../postgres/transaction.ts";
 import { printProblem, type TemplateSource } from "../../templates/compiled-template.ts";
+import { NO_PLACES } from "../../templates/parse-template.ts";
 import { prepareTemplate } from "../../templates/prepare-template.ts";
 import { isTemplateName, printTemplateId, TEMPLATE_NAME_WORDS } from "../../templates/template-id.ts";
 import { listTemplates, pushVersionOnce, readTemplate, type TemplateRow } from "../../templates/template-store.ts";
@@ -11,6 +12,7 @@ import { LIST_LIMIT_DEFAULT } from "./http-limits.ts";
 import type { NameParams } from "./lane-schema.ts";
 import { PROBLEM_ANSWERS } from "./problem-schema.ts";
 import { Problem } from "./problem.ts";
+import { readTemplateAttachments } from "./template-attachments.ts";
 import {
   TEMPLATE_LIST,
   TEMPLATE_LIST_QUERY,
@@ -31,7 +33,7 @@ export function addTemplateRoutes(server: FastifyInstance): void {
     {
       config: { scopes: ["operate"] },
       schema: {
-        summary: "Push a template: the same texts are the same version, others a new one",
+        summary: "Push a template: the same texts and attachments are the same version, others a new one",
         params: TEMPLATE_PARAMS,
         body: TEMPLATE_SOURCE,
         response: { 200: TEMPLATE_PUSHED, ...PROBLEM_ANSWERS },
@@ -74,25 +76,29 @@ async function pushTemplate(name: string, body: TemplateBody, { entry, patience 
       hint: `A name has ${TEMPLATE_NAME_WORDS}.`,
     });
   }
-  const prepared = prepareTemplate(sourceOf(body));
+  const { attachments, octets } = readTemplateAttachments(body.attachments);
+  const source = sourceOf(body, attachments);
+  const prepared = prepareTemplate(source, NO_PLACES, octets);
   if (prepared.kind === "bad") {
     throw new Problem("template_refused", prepared.problems.slice(0, PROBLEMS_TOLD_MAX).map(printProblem).join("\n"), {
       hint: "Nothing was saved. Each problem has its file, line and column: html is body.html, text is body.txt.",
     });
   }
-  const { source, required } = prepared;
-  const work = inTransaction(entry.pool, (client) => pushVersionOnce(client, name, source, required));
+  const work = inTransaction(entry.pool, (client) => pushVersionOnce(client, name, prepared));
   const { isNew, ...row } = await patience.within(work, MAYBE_SAVED);
   return { object: "template", ...versionOf(row), is_new: isNew } as const;
 }
 
-const MAYBE_SAVED = "It may have been saved all the same: push it again, and the same texts are the same version.";
+const MAYBE_SAVED =
+  "It may have been saved all the same: push it again, and the same texts and attachments are the same version.";
 /** More of them help nobody. */
 const PROBLEMS_TOLD_MAX = 20;
 
 /** Without what is null. */
-function sourceOf(body: TemplateBody): TemplateSource {
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null)) as unknown as TemplateSource;
+function sourceOf(body: TemplateBody, attachments: TemplateSource["attachments"] & object): TemplateSource {
+  const { attachments: _, ...given } = body;
+  const texts = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
+  return { ...texts, ...(attachments.length === 0 ? {} : { attachments }) } as unknown as TemplateSource;
 }
 
 async function tellTemplates({ limit = LIST_LIMIT_DEFAULT, after = "" }: TemplateListQuery, caller: Caller) {
@@ -123,6 +129,12 @@ async function tellTemplate(name: string, { version }: TemplateQuery, caller: Ca
       partials: { ...source.partials },
       locale: source.locale ?? null,
       time_zone: source.time_zone ?? null,
+      attachments: (source.attachments ?? []).map(({ filename, content_type, content_id, bytes }) => ({
+        filename,
+        content_type: content_type ?? null,
+        content_id: content_id ?? null,
+        bytes,
+      })),
     },
   };
 }

@@ -1,7 +1,7 @@
 // The shapes of templates: what is pushed, and what is told of it.
 
 import Type, { type Static } from "typebox";
-import { nullable } from "./email-schema.ts";
+import { ATTACHMENT, nullable } from "./email-schema.ts";
 import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
 
 const TEXTS = Type.Record(Type.String(), Type.String());
@@ -20,6 +20,10 @@ export const TEMPLATE_SOURCE = Type.Object(
     partials: given(TEXTS, "layouts and partials by file name, such as footer.html"),
     locale: given(Type.String(), 'of what filters print, such as "pt-BR"; by default en'),
     time_zone: given(Type.String(), 'such as "Europe/Vienna"; by default UTC'),
+    attachments: given(
+      Type.Array(ATTACHMENT),
+      "what every mail of the template brings, as in an email; with a `content_id` the HTML shows it by `cid:` and this id",
+    ),
   },
   { additionalProperties: false },
 );
@@ -57,7 +61,7 @@ const VERSION = {
 export const TEMPLATE_PUSHED = Type.Object({
   object: Type.Literal("template"),
   ...VERSION,
-  is_new: Type.Boolean({ description: "false: the latest version has the same texts" }),
+  is_new: Type.Boolean({ description: "false: the latest version has the same texts and attachments" }),
 });
 
 export const TEMPLATE_TOLD = Type.Object({
@@ -74,6 +78,14 @@ export const TEMPLATE_TOLD = Type.Object({
     partials: TEXTS,
     locale: nullable(Type.String()),
     time_zone: nullable(Type.String()),
+    attachments: Type.Array(
+      Type.Object({
+        filename: Type.String(),
+        content_type: nullable(Type.String()),
+        content_id: nullable(Type.String()),
+        bytes: Type.Integer({ description: "before base64" }),
+      }),
+    ),
   }),
 });
 export type ToldTemplate = Static<typeof TEMPLATE_TOLD>;

@@ -624,6 +624,10 @@ BEGIN
   IF lane.full_because IS NOT NULL THEN
     PERFORM postlane.refuse_full_lane(postlane.lane_of(lane.name));
   END IF;
+  IF octets IS NOT NULL THEN
+    INSERT INTO postlane.attachment (content_id, place, octets)
+      SELECT new_id, one.place, one.octets FROM unnest(octets) WITH ORDINALITY AS one (octets, place);
+  END IF;
   IF lane.may_be_suppressed THEN
     PERFORM postlane.suppressed_among(recipients, ARRAY[content ->> 'list'], lane.is_bulk, due);
     IF FOUND THEN
@@ -634,10 +638,6 @@ BEGIN
   END IF;
 
   INSERT INTO postlane.content (id, body) VALUES (new_id, content::json);
-  IF octets IS NOT NULL THEN
-    INSERT INTO postlane.attachment (content_id, place, octets)
-      SELECT new_id, one.place, one.octets FROM unnest(octets) WITH ORDINALITY AS one (octets, place);
-  END IF;
   INSERT INTO postlane.submission (id, door, credential, accepted_at, metadata)
     VALUES (new_id, door, credential, at, nullif(email -> 'metadata', 'null'));
   FOREACH recipient IN ARRAY recipients LOOP
