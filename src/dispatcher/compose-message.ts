@@ -8,7 +8,7 @@ import type { SigningKeys } from "../compose/signing-key.ts";
 import type { ComposedMail, Content, Envelope } from "../mail/envelope.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import type { TemplateSource } from "../templates/compiled-template.ts";
-import { createAttachmentCache } from "./attachment-cache.ts";
+import { createAttachmentCache, NotPrepared } from "./attachment-cache.ts";
 import { type AttachmentNeed, NO_NEEDS, ownNeeds } from "./attachment-needs.ts";
 import { composeCampaign, loadTemplate, type LoadedTemplate } from "./compose-campaign.ts";
 import { composeSingle, type StoredEmail } from "./compose-single.ts";
@@ -37,7 +37,7 @@ export interface ComposedUnderSignature {
   readonly octets: number;
 }
 
-/** Compiled templates in memory; the one that was loaded first goes first. */
+/** Compiled templates in memory; a message whose template is gone when its turn comes waits for its next claim. */
 const TEMPLATES_MAX = 100;
 
 export interface ComposerSettings {
@@ -93,26 +93,24 @@ interface UnsignedComposer {
 }
 
 function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
-  const kept = new Map<number, LoadedTemplate | Error>();
-  // Of claimed rows: theirs stay until they are gone, however many others are loaded meanwhile.
-  const templates = new WeakMap<ClaimedRow, LoadedTemplate | Error>();
+  // By content; the longest unused one is the first.
+  const templates = new Map<number, LoadedTemplate | Error>();
   const shelf = createTemplateShelf(given.readContent);
   const needsOf = (row: ClaimedRow): readonly AttachmentNeed[] => {
     if (row.raw !== null) return NO_NEEDS;
     if (row.content !== null) return [...shelf.needsOf(row.content), ...ownNeeds(row)];
-    const template = templates.get(row);
+    const template = templates.get(row.content_id);
     return template === undefined || template instanceof Error ? NO_NEEDS : template.needs;
   };
   const attachments = createAttachmentCache(given.readAttachments, needsOf, given.attachmentCacheBytesMax);
 
-  const templateOf = async (row: ClaimedRow): Promise<LoadedTemplate | Error> => {
-    const known = kept.get(row.content_id);
-    if (known !== undefined) return known;
-    const source = (await given.readContent(row.content_id)) as TemplateSource;
-    const loaded = loadTemplate(row.content_id, source, given.from);
-    if (kept.size >= TEMPLATES_MAX) kept.delete(kept.keys().next().value!);
-    kept.set(row.content_id, loaded);
-    return loaded;
+  const keepTemplate = async (contentId: number): Promise<void> => {
+    const known = templates.get(contentId);
+    const template =
+      known ?? loadTemplate(contentId, (await given.readContent(contentId)) as TemplateSource, given.from);
+    templates.delete(contentId);
+    if (templates.size >= TEMPLATES_MAX) templates.delete(templates.keys().next().value!);
+    templates.set(contentId, template);
   };
 
   return {
@@ -120,8 +118,9 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
       await given.lists?.prepare(rows);
       for (const row of rows) {
         if (row.raw === null && row.content?.["template"] !== undefined) await shelf.prepare(row.content);
-        if (row.content === null) templates.set(row, await templateOf(row));
       }
+      const campaigns = rows.filter(({ content }) => content === null);
+      for (const contentId of new Set(campaigns.map((row) => row.content_id))) await keepTemplate(contentId);
       await attachments.keep(rows);
     },
     release: (rows) => attachments.release(rows),
@@ -129,8 +128,8 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
       if (row.raw !== null) return passOnMail(row, row.raw, given);
       if (row.content !== null)
         return composeSingle(row, { ...given, shelf, attachments, needs: needsOf(row), wallMs });
-      const template = templates.get(row);
-      if (template === undefined) throw new Error(`template ${row.content_id} is not loaded`);
+      const template = templates.get(row.content_id);
+      if (template === undefined) throw new NotPrepared("too many other templates came in between");
       if (template instanceof Error) throw template;
       return composeCampaign(row, template, { ...given, attachments, wallMs });
     },
@@ -140,7 +139,7 @@ function createUnsignedComposer(given: ComposerSettings): UnsignedComposer {
         const { from, template } = row.content as unknown as StoredEmail;
         return from ?? (template === undefined ? given.from : undefined);
       }
-      const template = templates.get(row);
+      const template = templates.get(row.content_id);
       return template instanceof Error ? undefined : template?.from;
     },
   };

@@ -68,19 +68,16 @@ export function tokenBehind(prefix: string, address: string, domain: string): st
 
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
 
+/** Two characters for each ten bits. */
+const PAIRS = Array.from({ length: 1024 }, (_, bits) => ALPHABET[bits >> 5]! + ALPHABET[bits & 31]!);
+
 /** Of a multiple of 5 octets. */
 function encodeBase32(octets: Uint8Array): string {
   let text = "";
-  let bits = 0;
-  let buffer = 0;
-  for (const octet of octets) {
-    buffer = (buffer << 8) | octet;
-    bits += 8;
-    while (bits >= 5) {
-      bits -= 5;
-      text += ALPHABET[(buffer >>> bits) & 31];
-    }
-    buffer &= (1 << bits) - 1;
+  for (let at = 0; at < octets.length; at += 5) {
+    const [a, b, c, d, e] = [octets[at]!, octets[at + 1]!, octets[at + 2]!, octets[at + 3]!, octets[at + 4]!];
+    text += PAIRS[(a << 2) | (b >> 6)]! + PAIRS[((b & 63) << 4) | (c >> 4)]!;
+    text += PAIRS[((c & 15) << 6) | (d >> 2)]! + PAIRS[((d & 3) << 8) | e]!;
   }
   return text;
 }

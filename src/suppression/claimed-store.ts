@@ -26,12 +26,21 @@ export const CLAIMED = statement<{ readonly place: number; readonly because: str
    WHERE (SELECT EXISTS (SELECT FROM postlane.suppression))`,
 );
 
+export const ANY = statement<{ readonly is_any: boolean }>(
+  "suppression_any",
+  `SELECT EXISTS (SELECT FROM postlane.suppression) AS is_any`,
+);
+
+/** Names of so many are made and sent at once; of more it is asked first whether anybody is suppressed at all. */
+const FEW = 20;
+
 /** By message, why it must not go out. */
 export async function readSuppressed(
   on: Queryable,
   laneId: LaneId,
   messages: readonly AskedMessage[],
 ): Promise<ReadonlyMap<MessageId, string>> {
+  if (messages.length > FEW && !(await rowsOf(on, ANY))[0]!.is_any) return new Map();
   const rows = await rowsOf(on, CLAIMED, [
     textArray(messages.map(({ recipient }) => suppressionName(recipient))),
     textArray(messages.map(listOf)),
