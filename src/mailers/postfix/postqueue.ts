@@ -35,13 +35,16 @@ export async function readPostqueue(configDir: string, ports: PostqueuePorts): P
   const [program = "", ...words] = ports.command ?? ["postqueue", "-c", configDir, "-j"];
   const child = spawn(program, words, {
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: RUN_MS_MAX,
+    // The option `timeout` would keep its timer, and the process alive, after a start that failed.
+    signal: AbortSignal.timeout(RUN_MS_MAX),
     killSignal: "SIGKILL",
     env: systemEnvironment(),
   });
   const said = collectText(child.stderr);
   const end = new Promise<string | undefined>((resolve) => {
-    child.once("error", (error) => resolve(error.message));
+    child.once("error", ({ name, message }) =>
+      resolve(name === "AbortError" ? `it did not end within ${RUN_MS_MAX / 1000} s` : message),
+    );
     child.once("close", (code, signal) => resolve(code === 0 ? undefined : `it ended with ${code ?? signal}`));
   });
   const tally = createTally(ports);
