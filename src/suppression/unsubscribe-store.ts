@@ -51,12 +51,12 @@ export interface NewUnsubscribe {
 export const UNSUBSCRIBE = statement<{ readonly source: string }>(
   "unsubscribe_add",
   `INSERT INTO postlane.suppression AS kept (hash, scope, list, address, reason, source)
-   SELECT DISTINCT ON (decode(hash, 'hex'), scope, list) decode(hash, 'hex'), scope, list, address, 'unsubscribe', source
+   SELECT DISTINCT ON (scope, hash, list) decode(hash, 'hex'), scope, list, address, 'unsubscribe', source
    FROM (
      SELECT hash, CASE list WHEN '' THEN 'bulk' ELSE 'list' END AS scope, list, address, source
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS row (hash, address, list, source)
    ) AS given
-   ORDER BY decode(hash, 'hex'), scope, list
+   ORDER BY scope, hash, list
    ON CONFLICT (hash, scope, list) DO UPDATE SET reason = excluded.reason, source = excluded.source, expires_at = NULL,
        address = coalesce(kept.address, excluded.address)
      WHERE kept.expires_at IS NOT NULL
