@@ -29,46 +29,19 @@ export interface MailSigner {
 export const SIGNED_FIELDS_MAX = 200;
 
 export function createMailSigner(keys: SigningKeys): MailSigner {
-  const domains = new Map<string, string>();
+  const domainOfFrom = remembered(fromDomain, FROMS_KEPT_MAX, FROM_KEPT_OCTETS_MAX);
+  const domainOfKnown = remembered(domainOfMailbox, FROMS_KEPT_MAX, FROM_KEPT_OCTETS_MAX);
+  const foldedNames = remembered(foldAtColons, FOLDS_KEPT_MAX);
+  const keysOf = (domain: string | undefined): readonly SigningKey[] =>
+    domain === undefined ? NO_KEYS : keys.keysFor(domain);
   const keysOfMail = ({ fields }: MailHeader): readonly SigningKey[] => {
     const from = fields.get("from");
-    return from?.length === 1 ? keysOf(from[0]!) : NO_KEYS;
-  };
-  const keysOf = (from: string): readonly SigningKey[] => {
-    let domain = domains.get(from);
-    if (domain === undefined) {
-      domain = fromDomain(from);
-      if (domain === undefined) return NO_KEYS;
-      if (domains.size >= FROMS_KEPT_MAX) domains.clear();
-      if (from.length <= FROM_KEPT_OCTETS_MAX) domains.set(from, domain);
-    }
-    return keys.keysFor(domain);
-  };
-  const mailboxes = new Map<string, string>();
-  const keysOfMailbox = (mailbox: string): readonly SigningKey[] => {
-    let domain = mailboxes.get(mailbox);
-    if (domain === undefined) {
-      domain = domainOfMailbox(mailbox);
-      if (domain === undefined) return NO_KEYS;
-      if (mailboxes.size >= FROMS_KEPT_MAX) mailboxes.clear();
-      if (mailbox.length <= FROM_KEPT_OCTETS_MAX) mailboxes.set(mailbox, domain);
-    }
-    return keys.keysFor(domain);
-  };
-  const folds = new Map<string, string>();
-  const foldedNames = (names: string): string => {
-    let folded = folds.get(names);
-    if (folded === undefined) {
-      folded = foldAtColons(names);
-      if (folds.size >= FOLDS_KEPT_MAX) folds.clear();
-      folds.set(names, folded);
-    }
-    return folded;
+    return from?.length === 1 ? keysOf(domainOfFrom(from[0]!)) : NO_KEYS;
   };
 
   return {
     // Of keys that cannot be opened it is told when the mail is signed: it is signed, or held.
-    signsFrom: (mailbox) => isSignedWith(() => keysOfMailbox(mailbox)),
+    signsFrom: (mailbox) => isSignedWith(() => keysOf(domainOfKnown(mailbox))),
     signs: (header) => isSignedWith(() => keysOfMail(readHeader(header))),
     sign(content, wallMs) {
       const header = readHeader(content.text);
@@ -78,6 +51,24 @@ export function createMailSigner(keys: SigningKeys): MailSigner {
       const parts: SignedParts = { ...chosen, names: foldedNames(chosen.names), tS: Math.floor(wallMs / 1000) };
       return signAll(content, relaxedBody(content.text, header.bodyAt), parts, used);
     },
+  };
+}
+
+/** What was made of a text before is not made again for each mail. Too many: all are forgotten. */
+function remembered<Made extends string | undefined>(
+  make: (text: string) => Made,
+  textsMax: number,
+  octetsMax = Infinity,
+) {
+  const kept = new Map<string, Made>();
+  return (text: string): Made => {
+    const known = kept.get(text);
+    if (known !== undefined) return known;
+    const made = make(text);
+    if (made === undefined || text.length > octetsMax) return made;
+    if (kept.size >= textsMax) kept.clear();
+    kept.set(text, made);
+    return made;
   };
 }
 
