@@ -13,7 +13,7 @@ import { tokenOfReturnPath } from "../../mail/return-token.ts";
 import { tokenOfUnsubscribeAddress } from "../../mail/unsubscribe-token.ts";
 import type { ListenAddress } from "../../platform/config.ts";
 import type { Log } from "../../platform/log.ts";
-import { createRateLimit } from "./rate-limit.ts";
+import { createRateLimit } from "../../platform/rate-limit.ts";
 
 export interface ReturnsDoorSettings {
   readonly listen: ListenAddress;

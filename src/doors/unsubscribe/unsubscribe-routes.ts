@@ -11,7 +11,7 @@ import type { Unsubscriber } from "../../suppression/unsubscribe.ts";
 import type { HttpApi } from "../http/http-api.ts";
 import { createPatience, type Patience } from "../http/patience.ts";
 import { Problem, PROBLEMS } from "../http/problem.ts";
-import { createRateLimit, type RateLimit } from "../returns/rate-limit.ts";
+import { createRateLimit, type RateLimit } from "../../platform/rate-limit.ts";
 import { chooseLanguage } from "./choose-language.ts";
 import { readUnsubscribeForm, type FormRead } from "./unsubscribe-form.ts";
 import { pageHeaders, unsubscribePage, type PageContent } from "./unsubscribe-page.ts";
