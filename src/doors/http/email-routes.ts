@@ -24,6 +24,7 @@ import {
 } from "./email-schema.ts";
 import type { HttpApi } from "./http-api.ts";
 import { LIST_LIMIT_DEFAULT } from "./http-limits.ts";
+import { readWholeNumber } from "./read-whole-number.ts";
 import { readIdempotencyKey } from "./idempotency-key.ts";
 import { PROBLEM_ANSWERS } from "./problem-schema.ts";
 import { Problem } from "./problem.ts";
@@ -51,7 +52,7 @@ export function addEmailRoutes(server: FastifyInstance, api: HttpApi): void {
         querystring: LIST_QUERY,
         response: { 200: EMAIL_LIST, ...PROBLEM_ANSWERS },
       },
-      preValidation: readLimit,
+      preValidation: async (request) => readWholeNumber(request.query, "limit"),
     },
     (request) => list(request.query, callerOf(request), api),
   );
@@ -207,10 +208,4 @@ function readCursor(text: string): number {
   throw new Problem("bad_parameter", 'parameter "after" is no id of an email', {
     hint: "Give the id of the last email of the page before.",
   });
-}
-
-/** All of an address is text. */
-async function readLimit(request: FastifyRequest<{ Querystring: ListQuery }>): Promise<void> {
-  const { limit } = request.query as { readonly limit?: unknown };
-  if (typeof limit === "string" && /^\d{1,9}$/.test(limit)) request.query.limit = Number(limit);
 }

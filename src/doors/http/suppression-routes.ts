@@ -1,7 +1,8 @@
 // The routes of the suppression list: who is on it, put on, taken off. What is added holds for mail that waits already, too.
 // Who adds and who removes is in the log, by the hash and without the address.
 
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
+import type { Mac } from "../../mail/token-octets.ts";
 import { createMac } from "../../platform/mac.ts";
 import { readSuppressionKey } from "../../postgres/secret-store.ts";
 import { readSuppression, scopeOf, suppressedAddressProblem } from "../../suppression/read-suppression.ts";
@@ -20,6 +21,7 @@ import type { HttpApi } from "./http-api.ts";
 import { LIST_LIMIT_DEFAULT } from "./http-limits.ts";
 import { PROBLEM_ANSWERS } from "./problem-schema.ts";
 import { Problem } from "./problem.ts";
+import { readWholeNumber } from "./read-whole-number.ts";
 import {
   NEW_SUPPRESSION,
   SUPPRESSION_ENDED_QUERY,
@@ -41,7 +43,7 @@ export function addSuppressionRoutes(server: FastifyInstance, api: HttpApi): voi
         querystring: SUPPRESSION_QUERY,
         response: { 200: SUPPRESSIONS, ...PROBLEM_ANSWERS },
       },
-      preValidation: readLimit,
+      preValidation: async (request) => readWholeNumber(request.query, "limit"),
     },
     (request) => list(request.query, callerOf(request)),
   );
@@ -72,9 +74,8 @@ export function addSuppressionRoutes(server: FastifyInstance, api: HttpApi): voi
 }
 
 /** All of an address is text. */
-async function readLimit(request: FastifyRequest<{ Querystring: SuppressionQuery }>): Promise<void> {
-  const { limit } = request.query as { readonly limit?: unknown };
-  if (typeof limit === "string" && /^\d{1,9}$/.test(limit)) request.query.limit = Number(limit);
+async function macWith(patience: Caller["patience"], { pool }: Caller["entry"]): Promise<Mac> {
+  return createMac(await patience.within(readSuppressionKey(pool)));
 }
 
 async function list(query: SuppressionQuery, { entry, patience }: Caller) {
@@ -82,7 +83,7 @@ async function list(query: SuppressionQuery, { entry, patience }: Caller) {
   if (address !== undefined) {
     if (Object.keys(others).length > 0) throw badParameter("address", "it finds all of an address by itself");
     requireAddress(address);
-    const mac = createMac(await patience.within(readSuppressionKey(entry.pool)));
+    const mac = await macWith(patience, entry);
     return listOf(await patience.within(findSuppressions(entry.pool, mac, address)), null);
   }
   const search = { ...readSearch(others), limit: limit + 1 };
@@ -134,7 +135,7 @@ async function add(body: NewSuppressionBody, { entry, sender, patience }: Caller
       },
     );
   }
-  const mac = createMac(await patience.within(readSuppressionKey(entry.pool)));
+  const mac = await macWith(patience, entry);
   await patience.within(addSuppressions(entry.pool, mac, [read.suppression]), "Repeat it: adding twice is fine.");
   log.info("suppression.added", { hash: hexOf(suppressionHash(address, mac)), by: sender.credential });
   return listOf(await patience.within(findSuppressions(entry.pool, mac, address)), null);
@@ -144,7 +145,7 @@ async function remove(query: SuppressionEndedQuery, { entry, sender, patience }:
   const { address, scope, list: named } = query;
   requireAddress(address);
   const only = readScope(scope, named);
-  const mac = createMac(await patience.within(readSuppressionKey(entry.pool)));
+  const mac = await macWith(patience, entry);
   const removed = await patience.within(removeSuppressions(entry.pool, mac, address, only));
   if (removed === 0) {
     throw new Problem("suppression_not_found", "it is not on the suppression list so", {

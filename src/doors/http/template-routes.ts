@@ -12,6 +12,7 @@ import { LIST_LIMIT_DEFAULT } from "./http-limits.ts";
 import type { NameParams } from "./lane-schema.ts";
 import { PROBLEM_ANSWERS } from "./problem-schema.ts";
 import { Problem } from "./problem.ts";
+import { readWholeNumber } from "./read-whole-number.ts";
 import { readTemplateAttachments } from "./template-attachments.ts";
 import {
   TEMPLATE_LIST,
@@ -50,7 +51,7 @@ export function addTemplateRoutes(server: FastifyInstance): void {
         querystring: TEMPLATE_LIST_QUERY,
         response: { 200: TEMPLATE_LIST, ...PROBLEM_ANSWERS },
       },
-      preValidation: async (request) => readNumbers(request.query),
+      preValidation: async (request) => readWholeNumber(request.query, "limit"),
     },
     (request) => tellTemplates(request.query, callerOf(request)),
   );
@@ -64,7 +65,7 @@ export function addTemplateRoutes(server: FastifyInstance): void {
         querystring: TEMPLATE_QUERY,
         response: { 200: TEMPLATE_TOLD, ...PROBLEM_ANSWERS },
       },
-      preValidation: async (request) => readNumbers(request.query),
+      preValidation: async (request) => readWholeNumber(request.query, "version", 10),
     },
     (request) => tellTemplate(request.params.name, request.query, callerOf(request)),
   );
@@ -137,12 +138,6 @@ async function tellTemplate(name: string, { version }: TemplateQuery, caller: Ca
       })),
     },
   };
-}
-
-/** What stands in an address is a text; what is no whole number is for the schema to refuse. */
-function readNumbers(query: Record<string, unknown>): void {
-  for (const name of ["limit", "version"])
-    if (typeof query[name] === "string" && /^\d{1,10}$/.test(query[name])) query[name] = Number(query[name]);
 }
 
 function versionOf({ name, version, created_at, required }: TemplateRow) {
