@@ -18,8 +18,6 @@ import {
   type Mac,
 } from "./token-octets.ts";
 
-export type { Mac } from "./token-octets.ts";
-
 export interface AttemptName {
   readonly messageId: MessageId;
   readonly attempt: number;

@@ -2,7 +2,8 @@
 // on other machines and of other versions, and hold what strangers wrote: every field is checked, cut and freed of
 // control characters. What does not read is `unreadable`, and never an error.
 
-import { claimedName, readToken, tokenOfReturnPath, type AttemptName, type Mac } from "../mail/return-token.ts";
+import { claimedName, readToken, tokenOfReturnPath, type AttemptName } from "../mail/return-token.ts";
+import type { Mac } from "../mail/token-octets.ts";
 import { printMessageId, type MessageId } from "../mail/ids.ts";
 import { readUnsubscribeToken, tokenOfUnsubscribeAddress } from "../mail/unsubscribe-token.ts";
 import { REPLY_TEXT_MAX } from "../mail/reply.ts";

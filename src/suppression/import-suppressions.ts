@@ -6,7 +6,7 @@ import type { Pool } from "pg";
 import { columnName, CsvHeaderError, DELIMITERS } from "../campaigns/csv-header.ts";
 import { readLines, type Line } from "../campaigns/csv-lines.ts";
 import { RecordReader, type CsvReject, type CsvRow } from "../campaigns/csv-records.ts";
-import type { Mac } from "../mail/return-token.ts";
+import type { Mac } from "../mail/token-octets.ts";
 import { uncovered } from "./export-suppressions.ts";
 import { isReason, readSuppression, suppressedAddressProblem } from "./read-suppression.ts";
 import { addSuppressions } from "./suppression-store.ts";

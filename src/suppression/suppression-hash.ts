@@ -2,7 +2,7 @@
 // nobody can try addresses against it; with it alone, nobody can read one out. Pure: the MAC comes in as an argument.
 
 import { domainToASCII } from "node:url";
-import type { Mac } from "../mail/return-token.ts";
+import type { Mac } from "../mail/token-octets.ts";
 
 /** Of `local@domain`, or of `@domain` for a whole domain. The same for every way of writing an address in upper and lower case. */
 export function suppressionHash(address: string, mac: Mac): Uint8Array {

@@ -1,7 +1,7 @@
 // Suppressions in the database: found by hash, never by address, since an address may have been erased.
 
 import { countOf, numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
-import type { Mac } from "../mail/return-token.ts";
+import type { Mac } from "../mail/token-octets.ts";
 import { suppressionHash, suppressionName } from "./suppression-hash.ts";
 import type { NewSuppression, SuppressionReason, SuppressionScope } from "./suppression.ts";
 

@@ -4,7 +4,7 @@ import { createReadStream, statSync } from "node:fs";
 import path from "node:path";
 import { once } from "node:events";
 import type { Pool } from "pg";
-import type { Mac } from "../../mail/return-token.ts";
+import type { Mac } from "../../mail/token-octets.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { createMac } from "../../platform/mac.ts";
 import { readSuppressionKey } from "../../postgres/secret-store.ts";
