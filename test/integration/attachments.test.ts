@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import PostalMime, { type Email } from "postal-mime";
+import PostalMime from "postal-mime";
 import { Resend } from "resend";
 import { createClient } from "../../src/client/client.ts";
 import { systemClock } from "../../src/platform/clock.ts";
@@ -16,6 +16,7 @@ import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { startScriptedSink } from "../rig/scripted-sink.ts";
 import { suppress } from "../rig/suppressing.ts";
+import { readAttachments } from "../rig/read-attachments.ts";
 import { runCommand } from "./cli-command.ts";
 import { startHttp } from "./http-rig.ts";
 
@@ -58,7 +59,7 @@ test("POST /emails to fifty: each gets all of it, and it is stored once", async 
   for (const { content } of sink.accepted) {
     const mail = await PostalMime.parse(content, { attachmentEncoding: "arraybuffer" });
     assert.deepEqual([mail.subject, mail.text?.trim()], ["Ihre Rechnung", "Thank you"]);
-    assert.deepEqual(read(mail), [
+    assert.deepEqual(readAttachments(mail), [
       ["logo.png", "image/png", "inline", "<logo>", LOGO.toString("hex")],
       ["Rechnung für Zoë – 请.bin", "application/octet-stream", "attachment", undefined, OCTETS.toString("hex")],
       ["empty.txt", "text/plain", "attachment", undefined, ""],
@@ -109,7 +110,9 @@ test("the client, Resend's SDK and the command line attach the same", async (t) 
   await until("all are there", () => sink.accepted.length === 4);
   for (const { content } of sink.accepted) {
     const mail = await PostalMime.parse(content, { attachmentEncoding: "arraybuffer" });
-    assert.deepEqual(read(mail), [["größe.csv", "text/csv", "attachment", undefined, octets.toString("hex")]]);
+    assert.deepEqual(readAttachments(mail), [
+      ["größe.csv", "text/csv", "attachment", undefined, octets.toString("hex")],
+    ]);
   }
 });
 
@@ -153,7 +156,7 @@ test("one suppressed recipient takes no attachment from the others", async (t) =
   await startLane(t, { database, relay: sink });
   await until("Ann's is there", () => sink.accepted.length === 1);
   const mail = await PostalMime.parse(sink.accepted[0]!.content, { attachmentEncoding: "arraybuffer" });
-  assert.deepEqual(read(mail), [
+  assert.deepEqual(readAttachments(mail), [
     ["a.bin", "application/octet-stream", "attachment", undefined, OCTETS.toString("hex")],
   ]);
 });
@@ -203,16 +206,6 @@ test("more than memory holds goes out all the same, and nothing is held", async 
   const { rows } = await database.pool.query("SELECT count(*) AS n FROM postlane.queue");
   assert.equal(rows[0].n, 0);
 });
-
-function read({ attachments }: Email): readonly unknown[] {
-  return attachments.map(({ filename, mimeType, disposition, contentId, content }) => [
-    filename,
-    mimeType,
-    disposition,
-    contentId,
-    Buffer.from(content as ArrayBuffer).toString("hex"),
-  ]);
-}
 
 async function stored({ pool }: TestDatabase): Promise<readonly object[]> {
   const { rows } = await pool.query("SELECT place, octets FROM postlane.attachment ORDER BY content_id, place");

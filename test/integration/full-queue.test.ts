@@ -2,38 +2,18 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "../../src/platform/clock.ts";
-import { silentLog } from "../../src/platform/log.ts";
 import type { LaneIntake } from "../../src/upkeep/intake.ts";
-import { startUpkeep } from "../../src/upkeep/upkeep.ts";
 import { createCampaign, enqueue, enqueueMany, fillCampaign, until } from "../rig/lane-mail.ts";
 import { testDatabase } from "../rig/postgres.ts";
+import { startQuietUpkeep } from "../rig/quiet-upkeep.ts";
 
 test("bulk is refused first, an earlier submission is still answered, and room opens the lane by itself", async (t) => {
   const { pool } = await testDatabase(t);
   const changes: LaneIntake[] = [];
-  const nothing = async (): Promise<void> => undefined;
-  const upkeep = startUpkeep(
-    {
-      noProgressAlarmMs: 60_000,
-      confirmingOutlets: [],
-      returnsKeptMs: 1000,
-      intake: { waitingMax: 10, databaseBytesMax: 1e12, freeDiskBytesMin: 1 },
-      bulkLanes: new Set(["bulk"]),
-    },
-    {
-      pool,
-      clock: systemClock,
-      log: silentLog,
-      rescueOverdue: nothing,
-      takeReturns: nothing,
-      onAlarm: () => undefined,
-      onFinished: () => undefined,
-      onIntake: (change) => changes.push(change),
-      freeDiskBytes: () => Promise.resolve(undefined),
-    },
-  );
-  t.after(() => upkeep.stop());
+  startQuietUpkeep(t, pool, {
+    intake: { waitingMax: 10, databaseBytesMax: 1e12, freeDiskBytesMin: 1 },
+    onIntake: (change) => changes.push(change),
+  });
   const campaign = await createCampaign(pool, { name: "news" });
   const keyed = { to: "ann@example.com", lane: "bulk", idempotency_key: "first" };
   await enqueue(pool, keyed);

@@ -4,11 +4,9 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { silentLog } from "../../src/platform/log.ts";
-import { systemClock } from "../../src/platform/clock.ts";
-import { startUpkeep } from "../../src/upkeep/upkeep.ts";
 import { enqueue, queueRow, until } from "../rig/lane-mail.ts";
 import { testDatabase } from "../rig/postgres.ts";
+import { startQuietUpkeep } from "../rig/quiet-upkeep.ts";
 import { suppress, suppressions } from "../rig/suppressing.ts";
 import { jsonOf, runCommand } from "./cli-command.ts";
 import { assertProblem, startHttp } from "./http-rig.ts";
@@ -244,29 +242,8 @@ test("upkeep forgets what is over, and nothing else", async (t) => {
   await suppress(pool, "holds@example.com", { days: 1 });
   await suppress(pool, "ever@example.com");
   await pool.query("UPDATE postlane.suppression SET expires_at = now() WHERE address = 'over@example.com'");
-  const nothing = async () => {};
-  const upkeep = startUpkeep(
-    {
-      noProgressAlarmMs: 60_000,
-      confirmingOutlets: [],
-      returnsKeptMs: 1000,
-      intake: { waitingMax: 1e9, databaseBytesMax: 1e15, freeDiskBytesMin: 0 },
-      bulkLanes: new Set(["bulk"]),
-    },
-    {
-      pool,
-      clock: systemClock,
-      log: silentLog,
-      rescueOverdue: nothing,
-      takeReturns: nothing,
-      onAlarm: () => {},
-      onFinished: () => {},
-      onIntake: () => {},
-      freeDiskBytes: async () => undefined,
-    },
-  );
+  startQuietUpkeep(t, pool);
   await until("it is gone", async () => (await suppressions(pool)).length === 2);
-  await upkeep.stop();
   assert.deepEqual(await suppressions(pool), [
     "bulk ever@example.com manual test",
     "bulk holds@example.com manual test",

@@ -9,6 +9,7 @@ import PostalMime, { type Email } from "postal-mime";
 import { startLane } from "../rig/lane.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { startScriptedSink, type ScriptedSink } from "../rig/scripted-sink.ts";
+import { readAttachments } from "../rig/read-attachments.ts";
 import { jsonOf, runCommand } from "./cli-command.ts";
 import { assertProblem, startHttp } from "./http-rig.ts";
 
@@ -53,7 +54,7 @@ test("a campaign's mails bring the template's image and attachment, which are st
   for (const mail of mails) {
     assert.match(mail.html!, new RegExp(`<p>Hello ${mail.subject!.slice(3)}`));
     assert.match(mail.text!, /Hello/);
-    assert.deepEqual(read(mail), [SHOWN, ATTACHED]);
+    assert.deepEqual(readAttachments(mail), [SHOWN, ATTACHED]);
   }
   for (const { content } of sink.accepted) {
     const kinds = [...content.toString("latin1").matchAll(/^Content-Type: multipart\/(\w+)/gm)].map(([, kind]) => kind);
@@ -91,7 +92,7 @@ test("a pushed folder is a campaign's template, too, and only another picture is
   const sink = await startScriptedSink(t);
   await startLane(t, { database, relay: sink });
   await sink.waitFor(() => sink.accepted.length === 1);
-  assert.deepEqual((await mailsOf(sink)).map(read), [[SHOWN, ATTACHED]]);
+  assert.deepEqual((await mailsOf(sink)).map(readAttachments), [[SHOWN, ATTACHED]]);
 });
 
 test("by HTTP: an email brings its template's attachments, and then its own", async (t) => {
@@ -125,7 +126,10 @@ test("by HTTP: an email brings its template's attachments, and then its own", as
   await startLane(t, { database: rig, relay: sink });
   await sink.waitFor(() => sink.accepted.length === 3);
   const found = new Map(
-    (await mailsOf(sink)).map((mail) => [mail.to![0]!.address, read(mail).map((each) => [each[0], each[4]])]),
+    (await mailsOf(sink)).map((mail) => [
+      mail.to![0]!.address,
+      readAttachments(mail).map((each) => [each[0], each[4]]),
+    ]),
   );
   const [logo, terms] = [
     ["logo.png", LOGO.toString("hex")],
@@ -167,16 +171,6 @@ async function mailsOf(sink: ScriptedSink): Promise<readonly Email[]> {
   return await Promise.all(
     sink.accepted.map(({ content }) => PostalMime.parse(content, { attachmentEncoding: "arraybuffer" })),
   );
-}
-
-function read({ attachments }: Email): readonly (readonly unknown[])[] {
-  return attachments.map(({ filename, mimeType, disposition, contentId, content }) => [
-    filename,
-    mimeType,
-    disposition,
-    contentId,
-    Buffer.from(content as ArrayBuffer).toString("hex"),
-  ]);
 }
 
 async function stored({ pool }: TestDatabase): Promise<readonly Buffer[]> {
