@@ -1,6 +1,7 @@
 // Fills the queue straight by SQL with what an import would have made, a million rows in a few seconds.
 
 import type { ClientBase, Pool } from "pg";
+import { insertCampaign, makeRecipients } from "../test/rig/campaign-list.ts";
 
 export interface Fill {
   readonly campaign: string;
@@ -23,15 +24,9 @@ const TEMPLATE = {
 
 export async function fillQueue(pool: Pool, lane: string, fill: Fill): Promise<void> {
   const { campaign, status, rows, destinations, largeDestinations = 0 } = fill;
-  const content = await pool.query("INSERT INTO postlane.content (body) VALUES ($1) RETURNING id", [
-    JSON.stringify(TEMPLATE),
-  ]);
-  const made = await pool.query(
-    `INSERT INTO postlane.campaign (name, lane_id, content_id, status)
-     SELECT $1, id, $3, $4 FROM postlane.lane WHERE name = $2 RETURNING id, lane_id`,
-    [campaign, lane, content.rows[0].id, status],
-  );
-  const { id, lane_id } = made.rows[0];
+  const id = await insertCampaign(pool, { name: campaign, lane, status, template: TEMPLATE });
+  const { rows: made } = await pool.query("SELECT lane_id, content_id FROM postlane.campaign WHERE id = $1", [id]);
+  const { lane_id, content_id } = made[0];
   const client = await pool.connect();
   // One statement of this size takes longer than the sessions' own limit for a statement.
   for (let from = 0; from < rows; from += 100_000) {
@@ -47,7 +42,7 @@ export async function fillQueue(pool: Pool, lane: string, fill: Fill): Promise<v
        )
        INSERT INTO postlane.queue (message_id, due_at, campaign_id, accepted_on, lane_id, state, destination)
        SELECT id, clock_timestamp(), $1, (now() AT TIME ZONE 'UTC')::date, $2, 'queued', postlane.destination_of(recipient) FROM row`,
-      [id, lane_id, content.rows[0].id, from, destinations, largeDestinations, Math.min(rows, from + 100_000) - 1],
+      [id, lane_id, content_id, from, destinations, largeDestinations, Math.min(rows, from + 100_000) - 1],
     );
   }
   await client.query(
@@ -63,25 +58,17 @@ export async function fillDomains(
   campaign: string,
   groups: readonly { readonly domains: readonly string[]; readonly rows: number }[],
 ): Promise<void> {
-  const content = await client.query("INSERT INTO postlane.content (body) VALUES ($1) RETURNING id", [
-    JSON.stringify(TEMPLATE),
-  ]);
-  const made = await client.query(
-    `INSERT INTO postlane.campaign (name, lane_id, content_id, status)
-     SELECT $1, id, $2, 'paused' FROM postlane.lane WHERE name = 'bulk' RETURNING id`,
-    [campaign, content.rows[0].id],
-  );
+  const id = await insertCampaign(client, { name: campaign, lane: "bulk", status: "paused", template: TEMPLATE });
   await client.query("BEGIN");
-  await client.query("CREATE TEMP TABLE import_row (line integer, recipient text, data json) ON COMMIT DROP");
   for (const [group, { domains, rows }] of groups.entries()) {
-    await client.query(
-      `INSERT INTO import_row
-       SELECT n, 'user' || n || 'of' || $1::integer || '@' || ($2::text[])[1 + n % cardinality($2::text[])],
+    await makeRecipients(
+      client,
+      id,
+      `SELECT n, 'user' || n || 'of' || $1::integer || '@' || ($2::text[])[1 + n % cardinality($2::text[])],
          json_build_object('first_name', 'Ann ' || n)
        FROM generate_series(1, $3) AS n`,
       [group, domains, rows],
     );
   }
-  await client.query("SELECT postlane.accept_recipients($1)", [made.rows[0].id]);
   await client.query("COMMIT");
 }

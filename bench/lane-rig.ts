@@ -5,6 +5,9 @@ import { fork, type ChildProcess } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createFeeder } from "../src/campaigns/feed-campaigns.ts";
+import { systemClock } from "../src/platform/clock.ts";
 import { createLog } from "../src/platform/log.ts";
 import { openDatabase, type Database } from "../src/postgres/database.ts";
 import { removeEmbedded } from "../src/postgres/embedded.ts";
@@ -33,6 +36,8 @@ export interface RigOptions {
   /** Lines of the configuration's `lanes`. */
   readonly lanes?: readonly string[];
   readonly databaseEnv?: Readonly<Record<string, string>>;
+  /** By default messages of campaigns are made, as the front does it. */
+  readonly isFed?: boolean;
   /** A private key in PEM, which signs what is from this domain. */
   readonly dkimKey?: { readonly domain: string; readonly pem: string };
 }
@@ -56,6 +61,7 @@ export async function startLaneRig(scope: Scope, options: RigOptions): Promise<L
   const client = await database.pool.connect();
   await migrate(client);
   client.release();
+  if (options.isFed !== false) feedUntilEnd(scope, database);
   return {
     database,
     dataDir,
@@ -64,6 +70,24 @@ export async function startLaneRig(scope: Scope, options: RigOptions): Promise<L
     startAgent: (outlet) => startProcess(scope, ["agent", "--outlet", outlet], configFile, dataDir),
   };
 }
+
+/** What the front does for campaigns, and as often. */
+function feedUntilEnd(scope: Scope, { pool }: Database): void {
+  const feeder = createFeeder({ pool, clock: systemClock });
+  let isOver = false;
+  const ended = (async () => {
+    while (!isOver) {
+      await feeder.feed();
+      await sleep(FEED_MS);
+    }
+  })();
+  scope.after(async () => {
+    isOver = true;
+    await ended;
+  });
+}
+
+const FEED_MS = 100;
 
 function configText(dataDir: string, { relay, outlet = [], lanes = [], dkimKey }: RigOptions): string {
   return [

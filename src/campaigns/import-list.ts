@@ -1,29 +1,59 @@
-// A list into a campaign: in chunks, each chunk one transaction, so that a killed import loses nothing that was committed
-// and can be run again to the exact count. While the database works on two chunks, the next is read; so three are in
-// memory, however long the list is. Whether an address is one is judged by the database alone.
+// A file into a list: in chunks, each chunk one transaction, so that a killed import loses nothing that was committed and
+// is taken up where it was when the same file comes again. While the database works on two chunks, the next is read; so
+// three are in memory, however long the list is. One import at a time has its turn in a list.
+//
+// Most rows are new and plain: they go by COPY straight into the table. What may be double, and what the database should
+// judge, goes the careful way.
 
-import { createReadStream } from "node:fs";
-import type { Pool } from "pg";
+import { createReadStream, statSync } from "node:fs";
+import path from "node:path";
+import type { Pool, PoolClient } from "pg";
 import { addressProblem } from "../mail/address.ts";
-import type { CampaignId } from "../mail/ids.ts";
+import type { ListId } from "../mail/ids.ts";
 import { inTransaction } from "../postgres/transaction.ts";
+import { createAddressMemory } from "./address-memory.ts";
 import type { CsvRow } from "./csv-records.ts";
 import { readCsvRows, type CsvBatch, type CsvList } from "./csv-rows.ts";
-import { acceptRecipients, copyChunk, copyLine, refusedRows, type RefusedRow } from "./import-store.ts";
-import type { Reject, RejectsFile } from "./rejects-file.ts";
+import { CopyRows } from "./copy-rows.ts";
+import { addCarefully, copyQuickly, isDouble } from "./import-store.ts";
+import { readCell, type ListColumn } from "./list-columns.ts";
+import {
+  addUp,
+  beginImport,
+  endTurn,
+  finishImport,
+  keepRejected,
+  readList,
+  rejectedAmong,
+  takeTurn,
+  waitForTurn,
+  type ImportSums,
+  type RejectedRow,
+} from "./list-store.ts";
 
 export interface ImportCounts {
-  /** Rows of the list, without its header: accepted, doubled and rejected together. */
+  /** Rows of the file, without its header: accepted, doubled and rejected together. */
   readonly rows: number;
-  /** Became messages now. */
+  /** Became recipients, also by an earlier run that was killed. */
   readonly accepted: number;
-  /** Stood in the list before, or in the campaign already. */
+  /** Stood in the file before, or in the list already. */
   readonly doubled: number;
   readonly rejected: number;
 }
 
 export interface ImportProgress extends ImportCounts {
   readonly bytesRead: number;
+}
+
+export interface ListImportWish {
+  readonly listId: ListId;
+  readonly file: string;
+  readonly columns: readonly ListColumn[];
+  /** Rows that were rejected, in the order of the file. */
+  readonly onRejected: (rows: readonly RejectedRow[]) => Promise<void>;
+  readonly onProgress: (progress: ImportProgress) => void;
+  /** Asked in each chunk's transaction; throws where the import may not go on. */
+  readonly mayGoOn?: (client: PoolClient) => Promise<void>;
 }
 
 /** Rows of one transaction: enough that its commit does not count, few enough that a kill costs little. */
@@ -35,39 +65,60 @@ const CHUNKS_MAX = 2;
 /** As much of a rejected row as the report shows. */
 const RAW_CHARS_MAX = 500;
 
-export async function importList(
-  pool: Pool,
-  campaignId: CampaignId,
-  file: string,
-  rejects: RejectsFile,
-  onProgress: (progress: ImportProgress) => void,
-): Promise<ImportCounts> {
-  const list = await readCsvRows(createReadStream(file), CHUNK_ROWS_WANTED);
-  const write = chunkWriter(list);
-  let counts: ImportCounts = { rows: 0, accepted: 0, doubled: 0, rejected: 0 };
-  const chunks = writeChunks(list.batches, write);
-  for await (const { chunk, added, refused } of severalAtOnce(chunks, (chunk) => takeChunk(pool, campaignId, chunk))) {
-    await rejects.add([...chunk.rejects, ...refused].toSorted((a, b) => a.line - b.line));
-    counts = addUp(counts, chunk, added, refused.length);
-    onProgress({ ...counts, bytesRead: chunk.bytesRead });
-  }
-  return counts;
+export async function importList(pool: Pool, wish: ListImportWish): Promise<ImportCounts> {
+  return await inTurn(pool, wish.listId, async () => {
+    const { size } = statSync(wish.file);
+    const source = `${path.basename(wish.file)}, ${size} octets`;
+    const begun = await inTransaction(pool, (client) => beginImport(client, wish.listId, source));
+    const list = await readCsvRows(createReadStream(wish.file), CHUNK_ROWS_WANTED);
+    // Who has been here before is likely to come again: then the quick way would be tried in vain.
+    const isFresh = (await readList(pool, wish.listId)).recipients === 0;
+    const pace = { isCareful: !isFresh };
+    let counts: ImportCounts = { rows: begun.added, accepted: begun.added, doubled: 0, rejected: 0 };
+    const chunks = writeChunks(list.batches, chunkWriter(wish, begun.id, list));
+    for await (const taken of severalAtOnce(chunks, (chunk) => takeChunk(pool, wish, begun.id, chunk, pace))) {
+      await wish.onRejected(taken.rejected);
+      counts = addedUp(counts, taken.sums);
+      wish.onProgress({ ...counts, bytesRead: taken.bytesRead });
+    }
+    await finishImport(pool, begun.id);
+    return counts;
+  });
 }
 
-/** What goes into one transaction, as COPY takes it. Of the rows themselves only those are kept that may be refused. */
+/** Who comes second waits: only when no import is under way does a campaign know how far its list reaches. */
+async function inTurn<T>(pool: Pool, listId: ListId, work: () => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  try {
+    while (!(await takeTurn(client, listId))) await waitForTurn(client);
+    const result = await work();
+    await endTurn(client, listId);
+    client.release();
+    return result;
+  } catch (error) {
+    // The turn ends with its session.
+    client.release(true);
+    throw error;
+  }
+}
+
+// ---- chunks ----------------------------------------------------------------------------------------------------------
+
+/** What goes into one transaction, as COPY takes it. */
 interface Chunk {
-  readonly rows: number;
-  readonly copy: Buffer;
-  readonly rejects: readonly Reject[];
-  /** What stood on the lines whose address does not look like one. */
-  readonly doubtful: ReadonlyMap<number, string>;
+  readonly quick: Buffer;
+  readonly quickRows: number;
+  readonly careful: readonly Buffer[];
+  readonly rejected: readonly RejectedRow[];
+  readonly firstLine: number;
+  readonly lastLine: number;
   readonly bytesRead: number;
 }
 
 interface Taken {
-  readonly chunk: Chunk;
-  readonly added: number;
-  readonly refused: readonly Reject[];
+  readonly sums: ImportSums;
+  readonly rejected: readonly RejectedRow[];
+  readonly bytesRead: number;
 }
 
 /** Batches as the file is read are small; what a transaction takes is put together from several. */
@@ -76,7 +127,7 @@ async function* writeChunks(
   write: (batch: CsvBatch) => Chunk,
 ): AsyncGenerator<Chunk> {
   let rows: CsvRow[] = [];
-  let rejects: Reject[] = [];
+  let rejects: CsvBatch["rejects"][number][] = [];
   let bytesRead = 0;
   let bytesGiven = 0;
   for await (const batch of batches) {
@@ -91,19 +142,65 @@ async function* writeChunks(
   if (rows.length + rejects.length > 0) yield write({ rows, rejects, bytesRead });
 }
 
+function chunkWriter(wish: ListImportWish, importId: number, { addressColumn, delimiter }: CsvList) {
+  const { listId, columns } = wish;
+  const memory = createAddressMemory();
+  const writeData = dataWriter(columns);
+  const zoneColumn = columns.findIndex(({ type }) => type === "time_zone");
+  return ({ rows, rejects, bytesRead }: CsvBatch): Chunk => {
+    const quick = new CopyRows(listId, importId);
+    const careful = new CopyRows(listId, importId);
+    const rejected: RejectedRow[] = [...rejects];
+    for (const { line, fields } of rows) {
+      const address = fields[addressColumn]!.trim();
+      const isPlain = PLAIN_ADDRESS.test(address) && address.length <= PLAIN_CHARS_MAX && !address.includes("=?");
+      const problem = isPlain ? undefined : addressProblem(address);
+      const data = problem === undefined ? writeData(fields) : { problem };
+      if ("problem" in data) {
+        rejected.push({ line, raw: rawOf(fields, delimiter), reason: data.problem });
+        continue;
+      }
+      const zone = zoneColumn === -1 ? "" : fields[zoneColumn]!.trim();
+      const timeZone = zone === "" ? undefined : zone;
+      const isNew = isPlain && memory.isNew(address);
+      (isNew ? quick : careful).add({ line, address, data: data.json, timeZone });
+    }
+    const lines = [...rows, ...rejects].map(({ line }) => line);
+    return {
+      quick: quick.take(),
+      quickRows: quick.count,
+      careful: careful.count === 0 ? [] : [careful.take()],
+      rejected: rejected.toSorted((a, b) => a.line - b.line),
+      firstLine: lines.reduce((one, other) => Math.min(one, other), Infinity),
+      lastLine: lines.reduce((one, other) => Math.max(one, other), 0),
+      bytesRead,
+    };
+  };
+}
+
+// The plain ones of `postlane.address_problem`: about these there is nothing to be judged.
+const PLAIN_ADDRESS =
+  /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*(?:\.[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*)+$/;
+const PLAIN_CHARS_MAX = 64;
+
 /** The names are the same in every row: written once, and each row only puts its values between them. */
-function chunkWriter({ columns, addressColumn, delimiter }: CsvList): (batch: CsvBatch) => Chunk {
+function dataWriter(
+  columns: readonly ListColumn[],
+): (fields: readonly string[]) => { json: string } | { problem: string } {
   const names = columns.map(({ name }, index) => `${index === 0 ? "{" : ","}${JSON.stringify(name)}:`);
-  return ({ rows, rejects, bytesRead }) => {
-    const doubtful = new Map<number, string>();
-    const lines = rows.map(({ line, fields }) => {
-      const recipient = fields[addressColumn]!.trim();
-      if (addressProblem(recipient) !== undefined) doubtful.set(line, rawOf(fields, delimiter));
-      let data = "";
-      for (let index = 0; index < names.length; index++) data += names[index]! + JSON.stringify(fields[index]);
-      return copyLine({ line, recipient, data: `${data}}` });
-    });
-    return { rows: rows.length, copy: Buffer.from(lines.join("")), rejects, doubtful, bytesRead };
+  return (fields) => {
+    let json = "";
+    for (let index = 0; index < columns.length; index++) {
+      const { type, name } = columns[index]!;
+      if (type === "text") {
+        json += names[index]! + JSON.stringify(fields[index]);
+        continue;
+      }
+      const cell = readCell(type, fields[index]!);
+      if ("problem" in cell) return { problem: `${name}: ${cell.problem}` };
+      json += names[index]! + cell.json;
+    }
+    return { json: `${json}}` };
   };
 }
 
@@ -132,26 +229,55 @@ async function* severalAtOnce(
   }
 }
 
-/** All of the chunk, or nothing of it. Only when rows are missing afterwards is it asked which were refused. */
-async function takeChunk(pool: Pool, campaignId: CampaignId, chunk: Chunk): Promise<Taken> {
-  if (chunk.rows === 0) return { chunk, added: 0, refused: [] };
+// ---- the database ----------------------------------------------------------------------------------------------------
+
+async function takeChunk(
+  pool: Pool,
+  wish: ListImportWish,
+  importId: number,
+  chunk: Chunk,
+  pace: { isCareful: boolean },
+): Promise<Taken> {
+  if (!pace.isCareful) {
+    try {
+      return await writeChunk(pool, wish, importId, chunk);
+    } catch (error) {
+      if (!isDouble(error)) throw error;
+      // Somebody was in the list before; so others will be.
+      pace.isCareful = true;
+    }
+  }
+  const careful = [chunk.quick, ...chunk.careful];
+  return await writeChunk(pool, wish, importId, { ...chunk, quickRows: 0, careful });
+}
+
+/** All of the chunk, or nothing of it. */
+async function writeChunk(pool: Pool, wish: ListImportWish, importId: number, chunk: Chunk): Promise<Taken> {
+  const { quick, quickRows, careful, firstLine, lastLine, bytesRead } = chunk;
   return await inTransaction(pool, async (client) => {
-    await copyChunk(client, chunk.copy);
-    const added = await acceptRecipients(client, campaignId);
-    const refused = added === chunk.rows ? [] : await refusedRows(client);
-    return { chunk, added, refused: refused.map((row) => rejectOf(chunk, row)) };
+    await wish.mayGoOn?.(client);
+    if (quickRows > 0) await copyQuickly(client, [quick]);
+    const judged = careful.length === 0 ? NOTHING : await addCarefully(client, importId, careful);
+    await keepRejected(client, importId, chunk.rejected);
+    const sums = {
+      added: quickRows + judged.added,
+      doubled: judged.doubled,
+      rejected: chunk.rejected.length + judged.rejected,
+    };
+    await addUp(client, importId, sums);
+    const rejected =
+      judged.rejected === 0 ? chunk.rejected : await rejectedAmong(client, importId, firstLine, lastLine);
+    return { sums, rejected, bytesRead };
   });
 }
 
-function rejectOf({ doubtful }: Chunk, { line, recipient, problem }: RefusedRow): Reject {
-  return { line, reason: problem, raw: doubtful.get(line) ?? recipient };
-}
+const NOTHING: ImportSums = { added: 0, doubled: 0, rejected: 0 };
 
-function addUp(before: ImportCounts, chunk: Chunk, added: number, refused: number): ImportCounts {
+function addedUp({ rows, accepted, doubled, rejected }: ImportCounts, sums: ImportSums): ImportCounts {
   return {
-    rows: before.rows + chunk.rows + chunk.rejects.length,
-    accepted: before.accepted + added,
-    doubled: before.doubled + chunk.rows - added - refused,
-    rejected: before.rejected + chunk.rejects.length + refused,
+    rows: rows + sums.added + sums.doubled + sums.rejected,
+    accepted: accepted + sums.added,
+    doubled: doubled + sums.doubled,
+    rejected: rejected + sums.rejected,
   };
 }

@@ -1,11 +1,11 @@
-// `campaign send`: create, check, import and start in one. Nothing is queued before template and list have been
-// checked against each other; nothing is handed over before the whole list is in. The same list under the same campaign
-// queues nobody twice, so a killed import is simply run again.
+// `campaign send`: create, check, import and start in one. Nothing is accepted before template and list have been
+// checked against each other, nor before the whole list is in. The same file under the same campaign accepts nobody twice,
+// so a killed import is simply run again.
 
 import { createReadStream, statSync } from "node:fs";
 import path from "node:path";
-import pg, { type Pool } from "pg";
-import type { CampaignId } from "../mail/ids.ts";
+import pg, { type Pool, type PoolClient } from "pg";
+import type { CampaignId, ListId } from "../mail/ids.ts";
 import { isListName, LIST_NAME_EXPECTED, listNameFrom } from "../mail/list-name.ts";
 import { checkTemplate } from "../templates/check-template.ts";
 import { hasAttachments } from "../templates/attachment-store.ts";
@@ -17,18 +17,23 @@ import { prepareTemplate, type TemplatePrepared } from "../templates/prepare-tem
 import { parseTemplateId } from "../templates/template-id.ts";
 import { insertTemplate, readContent, readTemplateParts, type TemplateParts } from "../templates/template-store.ts";
 import { requiredVariables, templateVariables, UNSUBSCRIBE_URL } from "../templates/template-variables.ts";
-import { createCampaign, findCampaign, moveCampaignIfIn, setRejected, type CampaignRow } from "./campaign-store.ts";
+import { createCampaign, findCampaign, type CampaignRow } from "./campaign-store.ts";
 import { findEmptyCells, type EmptyCells } from "./check-list.ts";
 import { CsvHeaderError } from "./csv-header.ts";
 import { readCsvRows } from "./csv-rows.ts";
 import { importList, type ImportCounts, type ImportProgress } from "./import-list.ts";
+import { typeColumns, type ColumnType, type ListColumn } from "./list-columns.ts";
+import { createList, readList } from "./list-store.ts";
 import { openRejectsFile, type RejectsFile } from "./rejects-file.ts";
+import { EXTENDABLE, startCampaign } from "./start-campaign.ts";
 
 export interface CampaignWish {
   readonly file: string;
   /** A folder, or where there is none a pushed template by name or name@version. */
   readonly templateDir: string;
   readonly lane: string;
+  /** Of columns whose cells are no texts. */
+  readonly types?: Readonly<Record<string, ColumnType>>;
   /** By default the name of the file without its ending. */
   readonly name?: string;
   /** Goes before the template's own. */
@@ -75,16 +80,18 @@ export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<Camp
   const rejects = await prepareRejects(wish);
   if ("code" in rejects) return rejects;
   try {
-    const campaign = await openCampaign(pool, wish, checked.template);
+    const campaign = await openCampaign(pool, wish, checked);
     if ("code" in campaign) return campaign;
-    const counts = await importInto(pool, campaign.id, wish, rejects);
+    const counts = await importInto(pool, campaign, wish, rejects);
     const rejectsFile = await rejects.finish();
-    await start(pool, campaign.id, counts);
+    const started = await startCampaign(pool, campaign.id, { when: { kind: "now" } }, EXTENDABLE);
+    if (started.kind === "refused") return refused("campaign", [wasCanceled(campaign.name)]);
     const { id: campaignId, name } = campaign;
     return { kind: "sent", campaignId, name, ...counts, ...(rejectsFile === undefined ? {} : { rejectsFile }) };
   } catch (error) {
-    if (!wasCanceled(error)) throw error;
-    return refused("campaign", [error.message, error.hint ?? ""]);
+    if (error instanceof CanceledMeanwhile) return refused("campaign", [error.message]);
+    if (isLaneFull(error)) return refused("lane", [error.message, error.hint ?? ""]);
+    throw error;
   } finally {
     await rejects.abandon();
   }
@@ -95,6 +102,7 @@ export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<Camp
 interface Checked {
   readonly kind: "checked";
   readonly template: TemplateParts;
+  readonly columns: readonly ListColumn[];
 }
 
 async function checkWish(pool: Pool, wish: CampaignWish): Promise<Checked | CampaignRefused> {
@@ -103,16 +111,17 @@ async function checkWish(pool: Pool, wish: CampaignWish): Promise<Checked | Camp
   const loaded = await loadTemplate(pool, wish.templateDir);
   if ("code" in loaded) return loaded;
   if (loaded.kind === "bad") return refused("template", loaded.problems.map(printProblem));
-  const columns = await readColumns(wish.file);
+  const columns = await readColumns(wish);
   if ("code" in columns) return columns;
-  const problems = checkTemplate(loaded.template, [...columns, UNSUBSCRIBE_URL]);
-  const hole = checkUnsubscribeUrl(wish, loaded.template, columns);
+  const names = columns.map(({ name }) => name);
+  const problems = checkTemplate(loaded.template, [...names, UNSUBSCRIBE_URL]);
+  const hole = checkUnsubscribeUrl(wish, loaded.template, names);
   if (hole !== undefined) return hole;
   if (problems.length > 0) return refused("template", problems.map(printProblem));
   const empty = await checkCells(wish, loaded.template);
   if (empty !== undefined) return empty;
   const source = { ...loaded.source, ...(wish.from === undefined ? {} : { from: wish.from }) };
-  return { kind: "checked", template: { source, octets: loaded.octets } };
+  return { kind: "checked", template: { source, octets: loaded.octets }, columns };
 }
 
 function checkUnsubscribe({ unsubscribe, noUnsubscribe, list }: CampaignWish): CampaignRefused | undefined {
@@ -168,12 +177,14 @@ async function loadTemplate(pool: Pool, given: string): Promise<TemplatePrepared
   return refused("template", [`there is no folder ${given}, and no pushed template of that name`]);
 }
 
-async function readColumns(file: string): Promise<readonly string[] | CampaignRefused> {
+async function readColumns({ file, types = {} }: CampaignWish): Promise<readonly ListColumn[] | CampaignRefused> {
   // It is read more than once, and its size says how far the import is.
   if (!isRegularFile(file)) return refused("list", [`${file} is not a file`]);
   const input = createReadStream(file);
   try {
-    return (await readCsvRows(input)).columns.map(({ name }) => name);
+    const { columns, addressColumn } = await readCsvRows(input);
+    const typed = typeColumns(columns, addressColumn, types);
+    return typed.kind === "bad" ? refused("list", [`${file}: ${typed.problem}`]) : typed.columns;
   } catch (error) {
     if (error instanceof CsvHeaderError) return refused("list", [`${file}: ${error.message}`]);
     if (isSystemError(error)) return refused("list", [`${file} cannot be read: ${error.message}`]);
@@ -222,35 +233,37 @@ async function prepareRejects(wish: CampaignWish): Promise<RejectsFile | Campaig
 interface OpenCampaign {
   readonly id: CampaignId;
   readonly name: string;
+  readonly listId: ListId;
+  /** Of this file; of a type that the campaign's list has already, the list's. */
+  readonly columns: readonly ListColumn[];
 }
 
-async function openCampaign(
-  pool: Pool,
-  wish: CampaignWish,
-  template: TemplateParts,
-): Promise<OpenCampaign | CampaignRefused> {
+async function openCampaign(pool: Pool, wish: CampaignWish, checked: Checked): Promise<OpenCampaign | CampaignRefused> {
   const name = wish.name ?? path.basename(wish.file, path.extname(wish.file));
   const existing = await findCampaign(pool, name, undefined);
-  if (existing !== undefined) return reopen(pool, existing, wish, template);
-  const id = await createWithTemplate(pool, name, wish, template);
-  if (id !== undefined) return { id, name };
+  if (existing !== undefined) return reopen(pool, existing, wish, checked);
+  const made = await createWithTemplate(pool, name, wish, checked);
+  if (made !== undefined) return { ...made, name, columns: checked.columns };
   // Somebody else made it in between, or there is no such lane.
   const since = await findCampaign(pool, name, undefined);
-  if (since !== undefined) return reopen(pool, since, wish, template);
+  if (since !== undefined) return reopen(pool, since, wish, checked);
   return refused("lane", [
     `there is no lane "${wish.lane}"; lanes are made in postlane.yaml, and in force with \`postlane up\``,
   ]);
 }
 
-/** Both, or neither: a template without its campaign would be left behind for ever. */
-async function createWithTemplate(pool: Pool, name: string, wish: CampaignWish, template: TemplateParts) {
+/** All of it, or nothing: a template and a list without their campaign would be left behind for ever. */
+async function createWithTemplate(pool: Pool, name: string, wish: CampaignWish, { template, columns }: Checked) {
   const notCreated = new Error("not created");
   try {
     return await inTransaction(pool, async (client) => {
       const contentId = await insertTemplate(client, template);
-      const id = await createCampaign(client, name, wish.lane, contentId, listOf(wish), wish.noUnsubscribe);
+      const listId = (await createList(client, undefined, columns))!;
+      const { lane, noUnsubscribe } = wish;
+      const given = { name, lane, listId, contentId, status: "importing", list: listOf(wish), noUnsubscribe } as const;
+      const id = await createCampaign(client, given);
       if (id === undefined) throw notCreated;
-      return id;
+      return { id, listId };
     });
   } catch (error) {
     if (error !== notCreated) throw error;
@@ -267,11 +280,16 @@ async function reopen(
   pool: Pool,
   campaign: CampaignRow,
   wish: CampaignWish,
-  { source, octets }: TemplateParts,
+  { template: { source, octets }, columns }: Checked,
 ): Promise<OpenCampaign | CampaignRefused> {
-  const { id, name } = campaign;
+  const { id, name, list_id: listId } = campaign;
   const other = "give this one another --name";
-  if (campaign.status === "canceled") return refused("campaign", [`campaign "${name}" was canceled; ${other}`]);
+  if (campaign.status === "canceled") return refused("campaign", [`${wasCanceled(name)}; ${other}`]);
+  if (campaign.list_name !== null) {
+    return refused("campaign", [
+      `campaign "${name}" goes to the kept list ${campaign.list_name}: import the file into that list, or ${other}`,
+    ]);
+  }
   if (campaign.lane !== wish.lane) {
     return refused("campaign", [`campaign "${name}" is in lane ${campaign.lane}, not ${wish.lane}; ${other}`]);
   }
@@ -285,26 +303,44 @@ async function reopen(
   if (kept !== JSON.stringify(source) || !(await hasAttachments(pool, campaign.content_id, octets))) {
     return refused("campaign", [`campaign "${name}" was begun with another template or sender; ${other}`]);
   }
-  return { id, name };
+  const known = new Map((await readList(pool, listId)).columns.map((column) => [column.name, column.type]));
+  return { id, name, listId, columns: columns.map((one) => ({ ...one, type: known.get(one.name) ?? one.type })) };
 }
 
 // ---- import ----------------------------------------------------------------------------------------------------------
 
-async function importInto(pool: Pool, id: CampaignId, wish: CampaignWish, rejects: RejectsFile): Promise<ImportCounts> {
+async function importInto(
+  pool: Pool,
+  { id, name, listId, columns }: OpenCampaign,
+  wish: CampaignWish,
+  rejects: RejectsFile,
+): Promise<ImportCounts> {
   const bytesTotal = statSync(wish.file).size;
-  return await importList(pool, id, wish.file, rejects, (progress) => wish.onProgress?.({ ...progress, bytesTotal }));
+  return await importList(pool, {
+    listId,
+    file: wish.file,
+    columns,
+    onRejected: (rows) => rejects.add(rows),
+    onProgress: (progress) => wish.onProgress?.({ ...progress, bytesTotal }),
+    mayGoOn: (client) => refuseCanceled(client, id, name),
+  });
 }
 
-/** A campaign that a person paused stays paused; one that had finished goes on with what is new. */
-async function start(pool: Pool, id: CampaignId, counts: ImportCounts): Promise<void> {
-  await setRejected(pool, id, counts.rejected);
-  await moveCampaignIfIn(pool, id, "running", counts.accepted > 0 ? ["importing", "finished"] : ["importing"]);
+async function refuseCanceled(client: PoolClient, id: CampaignId, name: string): Promise<void> {
+  const campaign = await findCampaign(client, "", id);
+  if (campaign?.status === "canceled") throw new CanceledMeanwhile(wasCanceled(name));
 }
 
-const CANCELED = "PL007";
+class CanceledMeanwhile extends Error {}
 
-function wasCanceled(error: unknown): error is pg.DatabaseError {
-  return error instanceof pg.DatabaseError && error.code === CANCELED;
+function wasCanceled(name: string): string {
+  return `campaign "${name}" was canceled`;
+}
+
+const LANE_FULL = "PL009";
+
+function isLaneFull(error: unknown): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && error.code === LANE_FULL;
 }
 
 function refused(code: CampaignRefused["code"], problems: readonly string[]): CampaignRefused {

@@ -41,7 +41,8 @@ export function createDatabaseQueue(given: {
     look: (cursor) => lookForArrivals(pool, laneId, cursor),
     discover: (campaignId, after, rowsMax) => discoverDestinations(pool, { laneId, campaignId, after, rowsMax }),
     nextDue: (wants) => nextDue(pool, laneId, wants),
-    claim: (wants, batchId, finishedBatchIds) => claim(pool, { leaseId, laneId, wants, batchId, finishedBatchIds }),
+    claim: (wants, batchId, finishedBatchIds, editions) =>
+      claim(pool, { leaseId, laneId, wants, batchId, finishedBatchIds, editions }),
     settle(group) {
       // At the first try: what is concluded is not composed again, and of later tries some may be left out.
       given.release(group.map(({ row }) => row));
@@ -99,7 +100,9 @@ function eventOf({ row, attempt, event }: Settlement, nowMs: number): readonly M
   const { kind, outlet, host, reply, clientPort, happenedAtMs = nowMs } = event;
   const queueId = kind === "sent" && reply !== undefined ? queueIdIn(reply) : undefined;
   const agoMs = nowMs - happenedAtMs;
-  return [{ messageId: row.message_id, attempt, kind, outlet, host, reply, queueId, clientPort, agoMs }];
+  return [
+    { messageId: row.message_id, attempt, kind, outlet, host, reply, queueId, clientPort, agoMs, version: row.version },
+  ];
 }
 
 function changeOf(laneId: LaneId, { row, becomes }: Settlement): readonly StateChange[] {

@@ -473,7 +473,7 @@ class LaneDispatcher implements Dispatcher {
   async #claim(wants: readonly Want[]): Promise<readonly ClaimedRow[] | undefined> {
     const { batchId, finishedIds } = this.#claims.open();
     const rows = await this.#attemptDatabase("queue.claim_failed", () =>
-      this.#ports.queue.claim(wants, batchId, finishedIds),
+      this.#ports.queue.claim(wants, batchId, finishedIds, this.#orders?.editions ?? []),
     );
     if (rows === undefined) {
       this.#claims.notAnswered(finishedIds);

@@ -43,6 +43,7 @@ const ROW: ClaimedRow = {
   recipient: "ann@one.example",
   data: null,
   content_id: 1,
+  version: null,
   content: null,
   raw: null,
 };

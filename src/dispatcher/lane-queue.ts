@@ -7,7 +7,7 @@ import type { SettledState, WaitingState } from "../mail/state.ts";
 import type { RefusalTarget } from "../outcome/refusal-watch.ts";
 import type { LaneOrders } from "../queue/lane-store.ts";
 import type { SnapshotCursor } from "../postgres/snapshot-cursor.ts";
-import type { ClaimedRow, DestinationRow, Want } from "../queue/queue-store.ts";
+import type { ClaimedRow, DestinationRow, Edition, Want } from "../queue/queue-store.ts";
 import type { HealthRow } from "./health-store.ts";
 import type { Surroundings, VerdictStep } from "./verdict-store.ts";
 
@@ -52,7 +52,12 @@ export interface LaneQueue {
   discover(campaignId: CampaignId, after: string, rowsMax: number): Promise<readonly DestinationRow[]>;
   nextDue(wants: readonly Pick<Want, "campaignId" | "destination">[]): Promise<readonly DestinationRow[]>;
   /** Durable when it answers. Empty also when the lease is over. */
-  claim(wants: readonly Want[], batchId: number, finishedBatchIds: readonly number[]): Promise<readonly ClaimedRow[]>;
+  claim(
+    wants: readonly Want[],
+    batchId: number,
+    finishedBatchIds: readonly number[],
+    editions: readonly Edition[],
+  ): Promise<readonly ClaimedRow[]>;
   /** One transaction, and safe to repeat after an error: what an earlier try has settled is left alone. */
   settle(group: readonly Settlement[]): Promise<"settled" | "lease_lost">;
   orders(): Promise<LaneOrders>;

@@ -29,6 +29,7 @@ const CLAIMED: ClaimedUnderLease = {
   state: "deferred",
   accepted_ms: 0,
   expires_ms: null,
+  version: null,
 };
 const HEAD = { bootId: "this", leaseId: 1 as LeaseId, laneId: 2 as LaneId, pid: 1, processStart: "1" };
 

@@ -20,18 +20,20 @@ export interface MessageEvent {
   readonly clientPort?: number | undefined;
   /** How long ago it happened, when that was not just now. */
   readonly agoMs?: number | undefined;
+  /** Of an attempt: the version of its campaign's template, where it was not the first. */
+  readonly version?: number | null | undefined;
 }
 
 // What is given, as rows. One look at the clock for all that is said of an event, here and in the outboxes; within it, in
 // their order, a microsecond apart. Not a WITH of its own: to keep the rows a second time would cost more than to read
 // them again for the few that somebody is told of.
 const TOLD = `(
-     SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port,
+     SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port, version,
        (SELECT at FROM clock) + (n - cardinality($1::bigint[])) * interval '1 microsecond'
          - ago_ms * interval '1 millisecond' AS at
      FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
-         $9::float8[]) WITH ORDINALITY
-       AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, ago_ms, n)
+         $9::float8[], $10::smallint[]) WITH ORDINALITY
+       AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, ago_ms, version, n)
    ) AS told`;
 
 // Who is told of them is looked up by a nested loop over an index, or in tables that are nearly always empty: a plan made
@@ -76,8 +78,8 @@ export const APPEND = statement<unknown>(
       ORDER BY told.message_id, told.kind)
      ON CONFLICT DO NOTHING
    )
-   INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, at)
-   SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port, at FROM ${TOLD}`,
+   INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, version, at)
+   SELECT message_id, attempt, kind, outlet, host, reply, queue_id, client_port, version, at FROM ${TOLD}`,
 );
 
 export async function appendEvents(client: ClientBase, events: readonly MessageEvent[]): Promise<void> {
@@ -92,6 +94,7 @@ export async function appendEvents(client: ClientBase, events: readonly MessageE
     textArray(events.map((event) => event.queueId)),
     numberArray(events.map((event) => event.clientPort ?? null)),
     numberArray(events.map((event) => Math.round(event.agoMs ?? 0))),
+    numberArray(events.map((event) => event.version ?? null)),
   ]);
 }
 

@@ -10,6 +10,7 @@ export type CampaignId = Id<"campaign">;
 export type LeaseId = Id<"lease">;
 export type LaneId = Id<"lane">;
 export type WebhookId = Id<"webhook">;
+export type ListId = Id<"list">;
 
 /** The campaign id of messages that belong to no campaign. Zero and not null, so that the claim index has no gaps. */
 export const NO_CAMPAIGN = 0 as CampaignId;

@@ -4,6 +4,7 @@
 import type { CampaignId, LaneId, LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import { countOf, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
+import type { Edition } from "./queue-store.ts";
 
 export const SYNC = statement<unknown>(
   "lane_sync",
@@ -72,6 +73,8 @@ export interface LaneOrders {
   readonly database_ms: number;
   /** Running campaigns of the lane; messages of no campaign always run. */
   readonly campaign_ids: readonly CampaignId[];
+  /** Of those that were edited. */
+  readonly editions: readonly Edition[];
   /** The live leases of the lane, in the order of their ids. */
   readonly lease_ids: readonly LeaseId[];
   /** The longest p99 of waiting time that a live dispatcher of a transactional lane says it has lately. */
@@ -83,6 +86,8 @@ export const ORDERS = statement<LaneOrders>(
   `SELECT lane.paused_at IS NOT NULL AS is_paused,
      (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS database_ms,
      ARRAY(SELECT id FROM postlane.campaign WHERE lane_id = $1 AND status = 'running' ORDER BY id) AS campaign_ids,
+     (SELECT coalesce(json_agg(json_build_object('campaign_id', id, 'version', version, 'content_id', content_id)), '[]')
+      FROM postlane.campaign WHERE lane_id = $1 AND status = 'running' AND version > 1) AS editions,
      ARRAY(SELECT id FROM postlane.lease WHERE lane_id = $1 AND deadline > clock_timestamp() ORDER BY id) AS lease_ids,
      (SELECT max((pulse ->> 'waiting_p99_ms')::float8) FROM postlane.lease
       WHERE pulse ->> 'priority' = 'transactional' AND deadline > clock_timestamp()) AS others_waiting_ms

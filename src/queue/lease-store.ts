@@ -96,12 +96,13 @@ export interface ClaimedUnderLease {
   readonly state: WaitingState;
   readonly accepted_ms: number;
   readonly expires_ms: number | null;
+  readonly version: number | null;
 }
 
 export const CLAIMED_UNDER = statement<ClaimedUnderLease>(
   "lease_claimed_under",
   `SELECT q.message_id, q.campaign_id, q.lane_id, q.accepted_on::text AS accepted_on, q.attempts, q.tries, q.rescues,
-     q.state, (extract(epoch FROM m.accepted_at) * 1000)::float8 AS accepted_ms,
+     q.state, q.version, (extract(epoch FROM m.accepted_at) * 1000)::float8 AS accepted_ms,
      (extract(epoch FROM m.expires_at) * 1000)::float8 AS expires_ms
    FROM (SELECT DISTINCT unnest(message_ids) AS message_id FROM postlane.claim_batch WHERE lease_id = $1) AS claimed
    CROSS JOIN LATERAL (

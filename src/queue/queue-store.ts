@@ -20,6 +20,13 @@ export interface Want {
   readonly cursorUs: number;
 }
 
+/** The version in force of a campaign's template, where it is not the first. */
+export interface Edition {
+  readonly campaign_id: CampaignId;
+  readonly version: number;
+  readonly content_id: number;
+}
+
 export interface ClaimedRow {
   readonly message_id: MessageId;
   readonly campaign_id: CampaignId;
@@ -34,7 +41,10 @@ export interface ClaimedRow {
   readonly expires_ms: number | null;
   readonly recipient: string;
   readonly data: Readonly<Record<string, unknown>> | null;
+  /** Of a campaign's message: of the template's version in force when it was claimed. */
   readonly content_id: number;
+  /** That version; null: the first, or no campaign's. */
+  readonly version: number | null;
   /** Null for a campaign's message: its template is read once, by `content_id`. */
   readonly content: Readonly<Record<string, unknown>> | null;
   /** The octets of a mail that came by SMTP; `content` is then what is to be known for it. */
@@ -85,9 +95,11 @@ export const CLAIM = statement<ClaimedRow>(
        ORDER BY q.due_at LIMIT want.rows_max FOR UPDATE SKIP LOCKED
      ) AS row
    ), claimed AS (
-     UPDATE postlane.queue AS q SET lease_id = $1 WHERE q.ctid = ANY (ARRAY(SELECT tid FROM picked))
+     UPDATE postlane.queue AS q SET lease_id = $1,
+       version = ($10::smallint[])[array_position($9::integer[], q.campaign_id)]
+     WHERE q.ctid = ANY (ARRAY(SELECT tid FROM picked))
      RETURNING q.message_id, q.campaign_id, q.destination, q.due_at, q.attempts, q.tries, q.rescues, q.state,
-       q.accepted_on
+       q.accepted_on, q.version
    ), remembered AS (
      INSERT INTO postlane.claim_batch (lease_id, batch_id, message_ids)
      SELECT $1, $7, array_agg(message_id) FROM claimed HAVING count(*) > 0
@@ -97,7 +109,8 @@ export const CLAIM = statement<ClaimedRow>(
    SELECT c.message_id, c.campaign_id, c.destination,
      (extract(epoch FROM c.due_at) * 1000000)::bigint AS due_us, c.attempts, c.tries, c.rescues, c.state,
      c.accepted_on::text AS accepted_on, (extract(epoch FROM m.accepted_at) * 1000)::float8 AS accepted_ms,
-     (extract(epoch FROM m.expires_at) * 1000)::float8 AS expires_ms, m.recipient, m.data, m.content_id,
+     (extract(epoch FROM m.expires_at) * 1000)::float8 AS expires_ms, m.recipient, m.data,
+     coalesce(($11::bigint[])[array_position($9::integer[], c.campaign_id)], m.content_id) AS content_id, c.version,
      said.body AS content, said.raw
    FROM claimed AS c CROSS JOIN LATERAL (
      SELECT accepted_at, expires_at, recipient, data, content_id FROM postlane.message WHERE id = c.message_id OFFSET 0
@@ -114,6 +127,8 @@ export async function claim(
     readonly wants: readonly Want[];
     readonly batchId: number;
     readonly finishedBatchIds: readonly number[];
+    /** Of the campaigns that were edited. */
+    readonly editions: readonly Edition[];
   },
 ): Promise<readonly ClaimedRow[]> {
   return await rowsOf(on, CLAIM, [
@@ -125,6 +140,9 @@ export async function claim(
     numberArray(given.wants.map((want) => want.cursorUs)),
     given.batchId,
     numberArray(given.finishedBatchIds),
+    numberArray(given.editions.map(({ campaign_id }) => campaign_id)),
+    numberArray(given.editions.map(({ version }) => version)),
+    numberArray(given.editions.map(({ content_id }) => content_id)),
   ]);
 }
 

@@ -1,4 +1,4 @@
-// What `postlane campaign status` and `campaign list` ask: the books of campaigns.
+// What is asked about campaigns: how their lists and their books stand, in one statement, so that it adds up at every moment.
 
 import type { CampaignId } from "../mail/ids.ts";
 import type { State } from "../mail/state.ts";
@@ -6,14 +6,32 @@ import { numberArray, rowsOf, statement, type Queryable } from "../postgres/stat
 
 export interface CampaignSheetRow {
   readonly campaign_id: CampaignId;
-  readonly state: State;
-  readonly n: number;
+  /** Of the list: rows that became recipients, and rows that did not. */
+  readonly recipients: number;
+  readonly doubled: number;
+  readonly rejected: number;
+  /** Of these recipients, those who were accepted for the campaign, and those of them who have no message yet. */
+  readonly accepted: number;
+  readonly unmade: number;
+  readonly states: readonly { readonly state: State; readonly n: number }[];
 }
 
 export const SHEETS = statement<CampaignSheetRow>(
   "campaign_report_sheets",
-  `SELECT campaign_id, state, sum(n)::bigint AS n FROM postlane.balance_sheet
-   WHERE campaign_id = ANY ($1::integer[]) GROUP BY campaign_id, state`,
+  `SELECT c.id AS campaign_id, sums.recipients, sums.doubled, sums.rejected, waves.accepted, waves.unmade, books.states
+   FROM postlane.campaign AS c CROSS JOIN LATERAL (
+     SELECT coalesce(sum(added), 0)::bigint AS recipients, coalesce(sum(doubled), 0)::bigint AS doubled,
+       coalesce(sum(rejected), 0)::bigint AS rejected
+     FROM postlane.list_import WHERE list_id = c.list_id
+   ) AS sums CROSS JOIN LATERAL (
+     SELECT coalesce(sum(rows), 0)::bigint AS accepted, coalesce(sum(rows - made - withdrawn), 0)::bigint AS unmade
+     FROM postlane.campaign_wave WHERE campaign_id = c.id
+   ) AS waves CROSS JOIN LATERAL (
+     SELECT coalesce(json_agg(json_build_object('state', state, 'n', n)), '[]') AS states FROM (
+       SELECT state, sum(n)::bigint AS n FROM postlane.balance_sheet WHERE campaign_id = c.id GROUP BY state
+     ) AS sheet
+   ) AS books
+   WHERE c.id = ANY ($1::integer[])`,
 );
 export async function readCampaignSheets(
   on: Queryable,

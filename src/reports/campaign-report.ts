@@ -3,7 +3,7 @@
 import type { Pool } from "pg";
 import type { CampaignRow } from "../campaigns/campaign-store.ts";
 import { printCampaignId } from "../mail/ids.ts";
-import { readCampaignSheets } from "./campaign-report-store.ts";
+import { readCampaignSheets, type CampaignSheetRow } from "./campaign-report-store.ts";
 import { totalsOf, type SheetTotals } from "./status-report.ts";
 
 export interface CampaignReport {
@@ -14,8 +14,14 @@ export interface CampaignReport {
   readonly created_at: string;
   readonly started_at: string | null;
   readonly canceled_at: string | null;
-  /** Rows of the list that became no message. */
+  /** Of its list: rows = rejected + doubled + accepted + not_accepted. */
+  readonly rows: number;
   readonly rejected: number;
+  readonly doubled: number;
+  /** On its list, and not accepted for it: added since, or it has not started. */
+  readonly not_accepted: number;
+  /** Accepted, and no message is made of them yet: for their time, the pace or the canary. */
+  readonly unmade: number;
   /** What people unsubscribe from. */
   readonly list: string | null;
   /** Why there is no way to unsubscribe, on a person's word. */
@@ -28,7 +34,13 @@ export async function reportCampaigns(pool: Pool, rows: readonly CampaignRow[]):
     pool,
     rows.map((row) => row.id),
   );
-  return rows.map((row) => ({
+  const sheetOf = new Map(sheets.map((sheet) => [sheet.campaign_id, sheet]));
+  return rows.map((row) => reportOf(row, sheetOf.get(row.id)!));
+}
+
+function reportOf(row: CampaignRow, sheet: CampaignSheetRow): CampaignReport {
+  const { recipients, rejected, doubled, accepted, unmade, states } = sheet;
+  return {
     id: printCampaignId(row.id),
     name: row.name,
     lane: row.lane,
@@ -36,11 +48,15 @@ export async function reportCampaigns(pool: Pool, rows: readonly CampaignRow[]):
     created_at: row.created_at.toISOString(),
     started_at: row.started_at?.toISOString() ?? null,
     canceled_at: row.canceled_at?.toISOString() ?? null,
-    rejected: row.rejected,
+    rows: recipients + rejected + doubled,
+    rejected,
+    doubled,
+    not_accepted: recipients - accepted,
+    unmade,
     list: row.list === "" ? null : row.list,
     no_unsubscribe: row.no_unsubscribe,
-    books: totalsOf(sheets.filter((sheet) => sheet.campaign_id === row.id)),
-  }));
+    books: totalsOf(states),
+  };
 }
 
 export interface Pace {

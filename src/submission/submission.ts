@@ -105,7 +105,6 @@ export const REFUSAL_CODES = {
   limitExceeded: "PL004",
   keyUsedForOther: "PL005",
   badTime: "PL006",
-  campaignCanceled: "PL007",
   keyInProgress: "PL008",
   laneFull: "PL009",
 } as const;

@@ -1,10 +1,11 @@
-// What has to be done from time to time, whoever sends: fold the books, make tomorrow's partitions, sweep canceled
+// What has to be done from time to time, whoever sends: fold the books, make messages of campaigns ahead of the dispatchers, make tomorrow's partitions, sweep canceled
 // campaigns, close finished ones, rescue leases whose dispatcher is long gone, judge what came back, look for hand-overs
 // that nobody confirmed, forget suppressions that have ended, close lanes to more mail while the queue is full, raise the
 // alarm. Every round is safe to run twice and by several processes.
 
 import type { Pool } from "pg";
 import { finishCampaigns, reopenWaitingCampaigns } from "../campaigns/campaign-store.ts";
+import { createFeeder } from "../campaigns/feed-campaigns.ts";
 import { createPartitionsAhead } from "../events/event-store.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
@@ -46,6 +47,8 @@ export interface UpkeepPorts {
 }
 
 const ROUND_MS = 1000;
+/** A campaign that starts is felt within this, and one at a pace goes in steps of it. */
+const FEED_MS = 100;
 /** The database's size is found out by looking at all its files. */
 const INTAKE_MS = 2000;
 const PARTITIONS_MS = 3_600_000;
@@ -67,6 +70,7 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
   const { pool, clock, log } = ports;
   const watch = createAlarmWatch(settings.noProgressAlarmMs);
   const unaccounted = createUnaccountedWatch();
+  const feeder = createFeeder({ pool, clock });
   const pauses = createPauses(clock);
   const every = async (ms: number, name: string, work: () => Promise<void>): Promise<void> => {
     while (!pauses.isEnded) {
@@ -80,6 +84,7 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
   };
   const loops = Promise.all([
     every(ROUND_MS, "fold", () => foldBalance(pool)),
+    every(FEED_MS, "feed", () => feeder.feed()),
     every(ROUND_MS, "sweep", async () => void (await sweepCanceled(pool))),
     every(ROUND_MS, "finish", async () => {
       for (const { name } of await finishCampaigns(pool)) ports.onFinished(name);

@@ -234,6 +234,7 @@ function rowOf(id: number, messageId: MessageId, recipient: string, content: Cla
     recipient,
     data: null,
     content_id: id,
+    version: null,
     content,
     raw: null,
   };

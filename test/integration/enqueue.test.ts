@@ -224,7 +224,7 @@ test("a role with EXECUTE can enqueue and nothing else", async (t) => {
       "SELECT * FROM postlane.content",
       "DELETE FROM postlane.queue",
       "SELECT postlane.accept_email('{}', 'sql', 'shop')",
-      "SELECT postlane.accept_recipients(1)",
+      "SELECT * FROM postlane.make_messages(1, 1)",
     ]) {
       await assert.rejects(client.query(forbidden), { code: "42501" }, forbidden);
     }

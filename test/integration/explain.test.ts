@@ -10,6 +10,7 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { EVERY_LANE, pauseTarget } from "../../src/queue/pause-store.ts";
 import { readSnapshot } from "../../src/reports/engine-snapshot.ts";
 import type { ExplainReport } from "../../src/reports/explain.ts";
+import { insertCampaign } from "../rig/campaign-list.ts";
 import { whileFrozen } from "../rig/freeze.ts";
 import { until } from "../rig/lane-mail.ts";
 import { promtool } from "../rig/promtool.ts";
@@ -250,12 +251,8 @@ async function writeLease({ pool }: TestDatabase, lane: string, pulse: object): 
   );
 }
 
-async function startedCampaign({ pool }: TestDatabase, name: string, status: string): Promise<void> {
-  await pool.query(
-    `INSERT INTO postlane.campaign (name, lane_id, content_id, status)
-     SELECT $1, id, 1, $2 FROM postlane.lane WHERE name = 'bulk'`,
-    [name, status],
-  );
+async function startedCampaign({ pool }: TestDatabase, name: string, status: "running" | "paused"): Promise<void> {
+  await insertCampaign(pool, { name, lane: "bulk", status, template: { subject: "News", text: "News" } });
 }
 
 /** One that holds vacuum back; answers its process. */

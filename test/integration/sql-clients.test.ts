@@ -100,7 +100,7 @@ test("what the role tries beyond that is refused", async (t) => {
     "SELECT * FROM postlane.accept_group('[]', '', '{}', '{}', '{}')",
     "SELECT postlane.place_submission(1, '', '', NULL, NULL, NULL, '{}', 1::smallint, now(), now(), NULL)",
     "SELECT postlane.enqueue_once('k', '', 1, 'sql', 'key:1')",
-    "SELECT postlane.accept_recipients(1)",
+    "SELECT * FROM postlane.make_messages(1, 1)",
     "SELECT nextval('postlane.content_id_seq')",
     "DELETE FROM postlane.my_message",
     "UPDATE postlane.my_message SET recipient = 'eve@example.com'",

@@ -76,7 +76,7 @@ async function rig(t: TestContext): Promise<Rig> {
     },
     async settle(fate) {
       const wants = [{ campaignId: NO_CAMPAIGN, destination: "example.com", rowsMax: 100, cursorUs: 0 }];
-      const rows = await queue.claim(wants, ++batchId, []);
+      const rows = await queue.claim(wants, ++batchId, [], []);
       assert.ok(rows.length > 0, "something waits");
       assert.equal(await queue.settle(rows.map(fate)), "settled");
     },

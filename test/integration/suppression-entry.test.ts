@@ -6,6 +6,8 @@ import { test } from "node:test";
 import type { Pool } from "pg";
 import { createWebhook } from "../../src/events/webhook-store.ts";
 import type { MessageId } from "../../src/mail/ids.ts";
+import { inTransaction } from "../../src/postgres/transaction.ts";
+import { makeRecipients } from "../rig/campaign-list.ts";
 import { addRecipient, booksOf, createCampaign, enqueue, queueRow, storyOf, watchBooks } from "../rig/lane-mail.ts";
 import { testDatabase } from "../rig/postgres.ts";
 import { suppress } from "../rig/suppressing.ts";
@@ -94,17 +96,15 @@ test("a chunk of a list leaves out whoever is suppressed, and still counts them 
   for (const n of [3, 7]) await suppress(pool, `user${n}@example.com`);
   await suppress(pool, "@gone.example");
   const id = await createCampaign(pool, { name: "May" });
-  const client = await pool.connect();
-  await client.query("BEGIN");
-  await client.query("CREATE TEMP TABLE import_row (line integer, recipient text, data json) ON COMMIT DROP");
-  await client.query(
-    `INSERT INTO import_row SELECT n, 'User' || n || CASE n % 2 WHEN 1 THEN '@Example.com' ELSE '@gone.example' END, '{}'
-     FROM generate_series(1, 10) AS n`,
+  const added = await inTransaction(pool, (client) =>
+    makeRecipients(
+      client,
+      id,
+      `SELECT n, 'User' || n || CASE n % 2 WHEN 1 THEN '@Example.com' ELSE '@gone.example' END, '{}'::json
+       FROM generate_series(1, 10) AS n`,
+    ),
   );
-  const { rows } = await client.query("SELECT postlane.accept_recipients($1) AS added", [id]);
-  await client.query("COMMIT");
-  client.release();
-  assert.equal(rows[0].added, 10);
+  assert.equal(added, 10);
   assert.deepEqual(await booksOf(pool, id), { queued: 3, suppressed: 7 });
   await books.stop();
 });

@@ -7,6 +7,8 @@ import type { Pool } from "pg";
 import type { CampaignId, MessageId } from "../../src/mail/ids.ts";
 import { foldBalance } from "../../src/queue/balance-store.ts";
 import type { Queryable } from "../../src/postgres/statement.ts";
+import { inTransaction } from "../../src/postgres/transaction.ts";
+import { insertCampaign, makeRecipients } from "./campaign-list.ts";
 
 /** Until something is given up as not happening; on a machine with nothing else to do all of it takes a few seconds. */
 export const WAIT_MS_MAX = 30_000;
@@ -73,37 +75,24 @@ export async function createCampaign(
   { name, lane = "bulk", template, list = "" }: TestCampaign,
 ): Promise<CampaignId> {
   const body = { from: "News <news@news.example>", subject: "News", text: "Hello {{ first_name }}!", ...template };
-  const { rows } = await pool.query(
-    `WITH said AS (INSERT INTO postlane.content (body) VALUES ($3) RETURNING id)
-     INSERT INTO postlane.campaign (name, lane_id, content_id, status, list)
-     SELECT $1, lane.id, said.id, 'running', $4 FROM postlane.lane, said WHERE lane.name = $2 RETURNING id`,
-    [name, lane, JSON.stringify(body), list],
-  );
-  return rows[0].id as CampaignId;
+  return await insertCampaign(pool, { name, lane, status: "running", template: body, list });
 }
 
-/** `rows` recipients, `user<n>@d<n mod destinations>.<name>.example`, by the importer's own function. */
+/** `rows` recipients, `user<n>@d<n mod destinations>.<name>.example`, which are messages at once. */
 export async function fillCampaign(
   pool: Pool,
   id: CampaignId,
   given: { readonly rows: number; readonly destinations: number; readonly domain: string },
 ): Promise<void> {
-  const client = await pool.connect();
-  try {
-    await client.query("BEGIN");
-    await client.query("CREATE TEMP TABLE import_row (line integer, recipient text, data json) ON COMMIT DROP");
-    await client.query(
-      `INSERT INTO import_row SELECT n, 'user' || n || '@d' || n % $2 || '.' || $3, json_build_object('first_name', 'Ann' || n)
+  await inTransaction(pool, (client) =>
+    makeRecipients(
+      client,
+      id,
+      `SELECT n, 'user' || n || '@d' || n % $2 || '.' || $3, json_build_object('first_name', 'Ann' || n)
        FROM generate_series(1, $1) AS n`,
       [given.rows, given.destinations, given.domain],
-    );
-    await client.query("SELECT postlane.accept_recipients($1)", [id]);
-    await client.query("COMMIT");
-    client.release();
-  } catch (error) {
-    client.release(true);
-    throw error;
-  }
+    ),
+  );
 }
 
 /** One more recipient, with this data; the message. */
@@ -113,21 +102,13 @@ export async function addRecipient(
   recipient: string,
   data: Readonly<Record<string, unknown>> = { first_name: "Ann" },
 ): Promise<MessageId> {
-  const client = await pool.connect();
-  try {
-    await client.query("BEGIN");
-    await client.query("CREATE TEMP TABLE import_row (line integer, recipient text, data json) ON COMMIT DROP");
-    await client.query("INSERT INTO import_row VALUES (1, $1, $2)", [recipient, JSON.stringify(data)]);
-    await client.query("SELECT postlane.accept_recipients($1)", [id]);
-    await client.query("COMMIT");
-    const { rows } = await client.query(
-      "SELECT id FROM postlane.message WHERE campaign_id = $1 AND lower(recipient) = lower($2)",
-      [id, recipient],
-    );
-    return rows[0].id as MessageId;
-  } finally {
-    client.release();
-  }
+  const given = [recipient, JSON.stringify(data)];
+  await inTransaction(pool, (client) => makeRecipients(client, id, "SELECT 1, $1, $2::json", given));
+  const { rows } = await pool.query(
+    "SELECT id FROM postlane.message WHERE campaign_id = $1 AND lower(recipient) = lower($2)",
+    [id, recipient],
+  );
+  return rows[0].id as MessageId;
 }
 
 // ---- questions ------------------------------------------------------------------------------------------------------

@@ -453,6 +453,7 @@ export class ModelDatabase {
       is_paused: this.isPaused,
       database_ms: this.nowMs(),
       campaign_ids: [...this.runningCampaigns],
+      editions: [],
       lease_ids: live.filter(([, lease]) => lease.laneId === laneId).map(([id]) => id),
       others_waiting_ms: waiting.length === 0 ? null : Math.max(...waiting),
     };
@@ -532,6 +533,7 @@ function claimedRow(row: ModelRow): ClaimedRow {
     recipient: row.recipient,
     data: null,
     content_id: 1,
+    version: null,
     content: null,
     raw: null,
   };

@@ -3,13 +3,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
-import {
-  findCampaign,
-  listCampaigns,
-  moveCampaignIfIn,
-  type CampaignRow,
-  type CampaignStatus,
-} from "../../campaigns/campaign-store.ts";
+import { findCampaign, listCampaigns, type CampaignRow, type CampaignStatus } from "../../campaigns/campaign-store.ts";
+import { controlCampaign, POSSIBLE, type Order } from "../../campaigns/control-campaign.ts";
 import { parseCampaignId, printCampaignId } from "../../mail/ids.ts";
 import { STATES } from "../../mail/state.ts";
 import { paceBetween, reportCampaigns, type CampaignReport, type Pace } from "../../reports/campaign-report.ts";
@@ -111,48 +106,52 @@ function printListed({ id, name, lane, status, books, created_at }: CampaignRepo
 }
 
 export async function runCampaignPause(name: string, options: CommonOptions): Promise<number> {
-  return await move(name, options, "paused", ["running"], "paused; in force within a second");
+  return await control(name, options, "pause", () => "is paused; in force within a second");
 }
 
 export async function runCampaignResume(name: string, options: CommonOptions): Promise<number> {
-  return await move(name, options, "running", ["paused"], "running again");
+  return await control(name, options, "resume", (status) =>
+    status === "scheduled" ? "waits for its time again" : "is running again",
+  );
 }
 
-async function move(
+async function control(
   name: string,
   options: CommonOptions,
-  to: CampaignStatus,
-  from: readonly CampaignStatus[],
-  done: string,
+  order: Order,
+  done: (status: CampaignStatus) => string,
 ): Promise<number> {
   const output = createOutput(options);
-  const campaign = await withDatabase(readConfig(options), (pool) => moveOrRefuse(pool, name, to, from));
-  output.answer({ id: printCampaignId(campaign.id), name: campaign.name, status: to });
-  output.print(`${campaign.name} (${printCampaignId(campaign.id)}) is ${done}`);
+  const { campaign, status } = await withDatabase(readConfig(options), (pool) => controlOrRefuse(pool, name, order));
+  output.answer({ id: printCampaignId(campaign.id), name: campaign.name, status });
+  output.print(`${campaign.name} (${printCampaignId(campaign.id)}) ${done(status)}`);
   return EXIT_DONE;
 }
 
 /** It is no failure to ask for what is so already. */
-async function moveOrRefuse(
+async function controlOrRefuse(
   pool: Pool,
   name: string,
-  to: CampaignStatus,
-  from: readonly CampaignStatus[],
-): Promise<CampaignRow> {
+  order: Order,
+): Promise<{ readonly campaign: CampaignRow; readonly status: CampaignStatus }> {
   const campaign = await campaignNamed(pool, name);
-  if (await moveCampaignIfIn(pool, campaign.id, to, from)) return campaign;
-  const { status } = await campaignNamed(pool, name);
-  if (status === to) return campaign;
-  throw new CommandFailure(
+  const answer = await controlCampaign(pool, campaign.id, order);
+  if (answer.kind === "done") return { campaign, status: answer.status };
+  throw refusedAs(campaign.name, answer.status, order);
+}
+
+/** What cannot be done with it as it stands, and what can. */
+export function refusedAs(name: string, status: CampaignStatus, order: string): CommandFailure {
+  return new CommandFailure(
     "campaign_refused",
-    `Campaign "${campaign.name}" is ${status} and cannot become ${to}: it would have to be ${from.join(" or ")}.`,
+    `Campaign "${name}" is ${status === "draft" ? "a draft" : status}: ${order} is not possible. ${POSSIBLE[status]}.`,
   );
 }
 
 export async function runCampaignCancel(name: string, options: CommonOptions): Promise<number> {
   const output = createOutput(options);
   const report = await withDatabase(readConfig(options), async (pool) => {
-    const campaign = await moveOrRefuse(pool, name, "canceled", ["importing", "running", "paused"]);
+    const { campaign } = await controlOrRefuse(pool, name, "cancel");
     await sweepWithProgress(pool, campaign, output);
     return await reportOne(pool, await campaignNamed(pool, name));
   });
@@ -180,7 +179,7 @@ async function sweepWithProgress(pool: Pool, campaign: CampaignRow, output: Outp
   progress.end();
 }
 
-async function campaignNamed(pool: Pool, name: string): Promise<CampaignRow> {
+export async function campaignNamed(pool: Pool, name: string): Promise<CampaignRow> {
   const campaign = await findCampaign(pool, name, parseCampaignId(name));
   if (campaign !== undefined) return campaign;
   throw new CommandFailure(

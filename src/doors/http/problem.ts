@@ -69,7 +69,7 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** What the rules of entry refuse. A campaign is never canceled by HTTP: that code cannot come. */
+/** What the rules of entry refuse. */
 export const CODE_OF_REFUSAL: Readonly<Record<RefusalCode, ProblemCode>> = {
   PL001: "bad_field",
   PL002: "bad_address",
@@ -77,7 +77,6 @@ export const CODE_OF_REFUSAL: Readonly<Record<RefusalCode, ProblemCode>> = {
   PL004: "limit_exceeded",
   PL005: "key_used_for_other",
   PL006: "bad_time",
-  PL007: "failed",
   PL008: "key_in_progress",
   PL009: "lane_full",
 };

@@ -25,8 +25,6 @@ export function replyToRefused({ code, field, hint }: SubmissionRefused): SmtpRe
       return { code: 554, text: "5.6.0 this idempotency key was used for another mail, use a new one" };
     case "PL006":
       return { code: 554, text: "5.6.0 X-Postlane-Expires-At must be a time to come, such as 2027-01-31T09:00:00Z" };
-    case "PL007":
-      return { code: 554, text: "5.3.0 it was canceled" };
     case "PL008":
       return { code: 451, text: "4.3.0 the same mail is being taken in on another connection, try again in a moment" };
     case "PL009":

@@ -27,8 +27,8 @@ CREATE TABLE postlane.campaign (
   name        text NOT NULL UNIQUE,
   lane_id     smallint NOT NULL REFERENCES postlane.lane,
   content_id  bigint NOT NULL REFERENCES postlane.content,
-  status      text NOT NULL CHECK (status IN ('importing', 'running', 'paused', 'canceled', 'finished')),
-  rejected    bigint NOT NULL DEFAULT 0,
+  status      text NOT NULL
+    CHECK (status IN ('importing', 'draft', 'scheduled', 'running', 'paused', 'canceled', 'finished')),
   created_at  timestamptz NOT NULL DEFAULT now(),
   started_at  timestamptz,
   canceled_at timestamptz,
@@ -99,6 +99,8 @@ CREATE TABLE postlane.queue (
   tries       smallint NOT NULL DEFAULT 0,
   -- Claims that ended with the dispatcher's death before the final dot. A poisonous message is found by it.
   rescues     smallint NOT NULL DEFAULT 0,
+  -- The version of its campaign's template that the latest claim was made for; null: the first.
+  version     smallint,
   state       text COLLATE "C" NOT NULL,
   destination text COLLATE "C" NOT NULL
 ) WITH (
@@ -140,7 +142,9 @@ CREATE TABLE postlane.event (
   kind       text COLLATE "C" NOT NULL,
   outlet     text COLLATE "C",
   host       text COLLATE "C",
-  reply      text
+  reply      text,
+  -- Of an attempt: the version of its campaign's template that was sent; null: the first, or no campaign's.
+  version    smallint
 ) PARTITION BY RANGE (at);
 CREATE INDEX event_message ON postlane.event (message_id);
 -- Catches what comes when the day's partition is missing, so that a settle never fails for it.
