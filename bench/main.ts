@@ -24,6 +24,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "from the import of a list to the last message settled, beside Postfix and Nodemailer",
     load: () => import("./road.ts"),
   },
+  import: {
+    about: "a list of a million recipients into a campaign, beside a bare COPY of the same file",
+    load: () => import("./import.ts"),
+  },
   dkim: {
     about: "the road with every message signed by DKIM RSA-2048, beside bare signatures on all cores",
     load: () => import("./dkim.ts"),
