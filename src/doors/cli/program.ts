@@ -1,9 +1,18 @@
 // Every command with its options and an example, and nothing of what it does: that is loaded when it runs. `--help` and
 // docs/reference/cli.md are made from these definitions, and a test keeps the page in step.
 
-import { Command, InvalidArgumentError } from "commander";
-import type { CampaignSendOptions } from "./run-campaign-send.ts";
-import type { CampaignStatusOptions } from "./run-campaign.ts";
+import { Command } from "commander";
+import { addCampaign } from "./campaign-commands.ts";
+import {
+  collect,
+  group,
+  leaf,
+  ROWS_DEFAULT,
+  sayOfConfig,
+  wholeNumber,
+  withExamples,
+  type End,
+} from "./command-builder.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { DomainCheckOptions } from "./run-domain-check.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
@@ -26,15 +35,11 @@ import type { WebhookCreateOptions, WebhookReplayOptions } from "./run-webhook.t
 import { readVersion } from "../../platform/version.ts";
 import type { CommonOptions } from "./output.ts";
 
-/** Rows of a list that nobody asked more of. */
-const ROWS_DEFAULT = 20;
 /** A site has few, and looks for one of them. */
 const TEMPLATES_DEFAULT = 1000;
 /** Of the instances of Postfix that Postlane makes. */
 const INSTANCES_ROOT = "/var/spool/postlane-postfix";
 const FIRST_PORT = 10_125;
-
-type End = (exitCode: number) => void;
 
 export function createProgram(end: End): Command {
   const program = new Command("postlane")
@@ -229,94 +234,6 @@ function addSendmail(program: Command, end: End): void {
     .action(async (words: string[], options: SendmailCommandOptions) => {
       const { runSendmailCommand } = await import("./run-sendmail-command.ts");
       end(await runSendmailCommand(words, options));
-    });
-}
-
-function addCampaign(program: Command, end: End): void {
-  const campaign = group(program, "campaign", "Send a template to a list, and steer it while it runs.");
-  leaf(
-    campaign,
-    "send",
-    "Create, check and start a campaign in one: the template's variables are checked against the list's columns before anything is queued, then the list is streamed into the database and the campaign starts. Bad rows go into the rejects file and stop nothing. The same list again under the same name queues nobody twice, also after an import that was killed.",
-    [
-      "postlane campaign send --list members.csv --template newsletter/",
-      "postlane campaign send --list members.csv --template newsletter/ --name march --rejects march-rejects.csv",
-      "postlane campaign send --list members.csv --template newsletter/ --name april --list-name newsletter",
-    ],
-  )
-    .requiredOption("--list <file>", "A CSV file with a header row; delimiter and byte order mark are found out.")
-    .requiredOption(
-      "--template <folder>",
-      "A folder with template.yaml, body.html and body.txt; or a pushed template's name.",
-    )
-    .option("--lane <name>", "The lane it goes by.", "bulk")
-    .option("--name <name>", "What the campaign is called; otherwise like the list, without its ending.")
-    .option(
-      "--list-name <name>",
-      "What people unsubscribe from, of A-Z, a-z, 0-9, `.`, `_` and `-`; otherwise like the list, without its ending. The next campaigns to the same people have the same.",
-    )
-    .option(
-      "--no-unsubscribe <reason>",
-      "Send bulk mail without a way to unsubscribe; the reason is kept with the campaign.",
-    )
-    .option("--from <mailbox>", "The sender; otherwise that of the template, then `from` of the configuration.")
-    .option("--allow-empty", "Go on when a cell that the template needs is empty and has no default.")
-    .option(
-      "--rejects <file>",
-      "Where rows that cannot be mailed are written, with line and reason; otherwise beside the list.",
-    )
-    .action(async (options: CampaignSendOptions) => {
-      const { runCampaignSend } = await import("./run-campaign-send.ts");
-      end(await runCampaignSend(options));
-    });
-  leaf(
-    campaign,
-    "status",
-    "Print a campaign's balance sheet, and while it runs its rate, measured over one second, and the time that is left at that rate.",
-    ["postlane campaign status march", "postlane campaign status cmp_7 --json"],
-  )
-    .argument("<campaign>", "Its name or its id.")
-    .option("--no-rate", "Answer at once, without measuring the rate.")
-    .action(async (name: string, options: CampaignStatusOptions) => {
-      const { runCampaignStatus } = await import("./run-campaign.ts");
-      end(await runCampaignStatus(name, options));
-    });
-  leaf(campaign, "list", "List the campaigns, the newest first.", [
-    "postlane campaign list",
-    "postlane campaign list --limit 100 --json",
-  ])
-    .option("--limit <rows>", "How many.", wholeNumber, ROWS_DEFAULT)
-    .action(async (options: CommonOptions & { limit: number }) => {
-      const { runCampaignList } = await import("./run-campaign.ts");
-      end(await runCampaignList(options));
-    });
-  leaf(
-    campaign,
-    "pause",
-    "Stop handing over a campaign's messages, within a second and however many wait. They keep their place; what is on the wire is finished.",
-    ["postlane campaign pause march"],
-  )
-    .argument("<campaign>", "Its name or its id.")
-    .action(async (name: string, options: CommonOptions) => {
-      const { runCampaignPause } = await import("./run-campaign.ts");
-      end(await runCampaignPause(name, options));
-    });
-  leaf(campaign, "resume", "Go on with a paused campaign.", ["postlane campaign resume march"])
-    .argument("<campaign>", "Its name or its id.")
-    .action(async (name: string, options: CommonOptions) => {
-      const { runCampaignResume } = await import("./run-campaign.ts");
-      end(await runCampaignResume(name, options));
-    });
-  leaf(
-    campaign,
-    "cancel",
-    "Withdraw what a campaign has not handed over yet. In force at once; then the waiting messages are counted as canceled, which takes about a second for every 50,000. It cannot be taken back.",
-    ["postlane campaign cancel march"],
-  )
-    .argument("<campaign>", "Its name or its id.")
-    .action(async (name: string, options: CommonOptions) => {
-      const { runCampaignCancel } = await import("./run-campaign.ts");
-      end(await runCampaignCancel(name, options));
     });
 }
 
@@ -1091,37 +1008,4 @@ function addGauge(program: Command, end: End): void {
       const { runEximGauge } = await import("./run-gauge.ts");
       end(await runEximGauge(options));
     });
-}
-
-function group(program: Command, name: string, what: string): Command {
-  return program.command(name).description(what).helpOption("-h, --help", "Print this help.").helpCommand(false);
-}
-
-function leaf(parent: Command, name: string, what: string, examples: readonly string[]): Command {
-  const command = parent
-    .command(name)
-    .description(what)
-    .summary(/^[^.:]+/.exec(what)?.[0] ?? what)
-    .option("--json", "Print one JSON document for programs.")
-    .option("--config <file>", "The configuration; otherwise postlane.yaml in the working directory, if there is one.")
-    .helpOption("-h, --help", "Print this help.");
-  return withExamples(command, examples);
-}
-
-function sayOfConfig(command: Command, what: string): void {
-  command.options.find(({ long }) => long === "--config")!.description = what;
-}
-
-function withExamples(command: Command, examples: readonly string[]): Command {
-  const title = examples.length === 1 ? "Example:" : "Examples:";
-  return command.addHelpText("after", ["", title, ...examples.map((example) => `  ${example}`)].join("\n"));
-}
-
-function collect(value: string, earlier: readonly string[] | undefined): readonly string[] {
-  return [...(earlier ?? []), value];
-}
-
-function wholeNumber(value: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(value)) throw new InvalidArgumentError("Expected a whole number from 1 to 9999999.");
-  return Number(value);
 }
