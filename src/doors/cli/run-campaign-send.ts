@@ -1,13 +1,9 @@
 // `postlane campaign send`: create, check, import and start in one, with progress.
 
 import { printCampaignId } from "../../mail/ids.ts";
-import {
-  sendCampaign,
-  type CampaignRefused,
-  type CampaignSent,
-  type UnsubscribeOffer,
-} from "../../campaigns/send-campaign.ts";
-import type { Config } from "../../platform/config.ts";
+import type { CampaignRefused } from "../../campaigns/check-campaign.ts";
+import { sendCampaign, type CampaignSent } from "../../campaigns/send-campaign.ts";
+import { offerOf } from "../../campaigns/unsubscribe-offer.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
 import { EXIT_DONE, EXIT_FAILED } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
@@ -57,14 +53,6 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
     if ((await countDispatchers(pool, options.lane)) === 0) output.note("queued; run `postlane up` to send it");
     return EXIT_DONE;
   });
-}
-
-/** A lane that this configuration does not have is refused by the database. */
-function offerOf({ publicUrl, lanes, outlets }: Config, laneName: string): UnsubscribeOffer {
-  const lane = lanes[laneName];
-  if (lane === undefined || lane.priority !== "bulk") return "not_bulk";
-  if (publicUrl !== undefined) return "offered";
-  return lane.outlets.some((name) => outlets[name]?.type !== "capture") ? "missing" : "kept_here";
 }
 
 function tellRefused({ code, problems, empty }: CampaignRefused, options: CommonOptions): number {
