@@ -65,8 +65,15 @@ export async function checkCampaign(
   wish: CampaignCheck,
   columns: readonly string[],
 ): Promise<CampaignChecked | CampaignRefused> {
-  const unsubscribe = checkUnsubscribe(wish);
-  if (unsubscribe !== undefined) return unsubscribe;
+  return checkUnsubscribe(wish) ?? (await checkTemplateFits(pool, wish, columns));
+}
+
+/** The part of it that concerns the template. */
+export async function checkTemplateFits(
+  pool: Pool,
+  wish: CampaignCheck,
+  columns: readonly string[],
+): Promise<CampaignChecked | CampaignRefused> {
   const loaded = await loadTemplate(pool, wish.template);
   if (loaded.kind === "refused") return loaded;
   if (loaded.kind === "bad") return refused("template", loaded.problems.map(printProblem));

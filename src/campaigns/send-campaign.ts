@@ -7,10 +7,11 @@ import pg, { type Pool } from "pg";
 import type { CampaignId } from "../mail/ids.ts";
 import { listNameFrom } from "../mail/list-name.ts";
 import { checkCampaign, checkCells, readColumns, refused, type CampaignRefused } from "./check-campaign.ts";
-import { importCampaignFile, CanceledMeanwhile, prepareRejects, type FileProgress } from "./import-campaign-file.ts";
-import type { ImportCounts } from "./import-list.ts";
+import { CanceledMeanwhile, importCampaignFile } from "./import-campaign-file.ts";
+import type { ImportCounts, ImportProgress } from "./import-list.ts";
 import type { ColumnType } from "./list-columns.ts";
-import { openCampaign, wasCanceled, type CampaignOpening } from "./open-campaign.ts";
+import { nameProblem, openCampaign, wasCanceled, type CampaignOpening } from "./open-campaign.ts";
+import { prepareRejects } from "./rejects-file.ts";
 import { EXTENDABLE, startCampaign } from "./start-campaign.ts";
 import type { UnsubscribeOffer } from "./unsubscribe-offer.ts";
 
@@ -35,7 +36,7 @@ export interface CampaignWish {
   readonly allowEmpty?: boolean;
   /** By default beside the list: `LIST.rejects.csv`. */
   readonly rejectsFile?: string;
-  readonly onProgress?: (progress: FileProgress) => void;
+  readonly onProgress?: (progress: ImportProgress) => void;
 }
 
 export type CampaignAnswer = CampaignSent | CampaignRefused;
@@ -72,20 +73,28 @@ export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<Camp
 
 async function checkWish(pool: Pool, wish: CampaignWish): Promise<CampaignOpening | CampaignRefused> {
   const { file, templateDir, list, lane, noUnsubscribe } = wish;
+  const baseName = path.basename(file, path.extname(file));
+  const name = wish.name ?? baseName;
+  const problem = nameProblem(name);
+  if (problem !== undefined) return refused("campaign", [problem]);
   const columns = await readColumns(file, wish.types);
   if ("code" in columns) return columns;
   const check = { ...wish, template: { named: templateDir }, ...(list === undefined ? {} : { listName: list }) };
-  const names = columns.map(({ name }) => name);
-  const checked = await checkCampaign(pool, check, names);
+  const checked = await checkCampaign(
+    pool,
+    check,
+    columns.map((column) => column.name),
+  );
   if (checked.kind === "refused") return checked;
   const empty = wish.allowEmpty === true ? undefined : await checkCells(file, checked.parsed);
   if (empty !== undefined) return empty;
-  const baseName = path.basename(file, path.extname(file));
   return {
-    name: wish.name ?? baseName,
+    name,
     lane,
     template: checked.template,
     columns,
+    types: wish.types ?? {},
+    from: EXTENDABLE,
     listName: list ?? listNameFrom(baseName),
     isListNameGiven: list !== undefined,
     noUnsubscribe,
