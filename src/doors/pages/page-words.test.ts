@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CONFIRM_TEXTS } from "../confirm/confirm-texts.ts";
 import { UNSUBSCRIBE_TEXTS } from "../unsubscribe/unsubscribe-texts.ts";
 import { LANGUAGES } from "./languages.ts";
 import { PAGE_WORDS } from "./page-words.ts";
@@ -9,6 +10,7 @@ import { PAGE_WORDS } from "./page-words.ts";
 const ALL: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   words: PAGE_WORDS,
   unsubscribe: UNSUBSCRIBE_TEXTS,
+  confirm: CONFIRM_TEXTS,
 };
 
 test("every language says everything, and names the list where it must", () => {
