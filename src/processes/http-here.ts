@@ -10,7 +10,7 @@ import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
-import { unsubscriberOf } from "./unsubscribe-here.ts";
+import { subscriptionsOf, unsubscriberOf } from "./unsubscribe-here.ts";
 
 export interface HttpHere {
   readonly api: HttpApi;
@@ -46,8 +46,8 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
     api: { entry: () => entry, config, clock: systemClock, log },
     open({ keyring, acceptance }) {
       const accepting = createBatchAcceptance(batches.pool, bulkLanesOf(config));
-      const unsubscriber = unsubscriberOf(reads.pool);
-      entry = { keyring, acceptance, batches: accepting, unsubscriber, pool: reads.pool };
+      const pages = { unsubscriber: unsubscriberOf(reads.pool), subscriptions: subscriptionsOf(reads.pool) };
+      entry = { keyring, acceptance, batches: accepting, ...pages, pool: reads.pool };
     },
     async close() {
       entry = undefined;

@@ -5,7 +5,7 @@
 import Type, { type Static } from "typebox";
 import { BATCH_ITEMS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
 
-const optional = <Schema extends Type.TSchema>(schema: Schema, description: string) =>
+export const optional = <Schema extends Type.TSchema>(schema: Schema, description: string) =>
   Type.Optional(Type.Union([schema, Type.Null()], { description }));
 
 const MAILBOXES = Type.Union([Type.String(), Type.Array(Type.String())]);
@@ -22,7 +22,7 @@ export const ATTACHMENT = Type.Object(
 );
 const METADATA = Type.Record(Type.String(), Type.Unknown());
 const VARIABLES = Type.Record(Type.String(), Type.Unknown());
-const TEMPLATE = Type.Object(
+export const TEMPLATE = Type.Object(
   {
     id: Type.String({ description: "a template's name, or name@version" }),
     variables: Type.Optional(Type.Union([VARIABLES, Type.Null()], { description: "what it is filled in with" })),

@@ -7,6 +7,7 @@ import type { Log } from "../../platform/log.ts";
 import type { Keyring } from "../../senders/keyring.ts";
 import type { BatchAcceptance } from "../../submission/accept-batch.ts";
 import type { Acceptance } from "../../submission/accept-submission.ts";
+import type { Subscriptions } from "../../subscriptions/confirm-subscription.ts";
 import type { Unsubscriber } from "../../suppression/unsubscribe.ts";
 
 export interface HttpApi {
@@ -22,6 +23,7 @@ export interface HttpEntry {
   readonly acceptance: Acceptance;
   readonly batches: BatchAcceptance;
   readonly unsubscriber: Unsubscriber;
+  readonly subscriptions: Subscriptions;
   /** For reports and orders, planned for the hot tables. */
   readonly pool: Pool;
 }

@@ -14,7 +14,9 @@ import { readJson, refuseUnkeepable } from "./json-body.ts";
 import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { Problem } from "./problem.ts";
+import { addConfirmRoutes } from "../confirm/confirm-routes.ts";
 import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
+import { addSubscriptionRoutes } from "./subscription-routes.ts";
 import { addTemplateRoutes } from "./template-routes.ts";
 import { addSuppressionRoutes } from "./suppression-routes.ts";
 import { addTellingRoutes, type HttpAnswers } from "./telling-routes.ts";
@@ -42,6 +44,7 @@ export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyIns
     addOpenApiRoute(open);
   });
   void server.register(async (open) => addUnsubscribeRoutes(open, api));
+  void server.register(async (open) => addConfirmRoutes(open, api));
   void server.register(async (keyed) => addApi(keyed, api));
   return server;
 }
@@ -81,4 +84,5 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   addOutletRoutes(server, api);
   addTemplateRoutes(server);
   addSuppressionRoutes(server, api);
+  addSubscriptionRoutes(server, api);
 }
