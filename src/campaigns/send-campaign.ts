@@ -25,7 +25,7 @@ import { importList, type ImportCounts, type ImportProgress } from "./import-lis
 import { typeColumns, type ColumnType, type ListColumn } from "./list-columns.ts";
 import { createList, readList } from "./list-store.ts";
 import { openRejectsFile, type RejectsFile } from "./rejects-file.ts";
-import { EXTENDABLE, startCampaign } from "./start-campaign.ts";
+import { EXTENDABLE, startCampaign, type StartAnswer, type StartRefusal, type StartWish } from "./start-campaign.ts";
 
 export interface CampaignWish {
   readonly file: string;
@@ -46,6 +46,8 @@ export interface CampaignWish {
   readonly noUnsubscribe?: string;
   /** Goes on although cells are empty for which the template has no default. */
   readonly allowEmpty?: boolean;
+  /** By default at once. */
+  readonly start?: StartWish;
   /** By default beside the list: `LIST.rejects.csv`. */
   readonly rejectsFile?: string;
   readonly onProgress?: (progress: ImportProgress & { readonly bytesTotal: number }) => void;
@@ -63,6 +65,7 @@ export interface CampaignSent extends ImportCounts {
   readonly kind: "sent";
   readonly campaignId: CampaignId;
   readonly name: string;
+  readonly started: Extract<StartAnswer, { kind: "started" }>;
   readonly rejectsFile?: string;
 }
 
@@ -84,10 +87,17 @@ export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<Camp
     if ("code" in campaign) return campaign;
     const counts = await importInto(pool, campaign, wish, rejects);
     const rejectsFile = await rejects.finish();
-    const started = await startCampaign(pool, campaign.id, { when: { kind: "now" } }, EXTENDABLE);
-    if (started.kind === "refused") return refused("campaign", [wasCanceled(campaign.name)]);
+    const started = await startCampaign(pool, campaign.id, wish.start ?? { when: { kind: "now" } }, EXTENDABLE);
+    if (started.kind === "refused") return refused("campaign", [whyNotStarted(started.why, campaign.name)]);
     const { id: campaignId, name } = campaign;
-    return { kind: "sent", campaignId, name, ...counts, ...(rejectsFile === undefined ? {} : { rejectsFile }) };
+    return {
+      kind: "sent",
+      campaignId,
+      name,
+      ...counts,
+      started,
+      ...(rejectsFile === undefined ? {} : { rejectsFile }),
+    };
   } catch (error) {
     if (error instanceof CanceledMeanwhile) return refused("campaign", [error.message]);
     if (isLaneFull(error)) return refused("lane", [error.message, error.hint ?? ""]);
@@ -332,6 +342,13 @@ async function refuseCanceled(client: PoolClient, id: CampaignId, name: string):
 }
 
 class CanceledMeanwhile extends Error {}
+
+/** The list is in by then: the same command starts it. */
+function whyNotStarted(why: StartRefusal, name: string): string {
+  if (why === "importing") return "another file is being imported into its list: run this again when that is over";
+  if (why === "over") return "that local time is over for everyone on the list: run this again with a later one";
+  return wasCanceled(name);
+}
 
 function wasCanceled(name: string): string {
   return `campaign "${name}" was canceled`;

@@ -7,7 +7,7 @@ import { rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
 export interface WaveWish {
   readonly scope: "everyone" | "zone" | "no_zone";
-  readonly timeZone?: string;
+  readonly timeZone?: string | null;
   /** Milliseconds since the epoch; undefined: at once, by the database's clock. */
   readonly dueMs?: number;
 }
@@ -51,12 +51,12 @@ export async function listWaves(on: Queryable, id: CampaignId): Promise<readonly
   return await rowsOf(on, LIST, [id]);
 }
 
-export const ZONES = statement<{ readonly time_zone: string | null; readonly rows: number }>(
+export const ZONES = statement<{ readonly time_zone: string | null; readonly now_ms: number }>(
   "wave_zones",
-  `SELECT time_zone, count(*)::bigint AS rows FROM postlane.recipient WHERE list_id = $1 AND n > $2 AND n <= $3
-   GROUP BY time_zone ORDER BY time_zone`,
+  `SELECT time_zone, (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms FROM postlane.recipient
+   WHERE list_id = $1 AND n > $2 AND n <= $3 GROUP BY time_zone ORDER BY time_zone`,
 );
-/** The time zones of a stretch of a list; null: of those who told none. */
+/** The time zones of a stretch of a list, null: of those who told none; and the database's time. */
 export async function zonesOf(on: Queryable, listId: ListId, afterN: number, uptoN: number) {
   return await rowsOf(on, ZONES, [listId, afterN, uptoN]);
 }
