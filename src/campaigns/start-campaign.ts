@@ -16,7 +16,7 @@ import {
 } from "./campaign-store.ts";
 import { lastRecipient, takeShortTurn } from "./list-store.ts";
 import { instantOf } from "./local-time.ts";
-import { addWave, listWaves, zonesOf, type WaveRow, type WaveWish } from "./wave-store.ts";
+import { addWave, databaseNowMs, listWaves, zonesOf, type WaveRow, type WaveWish } from "./wave-store.ts";
 
 /** `zone`: of recipients who name none. */
 export type StartWhen =
@@ -111,13 +111,14 @@ async function planWaves(
   if (when.kind === "now") return [{ scope: "everyone" }];
   if (when.kind === "at") return [{ scope: "everyone", dueMs: when.atMs }];
   const zones = await zonesOf(client, list_id, afterN, uptoN);
-  const waves = zones.map(({ time_zone, now_ms }) => {
+  const nowMs = await databaseNowMs(client);
+  const waves = zones.map(({ time_zone }) => {
     const dueMs = instantOf(when.localTime, time_zone ?? when.zone);
     return {
       scope: time_zone === null ? "no_zone" : "zone",
       timeZone: time_zone,
       dueMs,
-      isOver: dueMs <= now_ms,
+      isOver: dueMs <= nowMs,
     } as const;
   });
   return waves.length > 0 && waves.every(({ isOver }) => isOver) ? "over" : waves;

@@ -51,14 +51,23 @@ export async function listWaves(on: Queryable, id: CampaignId): Promise<readonly
   return await rowsOf(on, LIST, [id]);
 }
 
-export const ZONES = statement<{ readonly time_zone: string | null; readonly now_ms: number }>(
+export const ZONES = statement<{ readonly time_zone: string | null; readonly rows: number }>(
   "wave_zones",
-  `SELECT time_zone, (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms FROM postlane.recipient
-   WHERE list_id = $1 AND n > $2 AND n <= $3 GROUP BY time_zone ORDER BY time_zone`,
+  `SELECT time_zone, count(*)::bigint AS rows FROM postlane.recipient WHERE list_id = $1 AND n > $2 AND n <= $3
+   GROUP BY time_zone ORDER BY time_zone`,
 );
-/** The time zones of a stretch of a list, null: of those who told none; and the database's time. */
+/** The time zones of a stretch of a list, null: of those who told none. */
 export async function zonesOf(on: Queryable, listId: ListId, afterN: number, uptoN: number) {
   return await rowsOf(on, ZONES, [listId, afterN, uptoN]);
+}
+
+export const NOW = statement<{ readonly now_ms: number }>(
+  "wave_now",
+  `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms`,
+);
+/** The database's clock, by which waves are due. */
+export async function databaseNowMs(on: Queryable): Promise<number> {
+  return (await rowsOf(on, NOW))[0]!.now_ms;
 }
 
 export const WITHDRAW = statement<{ readonly n: number }>("wave_withdraw", `SELECT postlane.withdraw_unmade($1) AS n`);
