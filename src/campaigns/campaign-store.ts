@@ -112,9 +112,12 @@ export async function findCampaign(
   name: string,
   id: number | undefined,
 ): Promise<CampaignRow | undefined> {
-  const [row] = await rowsOf(on, FIND, [name, id ?? null]);
+  const [row] = await rowsOf(on, FIND, [name, id !== undefined && id <= ID_MAX ? id : null]);
   return row;
 }
+
+/** Of the table's column: a larger one names nobody. */
+const ID_MAX = 2 ** 31 - 1;
 
 export const LOCK = statement<{ readonly id: CampaignId }>(
   "campaign_lock",

@@ -11,7 +11,9 @@ import { answerUnreadable, createGatedServer } from "./gated-server.ts";
 import type { HttpApi } from "./http-api.ts";
 import { BATCH_JSON_VALUES_MAX, JSON_VALUES_MAX, OPEN_BATCH_BODIES_MAX } from "./http-limits.ts";
 import { readJson, refuseUnkeepable } from "./json-body.ts";
+import { addCampaignRoutes } from "./campaign-routes.ts";
 import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
+import { addListRoutes } from "./list-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
@@ -81,4 +83,6 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   addOutletRoutes(server, api);
   addTemplateRoutes(server);
   addSuppressionRoutes(server, api);
+  addListRoutes(server);
+  addCampaignRoutes(server);
 }
