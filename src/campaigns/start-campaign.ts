@@ -54,36 +54,44 @@ export async function startCampaign(
   wish: StartWish,
   from: readonly CampaignStatus[] = STARTABLE,
 ): Promise<StartAnswer> {
-  return await inTransaction(pool, async (client) => {
-    const campaign = await lockCampaign(client, id);
-    const refused = (why: "status" | "empty" | "importing"): StartAnswer => ({
-      kind: "refused",
-      why,
-      status: campaign.status,
-    });
-    if (!from.includes(campaign.status)) return refused("status");
-    const stretch = await stretchOf(client, campaign);
-    if (stretch === undefined) return refused("importing");
-    let accepted = 0;
-    for (const wave of await planWaves(client, campaign, wish.when, stretch)) {
-      accepted += await addWave(client, id, wave, stretch);
-    }
-    const isFirst = campaign.status === "draft" || campaign.status === "importing";
-    if (accepted === 0 && campaign.status === "draft") return refused("empty");
-    if (isFirst) await setPaceAndCanary(client, id, wish, accepted);
-    const status = await moveOn(client, campaign, wish.when, accepted);
-    return { kind: "started", accepted, status };
+  return await inTransaction(pool, (client) => startWithin(client, id, wish, from));
+}
+
+/** The same in the caller's transaction. */
+export async function startWithin(
+  client: PoolClient,
+  id: CampaignId,
+  wish: StartWish,
+  from: readonly CampaignStatus[] = STARTABLE,
+): Promise<StartAnswer> {
+  const campaign = await lockCampaign(client, id);
+  const refused = (why: "status" | "empty" | "importing"): StartAnswer => ({
+    kind: "refused",
+    why,
+    status: campaign.status,
   });
+  if (!from.includes(campaign.status)) return refused("status");
+  const stretch = await stretchOf(client, campaign);
+  if (stretch === undefined) return refused("importing");
+  let accepted = 0;
+  for (const wave of await planWaves(client, campaign, wish.when, stretch)) {
+    accepted += await addWave(client, id, wave, stretch);
+  }
+  const isFirst = campaign.status === "draft" || campaign.status === "importing";
+  if (accepted === 0 && campaign.status === "draft") return refused("empty");
+  if (isFirst) await setPaceAndCanary(client, id, wish, accepted);
+  const status = await moveOn(client, campaign, wish.when, accepted);
+  return { kind: "started", accepted, status };
 }
 
 /**
  * The recipients that it does not have yet. Only while no import is under way are all before the last one committed;
  * undefined: one is.
  */
-async function stretchOf(client: PoolClient, { id, list_id }: CampaignRow) {
+async function stretchOf(client: PoolClient, { id, list_id, rest_upto_n }: CampaignRow) {
   if (!(await takeShortTurn(client, list_id))) return undefined;
   const uptoN = await lastRecipient(client, list_id);
-  const afterN = (await listWaves(client, id)).reduce((max, wave) => Math.max(max, wave.upto_n), 0);
+  const afterN = (await listWaves(client, id)).reduce((max, wave) => Math.max(max, wave.upto_n), rest_upto_n);
   return { afterN, uptoN };
 }
 
