@@ -43,6 +43,7 @@ export interface ImportCounts {
 
 export interface ImportProgress extends ImportCounts {
   readonly bytesRead: number;
+  readonly bytesTotal: number;
 }
 
 export interface ListImportWish {
@@ -79,7 +80,7 @@ export async function importList(pool: Pool, wish: ListImportWish): Promise<Impo
     for await (const taken of severalAtOnce(chunks, (chunk) => takeChunk(pool, wish, begun.id, chunk, pace))) {
       await wish.onRejected(taken.rejected);
       counts = addedUp(counts, taken.sums);
-      wish.onProgress({ ...counts, bytesRead: taken.bytesRead });
+      wish.onProgress({ ...counts, bytesRead: taken.bytesRead, bytesTotal: size });
     }
     await finishImport(pool, begun.id);
     return counts;

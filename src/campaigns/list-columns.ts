@@ -3,7 +3,7 @@
 // keeps the digits that it was written with.
 
 import { localeProblem, timeZoneProblem } from "../templates/format-filters.ts";
-import type { CsvColumn } from "./csv-header.ts";
+import { columnsMax, type CsvColumn } from "./csv-header.ts";
 
 export const COLUMN_TYPES = ["text", "number", "date", "json"] as const;
 /** What a person may say of a column. */
@@ -43,7 +43,38 @@ export function typeColumns(
   };
 }
 
-function bad(problem: string): ColumnsAnswer {
+/** `columns`: of the file, as the list has them; `all`: of the list from now on. */
+export type ColumnsJoined =
+  | { readonly kind: "joined"; readonly columns: readonly ListColumn[]; readonly all: readonly ListColumn[] }
+  | { readonly kind: "bad"; readonly problem: string };
+
+/** A further file into a list: what the list has keeps its type, what is new comes behind it. `types`: as they were given. */
+export function joinColumns(
+  known: readonly ListColumn[],
+  given: readonly ListColumn[],
+  types: Readonly<Record<string, ColumnType>>,
+): ColumnsJoined {
+  const address = known.find(({ isAddress }) => isAddress)!;
+  const ofFile = given.find(({ isAddress }) => isAddress)!;
+  if (ofFile.name !== address.name)
+    return bad(`the address is in the column "${ofFile.name}", and in the list in "${address.name}": name it so`);
+  const columns: ListColumn[] = [];
+  for (const column of given) {
+    const { name } = column;
+    const type = known.find((one) => one.name === name)?.type;
+    if (type !== undefined && Object.hasOwn(types, name) && types[name] !== type)
+      return bad(
+        `the column "${name}" is of type ${type} in the list: give no type for it, or name the column otherwise`,
+      );
+    columns.push(type === undefined ? column : { ...column, type });
+  }
+  const all = [...known, ...columns.filter(({ name }) => known.every((one) => one.name !== name))];
+  if (all.length > columnsMax)
+    return bad(`the list would have ${all.length} columns; at most ${columnsMax} are possible`);
+  return { kind: "joined", columns, all };
+}
+
+function bad(problem: string): { readonly kind: "bad"; readonly problem: string } {
   return { kind: "bad", problem };
 }
 

@@ -55,6 +55,23 @@ export async function createList(
   return (await rowsOf(on, CREATE, [name ?? null, JSON.stringify(columns)]))[0]?.id;
 }
 
+export const LOCK = statement<unknown>("list_lock", `SELECT id FROM postlane.list WHERE id = $1 FOR NO KEY UPDATE`);
+
+/** As it stands, locked for the caller's transaction. */
+export async function lockList(client: ClientBase, id: ListId): Promise<ListRow> {
+  await rowsOf(client, LOCK, [id]);
+  return await readList(client, id);
+}
+
+export const SET_COLUMNS = statement<unknown>(
+  "list_set_columns",
+  `UPDATE postlane.list SET columns = $2 WHERE id = $1`,
+);
+/** Within the transaction that has locked the list. */
+export async function setColumns(client: ClientBase, id: ListId, columns: readonly ListColumn[]): Promise<void> {
+  await countOf(client, SET_COLUMNS, [id, JSON.stringify(columns)]);
+}
+
 // ---- imports ---------------------------------------------------------------------------------------------------------
 
 /** Held by one session for as long as its import takes. */
@@ -90,6 +107,27 @@ export async function endTurn(on: Queryable, id: ListId): Promise<void> {
 export interface ListImport {
   readonly id: number;
   readonly added: number;
+}
+
+export interface ListImportRow {
+  readonly id: number;
+  readonly source: string;
+  readonly added: number;
+  readonly doubled: number;
+  readonly rejected: number;
+  readonly begun_at: Date;
+  /** Null: it is under way, or was killed. */
+  readonly finished_at: Date | null;
+}
+
+export const IMPORTS = statement<ListImportRow>(
+  "list_imports",
+  `SELECT id, source, added, doubled, rejected, begun_at, finished_at FROM postlane.list_import
+   WHERE list_id = $1 ORDER BY id DESC LIMIT $2`,
+);
+/** The newest first. */
+export async function listImports(on: Queryable, id: ListId, limit: number): Promise<readonly ListImportRow[]> {
+  return await rowsOf(on, IMPORTS, [id, limit]);
 }
 
 // The rows that it left out are counted anew.

@@ -3,6 +3,8 @@
 
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { harmlessCell, quotedCell } from "../platform/csv-cell.ts";
+import path from "node:path";
+import { isSystemError, refused, type CampaignRefused } from "./check-campaign.ts";
 
 export interface Reject {
   readonly line: number;
@@ -18,9 +20,23 @@ export interface RejectsFile {
   abandon(): Promise<void>;
 }
 
+/** By default beside the list. */
+export async function prepareRejects(
+  list: string,
+  file: string = `${list.replace(/\.csv$/i, "")}.rejects.csv`,
+): Promise<RejectsFile | CampaignRefused> {
+  if (path.resolve(file) === path.resolve(list)) return refused("list", ["the rejects file cannot be the list itself"]);
+  try {
+    return await openRejectsFile(file);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return refused("list", [`the rejects file ${file} cannot be written: ${error.message}`]);
+  }
+}
+
 /** Throws when it could not be written, which is better known before the import than in the middle of it. */
-export async function openRejectsFile(path: string): Promise<RejectsFile> {
-  const unfinished = `${path}.part`;
+async function openRejectsFile(place: string): Promise<RejectsFile> {
+  const unfinished = `${place}.part`;
   const file = await open(unfinished, "w");
   let count = 0;
   return {
@@ -31,8 +47,8 @@ export async function openRejectsFile(path: string): Promise<RejectsFile> {
     },
     async finish() {
       await file.close();
-      await (count === 0 ? removeBoth(path, unfinished) : rename(unfinished, path));
-      return count === 0 ? undefined : path;
+      await (count === 0 ? removeBoth(place, unfinished) : rename(unfinished, place));
+      return count === 0 ? undefined : place;
     },
     async abandon() {
       await closeQuietly(file);
@@ -45,8 +61,8 @@ function writeReject({ line, reason, raw }: Reject): string {
   return `${line},${quotedCell(reason)},${quotedCell(harmlessCell(raw))}\n`;
 }
 
-async function removeBoth(path: string, unfinished: string): Promise<void> {
-  await rm(path, { force: true });
+async function removeBoth(place: string, unfinished: string): Promise<void> {
+  await rm(place, { force: true });
   await rm(unfinished, { force: true });
 }
 

@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
-import { addAttachments, octetsDigest, readAttachments } from "./attachment-store.ts";
+import { addAttachments, hasAttachments, octetsDigest, readAttachments } from "./attachment-store.ts";
 import type { TemplateSource } from "./compiled-template.ts";
 import type { TemplateId } from "./template-id.ts";
 
@@ -36,6 +36,12 @@ export async function readContent(on: Queryable, id: number): Promise<unknown> {
   const [row] = await rowsOf(on, READ, [id]);
   if (row === undefined) throw new Error(`content ${id} is not in the database`);
   return row.body;
+}
+
+/** Whether a content is this very template, with these very attachments. */
+export async function holdsTemplate(on: Queryable, id: number, { source, octets }: TemplateParts): Promise<boolean> {
+  const isSame = JSON.stringify(await readContent(on, id)) === JSON.stringify(source);
+  return isSame && (await hasAttachments(on, id, octets));
 }
 
 // ---- versions --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 // `postlane campaign …`: the commands with their options, as in program.ts.
 
 import type { Command } from "commander";
-import { group, leaf, ROWS_DEFAULT, wholeNumber, type End } from "./command-builder.ts";
+import { collect, group, leaf, ROWS_DEFAULT, wholeNumber, type End } from "./command-builder.ts";
+import { COLUMN_WORDS } from "./list-commands.ts";
 import type { CommonOptions } from "./output.ts";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
@@ -19,10 +20,7 @@ export function addCampaign(program: Command, end: End): void {
     ],
   )
     .requiredOption("--list <file>", "A CSV file with a header row; delimiter and byte order mark are found out.")
-    .requiredOption(
-      "--template <folder>",
-      "A folder with template.yaml, body.html and body.txt; or a pushed template's name.",
-    )
+    .requiredOption("--template <folder>", TEMPLATE_WORDS)
     .option("--lane <name>", "The lane it goes by.", "bulk")
     .option("--name <name>", "What the campaign is called; otherwise like the list, without its ending.")
     .option(
@@ -35,6 +33,7 @@ export function addCampaign(program: Command, end: End): void {
     )
     .option("--from <mailbox>", "The sender; otherwise that of the template, then `from` of the configuration.")
     .option("--allow-empty", "Go on when a cell that the template needs is empty and has no default.")
+    .option("--column <name=type>", COLUMN_WORDS, collect)
     .option(
       "--rejects <file>",
       "Where rows that cannot be mailed are written, with line and reason; otherwise beside the list.",
@@ -93,3 +92,6 @@ export function addCampaign(program: Command, end: End): void {
       end(await runCampaignCancel(name, options));
     });
 }
+
+const TEMPLATE_WORDS =
+  "A folder with template.yaml, body.html and body.txt; or a pushed template's name, or name@version.";

@@ -13,6 +13,7 @@ import {
   withExamples,
   type End,
 } from "./command-builder.ts";
+import { addList } from "./list-commands.ts";
 import type { CapturedOptions } from "./run-captured.ts";
 import type { DomainCheckOptions } from "./run-domain-check.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
@@ -59,6 +60,7 @@ export function createProgram(end: End): Command {
   addSend(program, end);
   addSendmail(program, end);
   addCampaign(program, end);
+  addList(program, end);
   addTemplate(program, end);
   addMessage(program, end);
   addUnknown(program, end);

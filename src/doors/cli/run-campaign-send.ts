@@ -1,19 +1,16 @@
 // `postlane campaign send`: create, check, import and start in one, with progress.
 
 import { printCampaignId } from "../../mail/ids.ts";
-import {
-  sendCampaign,
-  type CampaignRefused,
-  type CampaignSent,
-  type UnsubscribeOffer,
-} from "../../campaigns/send-campaign.ts";
-import type { Config } from "../../platform/config.ts";
+import { sendCampaign, type CampaignSent } from "../../campaigns/send-campaign.ts";
+import { offerOf } from "../../campaigns/unsubscribe-offer.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
-import { EXIT_DONE, EXIT_FAILED } from "./command-failure.ts";
+import { readColumnTypes } from "./read-column-types.ts";
+import { EXIT_DONE } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { countOf } from "./printing.ts";
 import { createProgress } from "./progress.ts";
 import { readConfig } from "./read-config.ts";
+import { tellRefused } from "./tell-refused.ts";
 import { withDatabase } from "./with-database.ts";
 
 export interface CampaignSendOptions extends CommonOptions {
@@ -23,6 +20,7 @@ export interface CampaignSendOptions extends CommonOptions {
   readonly name?: string;
   readonly from?: string;
   readonly allowEmpty?: boolean;
+  readonly column?: readonly string[];
   readonly rejects?: string;
   readonly listName?: string;
   /** Of `--no-unsubscribe <reason>`: the reason, or true when it was not given. */
@@ -30,6 +28,7 @@ export interface CampaignSendOptions extends CommonOptions {
 }
 
 export async function runCampaignSend(options: CampaignSendOptions): Promise<number> {
+  const types = readColumnTypes(options.column);
   const config = readConfig(options);
   const output = createOutput(options);
   return await withDatabase(config, async (pool) => {
@@ -40,6 +39,7 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
       file: options.list,
       templateDir: options.template,
       lane: options.lane,
+      types,
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.from === undefined ? {} : { from: options.from }),
       ...(options.rejects === undefined ? {} : { rejectsFile: options.rejects }),
@@ -50,29 +50,14 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
       onProgress: ({ rows, bytesRead, bytesTotal }) => progress.update(rows, bytesRead / bytesTotal),
     });
     progress.end();
-    if (answer.kind === "refused") return tellRefused(answer, options);
+    if (answer.kind === "refused")
+      return tellRefused(answer, "The campaign was not started, and nothing was queued:", options);
     tellSent(answer, output);
     if (unsubscribe === "kept_here" && noUnsubscribe === undefined)
       output.note("no message says where to unsubscribe, since public_url is not set; nothing leaves this machine");
     if ((await countDispatchers(pool, options.lane)) === 0) output.note("queued; run `postlane up` to send it");
     return EXIT_DONE;
   });
-}
-
-/** A lane that this configuration does not have is refused by the database. */
-function offerOf({ publicUrl, lanes, outlets }: Config, laneName: string): UnsubscribeOffer {
-  const lane = lanes[laneName];
-  if (lane === undefined || lane.priority !== "bulk") return "not_bulk";
-  if (publicUrl !== undefined) return "offered";
-  return lane.outlets.some((name) => outlets[name]?.type !== "capture") ? "missing" : "kept_here";
-}
-
-function tellRefused({ code, problems, empty }: CampaignRefused, options: CommonOptions): number {
-  const message = "The campaign was not started, and nothing was queued:";
-  if (options.json === true)
-    createOutput(options).answer({ error: { code, message, problems, ...(empty && { empty }) } });
-  else process.stderr.write(`postlane: ${[message, ...problems].join("\n  ")}\n`);
-  return EXIT_FAILED;
 }
 
 function tellSent(sent: CampaignSent, output: Output): void {
