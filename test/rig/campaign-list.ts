@@ -40,6 +40,23 @@ export async function makeRecipients(
   query: string,
   values: readonly unknown[] = [],
 ): Promise<number> {
+  const { list_id, last_n } = await listRecipients(client, id, query, values);
+  const { rows: waves } = await client.query(
+    `SELECT postlane.add_wave($1, 'everyone', NULL, clock_timestamp(), $2,
+       (SELECT max(n) FROM postlane.recipient WHERE list_id = $3)) AS rows`,
+    [id, last_n, list_id],
+  );
+  await client.query("SELECT * FROM postlane.make_messages($1, $2)", [id, waves[0].rows]);
+  return waves[0].rows as number;
+}
+
+/** Onto the campaign's list, and no further. Answers the list, and up to which recipient it was there before. */
+export async function listRecipients(
+  client: ClientBase,
+  id: CampaignId,
+  query: string,
+  values: readonly unknown[] = [],
+): Promise<{ readonly list_id: number; readonly last_n: number }> {
   const { rows: before } = await client.query(
     `SELECT list_id, (SELECT coalesce(max(n), 0) FROM postlane.recipient AS r WHERE r.list_id = c.list_id) AS last_n
      FROM postlane.campaign AS c WHERE id = $1`,
@@ -58,11 +75,5 @@ export async function makeRecipients(
     values as unknown[],
   );
   await client.query("UPDATE postlane.list_import SET added = $2 WHERE id = $1", [importId, added.rowCount]);
-  const { rows: waves } = await client.query(
-    `SELECT postlane.add_wave($1, 'everyone', NULL, clock_timestamp(), $2,
-       (SELECT max(n) FROM postlane.recipient WHERE list_id = $3)) AS rows`,
-    [id, last_n, list_id],
-  );
-  await client.query("SELECT * FROM postlane.make_messages($1, $2)", [id, waves[0].rows]);
-  return waves[0].rows as number;
+  return { list_id, last_n };
 }

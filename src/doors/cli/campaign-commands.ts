@@ -4,7 +4,9 @@ import type { Command } from "commander";
 import { collect, group, leaf, ROWS_DEFAULT, wholeNumber, type End } from "./command-builder.ts";
 import { COLUMN_WORDS } from "./list-commands.ts";
 import type { CommonOptions } from "./output.ts";
+import type { CampaignPreviewOptions } from "./run-campaign-preview.ts";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
+import type { CampaignTestOptions } from "./run-campaign-test.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 
 export function addCampaign(program: Command, end: End): void {
@@ -90,6 +92,50 @@ export function addCampaign(program: Command, end: End): void {
     .action(async (name: string, options: CommonOptions) => {
       const { runCampaignCancel } = await import("./run-campaign.ts");
       end(await runCampaignCancel(name, options));
+    });
+  addPreviewAndTest(campaign, end);
+}
+
+/** What recipients would get, before they get it. */
+function addPreviewAndTest(campaign: Command, end: End): void {
+  leaf(
+    campaign,
+    "preview",
+    "Show one recipient's copy as it would go out, in any status of the campaign. It has no DKIM signature, and an address to unsubscribe by that is nobody's.",
+    [
+      "postlane campaign preview march",
+      "postlane campaign preview march --recipient ann@example.com --as html --out ann.html",
+      "postlane campaign preview march --line 4711 --as raw",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option("--recipient <address>", "Whose copy; otherwise the first recipient's.")
+    .option("--line <number>", "The copy of whoever stands in this line of the list's file.", wholeNumber)
+    .option("--as <form>", "`text`, `html` or `raw`; otherwise the headers and the text.")
+    .option("--out <file>", "Write it into a file: the raw source, unless --as says otherwise.")
+    .action(async (name: string, options: CampaignPreviewOptions) => {
+      const { runCampaignPreview } = await import("./run-campaign-preview.ts");
+      end(await runCampaignPreview(name, options));
+    });
+  leaf(
+    campaign,
+    "test",
+    "Send recipients' copies to oneself through the campaign's lane, marked as tests. They count for nothing in the campaign, and nobody can unsubscribe by one.",
+    [
+      "postlane campaign test march --to me@example.com",
+      "postlane campaign test march --to me@example.com --recipient ann@example.com --recipient bob@example.com",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .requiredOption("--to <address>", "Who gets them.")
+    .option(
+      "--recipient <address>",
+      "Whose copy; may be given 20 times. Otherwise those of the first three of the list.",
+      collect,
+    )
+    .action(async (name: string, options: CampaignTestOptions) => {
+      const { runCampaignTest } = await import("./run-campaign-test.ts");
+      end(await runCampaignTest(name, options));
     });
 }
 
