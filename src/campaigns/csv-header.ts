@@ -43,8 +43,12 @@ export function columnName(original: string): string {
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, "_")
     .replaceAll(/^_+|_+$/g, "");
+  if (TIME_ZONE_COLUMNS.includes(name)) return "time_zone";
   return /^\p{N}/u.test(name) ? `_${name}` : name;
 }
+
+/** As it is called elsewhere, too; templates and filters have one name for it. */
+const TIME_ZONE_COLUMNS: readonly string[] = ["timezone", "tz"];
 
 function refuseTooMany(columns: readonly CsvColumn[]): void {
   if (columns.length > columnsMax) {

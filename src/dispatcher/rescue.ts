@@ -127,10 +127,10 @@ async function settleLateAs(
   const meant = late.filter(({ answer }) => answer.kind === kind);
   if (meant.length === 0) return;
   const rows = await (kind === "deferred" ? retryIfUnknown(client, meant) : settleIfUnknown(client, meant));
-  const moved = new Set(rows.map((row) => row.message_id));
+  const moved = new Map(rows.map((row) => [row.message_id, row.version]));
   const events = meant.map(({ messageId, attempt, answer: { outlet, host, reply } }) => {
     const queueId = kind === "sent" ? queueIdIn(reply) : undefined;
-    return { messageId, attempt, kind, outlet, host, reply, queueId };
+    return { messageId, attempt, kind, outlet, host, reply, queueId, version: moved.get(messageId) };
   });
   const news = events.filter(({ messageId }) => moved.has(messageId));
   await appendEvents(client, news);

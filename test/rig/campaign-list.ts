@@ -22,9 +22,12 @@ export async function insertCampaign(on: Pool | ClientBase, given: GivenCampaign
   const { name, lane, status, template, list = "" } = given;
   const { rows } = await on.query(
     `WITH said AS (INSERT INTO postlane.content (body) VALUES ($3) RETURNING id),
-       kept AS (INSERT INTO postlane.list (columns) VALUES ($6) RETURNING id)
-     INSERT INTO postlane.campaign (name, lane_id, content_id, status, list, list_id)
-     SELECT $1, lane.id, said.id, $4, $5, kept.id FROM postlane.lane, said, kept WHERE lane.name = $2 RETURNING id`,
+       kept AS (INSERT INTO postlane.list (columns) VALUES ($6) RETURNING id),
+       made AS (INSERT INTO postlane.campaign (name, lane_id, content_id, status, list, list_id)
+         SELECT $1, lane.id, said.id, $4, $5, kept.id FROM postlane.lane, said, kept WHERE lane.name = $2
+         RETURNING id, content_id)
+     INSERT INTO postlane.campaign_version (campaign_id, version, content_id) SELECT id, 1, content_id FROM made
+     RETURNING campaign_id AS id`,
     [name, lane, JSON.stringify(template), status, list, COLUMNS],
   );
   return rows[0].id as CampaignId;

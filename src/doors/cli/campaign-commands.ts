@@ -5,6 +5,8 @@ import { collect, group, leaf, ROWS_DEFAULT, wholeNumber, type End } from "./com
 import { COLUMN_WORDS } from "./list-commands.ts";
 import type { CommonOptions } from "./output.ts";
 import type { CampaignPreviewOptions } from "./run-campaign-preview.ts";
+import type { CampaignCreateOptions } from "./run-campaign-create.ts";
+import type { CampaignEditOptions } from "./run-campaign-edit.ts";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { CampaignTestOptions } from "./run-campaign-test.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
@@ -44,6 +46,8 @@ export function addCampaign(program: Command, end: End): void {
       const { runCampaignSend } = await import("./run-campaign-send.ts");
       end(await runCampaignSend(options));
     });
+  addCreate(campaign, end);
+  addEdit(campaign, end);
   leaf(
     campaign,
     "status",
@@ -136,6 +140,56 @@ function addPreviewAndTest(campaign: Command, end: End): void {
     .action(async (name: string, options: CampaignTestOptions) => {
       const { runCampaignTest } = await import("./run-campaign-test.ts");
       end(await runCampaignTest(name, options));
+    });
+}
+
+function addCreate(campaign: Command, end: End): void {
+  leaf(
+    campaign,
+    "create",
+    "Make a draft of a template and a list, to be looked at, changed and started later; nothing is queued. The list is a file, which is imported for this campaign alone, or a kept list by its name. The template's variables are checked against the list's columns. An import that was killed is taken up when the same is asked again.",
+    [
+      "postlane campaign create march --list members --template newsletter/",
+      "postlane campaign create invitation --list guests.csv --column seats=number --template invitation@3",
+    ],
+  )
+    .argument("<name>", "What the campaign is called.")
+    .requiredOption("--list <name-or-file>", "A CSV file with a header row, or where there is none a kept list.")
+    .requiredOption("--template <folder>", TEMPLATE_WORDS)
+    .option("--lane <name>", "The lane it goes by.", "bulk")
+    .option("--from <mailbox>", "The sender; otherwise that of the template, then `from` of the configuration.")
+    .option(
+      "--list-name <name>",
+      "What people unsubscribe from, of A-Z, a-z, 0-9, `.`, `_` and `-`; otherwise the kept list, or like the file without its ending.",
+    )
+    .option(
+      "--no-unsubscribe <reason>",
+      "Send bulk mail without a way to unsubscribe; the reason is kept with the campaign.",
+    )
+    .option("--column <name=type>", COLUMN_WORDS, collect)
+    .option(
+      "--rejects <file>",
+      "Where rows of a file that cannot be mailed are written, with line and reason; otherwise beside the file.",
+    )
+    .action(async (name: string, options: CampaignCreateOptions) => {
+      const { runCampaignCreate } = await import("./run-campaign-create.ts");
+      end(await runCampaignCreate(name, options));
+    });
+}
+
+function addEdit(campaign: Command, end: End): void {
+  leaf(
+    campaign,
+    "edit",
+    "Give a campaign another template, also while it runs: it becomes a version of the campaign, checked against the list's columns, and goes to all who were not handed over yet. What is out stays as it was sent, and each message's story says which version it was. The same template again changes nothing.",
+    ["postlane campaign edit march --template newsletter/", "postlane campaign edit cmp_7 --template newsletter@4"],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .requiredOption("--template <folder>", TEMPLATE_WORDS)
+    .option("--from <mailbox>", "The sender; otherwise that of the template, and where it has none, the one as before.")
+    .action(async (name: string, options: CampaignEditOptions) => {
+      const { runCampaignEdit } = await import("./run-campaign-edit.ts");
+      end(await runCampaignEdit(name, options));
     });
 }
 

@@ -4,7 +4,7 @@ import { printCampaignId } from "../../mail/ids.ts";
 import { sendCampaign, type CampaignSent } from "../../campaigns/send-campaign.ts";
 import { offerOf } from "../../campaigns/unsubscribe-offer.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
-import { readColumnTypes } from "./read-column-types.ts";
+import { readColumnTypes } from "./read-column-option.ts";
 import { EXIT_DONE } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { countOf } from "./printing.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../campaigns/list-store.ts";
 import { prepareRejects } from "../../campaigns/rejects-file.ts";
 import { zonesOf } from "../../campaigns/wave-store.ts";
-import { readColumnTypes } from "./read-column-types.ts";
+import { readColumnTypes } from "./read-column-option.ts";
 import { CommandFailure, EXIT_DONE } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { countOf, DASH, harmless, number, printCount, printTable, printTime, text } from "./printing.ts";

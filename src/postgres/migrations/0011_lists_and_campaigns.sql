@@ -127,7 +127,8 @@ CREATE VIEW postlane.campaign_unmade AS
 -- taken up again meets its own rows, which are neither added nor double. The quick way, for a chunk in which nobody can be
 -- double, is COPY into the table itself.
 --
--- Chunks of one import come at the same time: sorted, they meet the same address in the same order.
+-- Chunks of one import come at the same time: sorted, they meet the same address in the same order, as new rows and as
+-- rows to be renewed.
 CREATE FUNCTION postlane.add_recipients(
   the_import_id integer, OUT added bigint, OUT doubled bigint, OUT rejected bigint
 )
@@ -136,23 +137,25 @@ BEGIN
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
-  WITH judged AS MATERIALIZED (
-    SELECT given.*, lower(given.address) AS name, postlane.address_problem(given.address) AS problem
-    FROM pg_temp.import_row AS given
-  ), good AS MATERIALIZED (
-    SELECT judged.*, row_number() OVER (PARTITION BY judged.name ORDER BY judged.line) = 1 AS is_first
-    FROM judged WHERE judged.problem IS NULL
+  WITH good AS MATERIALIZED (
+    SELECT given.*, lower(given.address) AS name,
+      row_number() OVER (PARTITION BY lower(given.address) ORDER BY given.line) = 1 AS is_first
+    FROM pg_temp.import_row AS given WHERE postlane.address_problem(given.address) IS NULL
   ), known AS MATERIALIZED (
     SELECT good.line AS given_line, kept.n, kept.import_id, kept.line
     FROM good CROSS JOIN LATERAL (
       SELECT r.n, r.import_id, r.line FROM postlane.recipient AS r
       WHERE r.list_id = good.list_id AND lower(r.address) = good.name OFFSET 0
     ) AS kept
-  ), renewed AS (
-    UPDATE postlane.recipient AS r SET data = good.data, time_zone = good.time_zone
+  ), newer AS MATERIALIZED (
+    SELECT r.list_id, r.n, good.data, good.time_zone
     FROM known JOIN good ON good.line = known.given_line AND good.is_first
-    WHERE known.import_id <> the_import_id AND r.list_id = good.list_id AND r.n = known.n
-      AND (r.data <> good.data OR r.time_zone IS DISTINCT FROM good.time_zone)
+      JOIN postlane.recipient AS r ON r.list_id = good.list_id AND r.n = known.n
+    WHERE known.import_id <> the_import_id AND (r.data <> good.data OR r.time_zone IS DISTINCT FROM good.time_zone)
+    ORDER BY good.name FOR NO KEY UPDATE OF r
+  ), renewed AS (
+    UPDATE postlane.recipient AS r SET data = newer.data, time_zone = newer.time_zone
+    FROM newer WHERE r.list_id = newer.list_id AND r.n = newer.n
   ), fresh AS (
     INSERT INTO postlane.recipient (list_id, address, data, time_zone, import_id, line)
     SELECT good.list_id, good.address, good.data, good.time_zone, good.import_id, good.line FROM good
@@ -160,21 +163,31 @@ BEGIN
     ORDER BY good.name
     ON CONFLICT (list_id, lower(address)) DO NOTHING
     RETURNING line
-  ), out_rows AS (
-    SELECT judged.line, 'rejected' AS kind, judged.address AS raw, judged.problem AS reason
-    FROM judged WHERE judged.problem IS NOT NULL
-    UNION ALL
-    SELECT good.line, 'double', good.address, 'is in the list already'
-    FROM good LEFT JOIN known ON known.given_line = good.line
-    WHERE good.line NOT IN (SELECT fresh.line FROM fresh)
-      AND (known.import_id, known.line) IS DISTINCT FROM (the_import_id, good.line)
+  )
+  SELECT count(*) INTO added FROM fresh;
+
+  -- Now also what another chunk has added meanwhile is seen: who is not on the list has no address that could be.
+  WITH out_rows AS (
+    SELECT given.line, CASE WHEN kept.line IS NULL THEN 'rejected' ELSE 'double' END AS kind, given.address AS raw,
+      CASE
+        WHEN kept.line IS NULL THEN coalesce(postlane.address_problem(given.address), 'was taken off the list meanwhile')
+        WHEN kept.import_id = the_import_id THEN 'stands on line ' || kept.line || ' already'
+        ELSE coalesce('is in the list since ' || (
+          SELECT (i.begun_at AT TIME ZONE 'UTC')::date FROM postlane.list_import AS i WHERE i.id = kept.import_id
+        ), 'is in the list already')
+      END AS reason
+    FROM pg_temp.import_row AS given LEFT JOIN LATERAL (
+      SELECT r.import_id, r.line FROM postlane.recipient AS r
+      WHERE r.list_id = given.list_id AND lower(r.address) = lower(given.address) OFFSET 0
+    ) AS kept ON true
+    WHERE (kept.import_id, kept.line) IS DISTINCT FROM (the_import_id, given.line)
   ), noted AS (
     INSERT INTO postlane.left_out (import_id, line, kind, raw, reason)
     SELECT the_import_id, out_rows.line, out_rows.kind, left(out_rows.raw, 500), out_rows.reason FROM out_rows
     ON CONFLICT DO NOTHING
   )
-  SELECT (SELECT count(*) FROM fresh), count(*) FILTER (WHERE kind = 'double'), count(*) FILTER (WHERE kind = 'rejected')
-    INTO added, doubled, rejected FROM out_rows;
+  SELECT count(*) FILTER (WHERE kind = 'double'), count(*) FILTER (WHERE kind = 'rejected') INTO doubled, rejected
+    FROM out_rows;
 END
 $$;
 
@@ -235,6 +248,7 @@ DECLARE
   wave     postlane.campaign_wave;
   last_n   bigint;
   lost     bigint;
+  first_content  bigint;
   suppressed_ids bigint[];
   reasons        text[];
 BEGIN
@@ -275,11 +289,14 @@ BEGIN
       ORDER BY r.n LIMIT rows_max;
   END IF;
   SELECT count(*), max(n) INTO taken, last_n FROM pg_temp.feed_row;
+  -- A dispatcher that has not heard of an edit yet sends the first version, and says so.
+  SELECT v.content_id INTO STRICT first_content FROM postlane.campaign_version AS v
+    WHERE v.campaign_id = the_campaign_id AND v.version = 1;
 
   -- Every row has a due time of its own, so that a destination's rows have an order, and claims a cursor.
   WITH copy AS (
     INSERT INTO postlane.message (campaign_id, lane_id, content_id, recipient, data, accepted_at)
-      SELECT the_campaign_id, campaign.lane_id, campaign.content_id, given.address, given.data::json, at
+      SELECT the_campaign_id, campaign.lane_id, first_content, given.address, given.data::json, at
       FROM pg_temp.feed_row AS given
       ORDER BY postlane.destination_of(given.address), lower(given.address), given.n
       RETURNING id, recipient
