@@ -60,7 +60,7 @@ export async function exportPeople(
   await write(isLeftOut(question) ? LEFT_OUT_HEADER : PEOPLE_HEADER);
   let count = 0;
   for await (const lines of pagesOf(pool, question)) {
-    if (lines.length === 0) continue;
+    // Also where there are none, so that whoever has left is noticed.
     await write(lines.join(""));
     count += lines.length;
   }

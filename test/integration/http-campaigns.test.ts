@@ -1,9 +1,13 @@
 // Campaigns over HTTP: what is told of them, what may be done with them in which status and by which key.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { test } from "node:test";
+import { EXPORTS_OPEN_MAX } from "../../src/doors/http/http-limits.ts";
 import type { CampaignId } from "../../src/mail/ids.ts";
 import { insertCampaign, makeRecipients, type GivenCampaign } from "../rig/campaign-list.ts";
+import { until } from "../rig/lane-mail.ts";
 import { assertProblem, startHttp, type HttpRig } from "./http-rig.ts";
 
 test("a campaign is told by id and by name, with a sheet that adds up", async (t) => {
@@ -55,6 +59,57 @@ test("pause, resume and cancel: what is so already is fine, what the status does
   assertProblem(await rig.ask("POST", "/campaigns/april/pause", { key }), { status: 404, code: "campaign_not_found" });
 });
 
+test("the people behind a number come as CSV, and what is asked wrongly is refused", async (t) => {
+  const rig = await startHttp(t);
+  const key = await rig.key({ scope: "read" });
+  await givenCampaign(rig, { name: "march", status: "running" });
+  const { status, headers, text } = await askCsv(rig, key, "march", "queued");
+  assert.deepEqual([status, headers.get("content-type")], [200, "text/csv; charset=utf-8; header=present"]);
+  const [header, ...lines] = text.trimEnd().split("\r\n");
+  assert.match(header!, /^line,address,state,/);
+  assert.deepEqual(
+    lines.map((line) => line.split(",").slice(0, 3).join(",")),
+    [1, 2, 3].map((n) => `${n},user${n}@example.com,queued`),
+  );
+  assert.equal((await askCsv(rig, key, "march", "bounced")).text.trimEnd(), header);
+  const bad = { status: 400, code: "bad_parameter" };
+  for (const query of ["", "?state=nobody", "?state=queued&limit=3"]) {
+    assertProblem(await rig.ask("GET", `/campaigns/march/people${query}`, { key }), bad);
+  }
+  const unknown = await rig.ask("GET", "/campaigns/april/people?state=sent", { key });
+  assertProblem(unknown, { status: 404, code: "campaign_not_found" });
+});
+
+test("50,000 people to a slow reader: the export waits for it, memory stays flat, and who leaves gives its place back", async (t) => {
+  const rig = await startHttp(t);
+  const key = await rig.key({ scope: "read" });
+  await givenCampaign(rig, { name: "march", status: "running" }, PEOPLE);
+  const before = process.memoryUsage().rss;
+  const leaving = Array.from({ length: EXPORTS_OPEN_MAX }, () => openPeople(rig, key));
+  await Promise.all(leaving.map((socket) => once(socket, "readable")));
+  const busy = await rig.ask("GET", "/campaigns/march/people?state=queued", { key });
+  assertProblem(busy, { status: 503, code: "busy" });
+  for (const socket of leaving) socket.destroy();
+  const slow = await until("a place is free", async () => {
+    const answer = await fetch(`${rig.url}/campaigns/march/people?state=queued`, {
+      headers: { authorization: `Bearer ${key}` },
+    });
+    if (answer.status === 200) return answer;
+    await answer.text();
+    return undefined;
+  });
+  let [text, most] = ["", 0];
+  for await (const chunk of slow.body!) {
+    text += Buffer.from(chunk as Uint8Array).toString();
+    most = Math.max(most, process.memoryUsage().rss);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(text.trimEnd().split("\r\n").length, PEOPLE + 1);
+  const grownMb = (most - before) / 1e6;
+  t.diagnostic(`memory of client and server grew by ${Math.round(grownMb)} MB`);
+  assert.ok(grownMb < 100, `${grownMb} MB`);
+});
+
 test("a key of scope send sees no campaign and no list, and one of scope read changes none", async (t) => {
   const rig = await startHttp(t);
   await givenCampaign(rig, { name: "march", status: "running" });
@@ -69,21 +124,44 @@ test("a key of scope send sees no campaign and no list, and one of scope read ch
   assert.equal((await rig.ask("GET", "/campaigns")).status, 401);
 });
 
-const READING = ["GET /campaigns", "GET /campaigns/march", "GET /lists", "GET /lists/members"];
+const PEOPLE = 50_000;
+const READING = [
+  "GET /campaigns/march/people?state=sent",
+  "GET /campaigns",
+  "GET /campaigns/march",
+  "GET /lists",
+  "GET /lists/members",
+];
 const OPERATING = ["pause", "resume", "cancel"].map((order) => `POST /campaigns/march/${order}`);
 const FORBIDDEN = { send: [...READING, ...OPERATING], read: OPERATING };
 
 async function givenCampaign(
   { pool }: HttpRig,
   { name, status }: Pick<GivenCampaign, "name" | "status">,
+  people = 3,
 ): Promise<CampaignId> {
   const template = { subject: "Hello", text: "Hello {{ first_name }}" };
   const id = await insertCampaign(pool, { name, lane: "bulk", status, template });
   if (status !== "draft") {
-    const rows = `SELECT n, 'user' || n || '@example.com', '{"first_name":"Ann"}' FROM generate_series(1, 3) AS n`;
+    const rows = `SELECT n, 'user' || n || '@example.com', '{"first_name":"Ann"}' FROM generate_series(1, ${people}) AS n`;
     const client = await pool.connect();
     await makeRecipients(client, id, rows);
     client.release();
   }
   return id;
+}
+
+/** Nobody reads from it, but for what the kernel takes. */
+function openPeople({ url }: HttpRig, key: string): Socket {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.write(`GET /campaigns/march/people?state=queued HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${key}\r\n\r\n`);
+  return socket;
+}
+
+async function askCsv({ url }: HttpRig, key: string, campaign: string, state: string) {
+  const answer = await fetch(`${url}/campaigns/${campaign}/people?state=${state}`, {
+    headers: { authorization: `Bearer ${key}` },
+  });
+  return { status: answer.status, headers: answer.headers, text: await answer.text() };
 }

@@ -5,7 +5,7 @@
 import Type, { type Static } from "typebox";
 import { BATCH_ITEMS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
 
-const optional = <Schema extends Type.TSchema>(schema: Schema, description: string) =>
+export const optional = <Schema extends Type.TSchema>(schema: Schema, description: string) =>
   Type.Optional(Type.Union([schema, Type.Null()], { description }));
 
 const MAILBOXES = Type.Union([Type.String(), Type.Array(Type.String())]);

@@ -1,9 +1,9 @@
-// The shapes of lists of recipients.
+// The shapes of lists of recipients and of what an import answers.
 
 import Type, { type Static } from "typebox";
 import { COLUMN_TYPES } from "../../campaigns/list-columns.ts";
 import { LIST_NAME_EXPECTED } from "../../mail/list-name.ts";
-import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
+import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, REJECTED_ROWS_SHOWN_MAX } from "./http-limits.ts";
 
 export const LISTS_QUERY = Type.Object(
   {
@@ -41,4 +41,37 @@ export const LISTS = Type.Object({
   object: Type.Literal("list"),
   has_more: Type.Boolean(),
   data: Type.Array(Type.Object(RECIPIENT_LIST)),
+});
+
+export const IMPORT_QUERY = Type.Object(
+  {
+    types: Type.Optional(
+      Type.String({
+        description: `of columns that are no text, such as amount:number,due:date; one of ${COLUMN_TYPES.join(", ")}`,
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type ImportQuery = Static<typeof IMPORT_QUERY>;
+
+export const LIST_CSV = {
+  content: {
+    "text/csv": {
+      schema: Type.Any({ description: "in UTF-8, the header row first; one column holds the address" }),
+    },
+  },
+};
+
+export const IMPORTED = Type.Object({
+  object: Type.Literal("list_import"),
+  list: Type.String(),
+  rows: Type.Integer({ description: "accepted, doubled and rejected together" }),
+  accepted: Type.Integer({ description: "became recipients" }),
+  doubled: Type.Integer({ description: "were in the list already: their data is renewed" }),
+  rejected: Type.Integer(),
+  rejected_rows: Type.Array(
+    Type.Object({ line: Type.Integer(), reason: Type.String(), raw: Type.String({ description: "what stood there" }) }),
+    { description: `the first ${REJECTED_ROWS_SHOWN_MAX}` },
+  ),
 });
