@@ -28,8 +28,8 @@ export interface OpenedCopies {
   readonly attachments: readonly Buffer[];
   /** What the template's parts see of a recipient. Throws what the message would be held with. */
   dataOf(recipient: ListedRecipient): MergeData;
-  /** Throws what the message would be held with. */
-  compose(recipient: ListedRecipient, wallMs: number): Content;
+  /** `data`: as `dataOf` answers it. Throws what the message would be held with. */
+  compose(recipient: ListedRecipient, data: MergeData, wallMs: number): Content;
 }
 
 /** An error is what is wrong with every message. */
@@ -54,12 +54,12 @@ export async function openCopies(
     list,
     attachments,
     dataOf: ({ data }) => mergeDataOf(mail, JSON.parse(data) as MergeData, list?.url),
-    compose: (recipient, wallMs) =>
+    compose: (recipient, data, wallMs) =>
       mergeCampaignMail(mail, {
         campaignId: campaign.id,
         contentId: campaign.content_id,
         recipient: recipient.address,
-        data: JSON.parse(recipient.data) as MergeData,
+        data,
         messageId: `preview.${name}.${recipient.n}@${mail.sender.domain}`,
         lane: campaign.lane,
         list,

@@ -81,9 +81,9 @@ function copyOf(
   { version }: CampaignRow,
   wallMs: number,
 ): PreviewedCopy {
-  const { text } = copies.compose(recipient, wallMs);
-  const raw = Buffer.from(text, "latin1").toString("utf8");
-  const parts = fillParts(copies, copies.dataOf(recipient));
+  const data = copies.dataOf(recipient);
+  const raw = Buffer.from(copies.compose(recipient, data, wallMs).text, "latin1").toString("utf8");
+  const parts = fillParts(copies, data);
   return {
     recipient: recipient.address,
     line: recipient.line === 0 ? null : recipient.line,

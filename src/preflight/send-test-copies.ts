@@ -86,8 +86,9 @@ function testEmail(
   { clock, settings }: CopyPorts,
 ): Email {
   // What would hold the real one must not go out as a test.
-  copies.compose(recipient, clock.wallMs());
-  const { subject, text, html, headers } = fillParts(copies, withoutUnsubscribe(copies.dataOf(recipient), settings));
+  const data = copies.dataOf(recipient);
+  copies.compose(recipient, data, clock.wallMs());
+  const { subject, text, html, headers } = fillParts(copies, withoutUnsubscribe(data, settings));
   const name = printCampaignId(campaign.id);
   return {
     from: copies.mail.from,

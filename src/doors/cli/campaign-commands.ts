@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { collect, group, leaf, ROWS_DEFAULT, wholeNumber, type End } from "./command-builder.ts";
 import { COLUMN_WORDS } from "./list-commands.ts";
 import type { CommonOptions } from "./output.ts";
+import type { CampaignPreflightOptions } from "./run-campaign-preflight.ts";
 import type { CampaignPreviewOptions } from "./run-campaign-preview.ts";
 import type { CampaignCreateOptions } from "./run-campaign-create.ts";
 import type { CampaignEditOptions } from "./run-campaign-edit.ts";
@@ -119,10 +120,27 @@ export function addCampaign(program: Command, end: End): void {
       const { runCampaignCancel } = await import("./run-campaign.ts");
       end(await runCampaignCancel(name, options));
     });
+  addPreflight(campaign, end);
   addPreviewAndTest(campaign, end);
 }
 
 /** What recipients would get, before they get it. */
+function addPreflight(campaign: Command, end: End): void {
+  leaf(
+    campaign,
+    "preflight",
+    "Look at what all recipients would get before one gets it. Renders every message, or of more than a million an evenly spread sample, and reports missing data, broken links, sizes, who is suppressed, what big providers ask for, and how long it will take. Of a campaign that has started it looks at those of whom no message is made yet. Exit code 1: something must be mended first.",
+    ["postlane campaign preflight march", "postlane campaign preflight march --sample 10000 --dns --json"],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option("--sample <rows>", "Look at so many recipients, spread evenly.", wholeNumber)
+    .option("--dns", "Ask the DNS for what big providers want of the domain of From, as `postlane domain check` does.")
+    .action(async (name: string, options: CampaignPreflightOptions) => {
+      const { runCampaignPreflight } = await import("./run-campaign-preflight.ts");
+      end(await runCampaignPreflight(name, options));
+    });
+}
+
 function addPreviewAndTest(campaign: Command, end: End): void {
   leaf(
     campaign,
