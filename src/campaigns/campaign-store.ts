@@ -158,6 +158,15 @@ export async function listCampaigns(
   return await rowsOf(on, LIST, [rowsMax, before]);
 }
 
+export const RESTS = statement<CampaignRow>(
+  "campaign_rests",
+  `SELECT ${COLUMNS} FROM ${TABLES} WHERE c.rest_of = $1 ORDER BY c.id`,
+);
+/** What was made to send its rest, the oldest first. */
+export async function listRests(on: Queryable, id: CampaignId): Promise<readonly CampaignRow[]> {
+  return await rowsOf(on, RESTS, [id]);
+}
+
 export const MOVE = statement<unknown>(
   "campaign_move",
   `UPDATE postlane.campaign SET status = $2,

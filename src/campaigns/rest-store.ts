@@ -42,6 +42,7 @@ export interface StoodRow {
 
 const SETTLED = SETTLED_STATES.map((state) => `'${state}'`).join(", ");
 
+// A rest that has not started yet may still do so; one that was canceled before has accepted nobody.
 // By indexes all the way, a few descents for each recipient and campaign of the family. An unknown message that its lane's
 // policy will send again waits for that, so it is in the way under whatever name.
 export const COPY = statement<StoodRow>(
@@ -49,16 +50,17 @@ export const COPY = statement<StoodRow>(
   `WITH family AS MATERIALIZED (
      SELECT id, list_id, status FROM postlane.campaign WHERE id = $1 OR rest_of = $1
    ), waves AS MATERIALIZED (
-     SELECT scope, time_zone, after_n, upto_n, made + withdrawn < rows AS is_open, state FROM postlane.campaign_wave
-     WHERE campaign_id = $1
+     SELECT w.campaign_id, w.scope, w.time_zone, w.after_n, w.upto_n, w.made + w.withdrawn < w.rows AS is_open, w.state
+     FROM postlane.campaign_wave AS w JOIN family ON family.id = w.campaign_id
    ), slice AS MATERIALIZED (
      SELECT n, address, lower(address) AS name, data, time_zone, line FROM postlane.recipient
      WHERE list_id = $2 AND n > $5 AND n <= $6
    ), stood AS MATERIALIZED (
      SELECT slice.n, family.id AS campaign_id,
        CASE WHEN m.id IS NOT NULL THEN coalesce(q.state, ended.kind, 'forgotten')
-         WHEN family.id = $1 THEN wave.state
-         WHEN member.n IS NOT NULL THEN CASE family.status WHEN 'canceled' THEN 'canceled' ELSE 'queued' END
+         WHEN wave.state IS NOT NULL THEN wave.state
+         WHEN family.id <> $1 AND member.n IS NOT NULL
+           THEN CASE family.status WHEN 'canceled' THEN 'not_accepted' ELSE 'queued' END
        END AS standing, q.is_moving
      FROM slice CROSS JOIN family LEFT JOIN LATERAL (
        SELECT id FROM postlane.message WHERE campaign_id = family.id AND lower(recipient) = slice.name OFFSET 0
@@ -71,16 +73,18 @@ export const COPY = statement<StoodRow>(
          WHERE message_id = CASE WHEN q.state IS NULL THEN m.id END AND at >= $8 OFFSET 0
        ) AS told WHERE kind IN (${SETTLED}) ORDER BY at DESC, attempt DESC LIMIT 1
      ) AS ended ON true LEFT JOIN LATERAL (
-       SELECT CASE WHEN waves.is_open THEN waves.state ELSE 'canceled' END AS state FROM waves
-       WHERE m.id IS NULL AND slice.n > waves.after_n AND slice.n <= waves.upto_n
-         AND CASE waves.scope WHEN 'zone' THEN slice.time_zone = waves.time_zone
-           WHEN 'no_zone' THEN slice.time_zone IS NULL ELSE true END
-       ORDER BY waves.is_open DESC LIMIT 1
-     ) AS wave ON true LEFT JOIN LATERAL (
-       SELECT n FROM postlane.recipient
+       SELECT slice.n, slice.time_zone WHERE m.id IS NULL AND family.id = $1
+       UNION ALL
+       SELECT n, time_zone FROM postlane.recipient
        WHERE list_id = CASE WHEN m.id IS NULL AND family.id <> $1 THEN family.list_id END
-         AND lower(address) = slice.name OFFSET 0
-     ) AS member ON true
+         AND lower(address) = slice.name
+     ) AS member ON true LEFT JOIN LATERAL (
+       SELECT CASE WHEN waves.is_open THEN waves.state ELSE 'canceled' END AS state FROM waves
+       WHERE waves.campaign_id = family.id AND member.n > waves.after_n AND member.n <= waves.upto_n
+         AND CASE waves.scope WHEN 'zone' THEN member.time_zone = waves.time_zone
+           WHEN 'no_zone' THEN member.time_zone IS NULL ELSE true END
+       ORDER BY waves.is_open DESC LIMIT 1
+     ) AS wave ON true
    ), judged AS MATERIALIZED (
      SELECT slice.n, coalesce(family_wide.latest, 'not_accepted') AS standing,
        coalesce(family_wide.is_allowed, true) AS is_copied

@@ -55,7 +55,7 @@ export type RestAnswer =
 /** Recipients of one statement: some tenths of a second. */
 const SLICE_ROWS = 20_000;
 const RESTABLE: readonly CampaignStatus[] = ["running", "paused", "canceled", "finished"];
-const ALWAYS = ["canceled", "expired"] as const satisfies readonly RestStanding[];
+const ALWAYS = ["canceled", "expired", "not_accepted"] as const satisfies readonly RestStanding[];
 /** Between the clocks of the processes that write events. */
 const CLOCKS_APART_MS = 3_600_000;
 

@@ -56,6 +56,7 @@ export async function exportPeople(
   pool: Pool,
   question: PeopleQuestion,
   write: (text: string) => Promise<void>,
+  onProgress: (count: number) => void = () => {},
 ): Promise<number> {
   await write(isLeftOut(question) ? LEFT_OUT_HEADER : PEOPLE_HEADER);
   let count = 0;
@@ -63,6 +64,7 @@ export async function exportPeople(
     // Also where there are none, so that whoever has left is noticed.
     await write(lines.join(""));
     count += lines.length;
+    onProgress(count);
   }
   return count;
 }

@@ -111,7 +111,7 @@ export async function readPeopleOfList(
 }
 
 export interface CountedPeople {
-  /** Of a version, or suppressed for a reason. */
+  /** Of a version, or suppressed for a reason (told without its date). */
   readonly version: number | null;
   readonly reason: string | null;
   readonly n: number;
@@ -121,7 +121,9 @@ export interface CountedPeople {
 
 export const COUNT = statement<CountedPeople>(
   "people_count",
-  `SELECT story.version, CASE WHEN stands.state = 'suppressed' THEN story.reply END AS reason, count(*) AS n,
+  `SELECT story.version,
+     CASE WHEN stands.state = 'suppressed' THEN regexp_replace(story.reply, ' since \\d{4}-\\d{2}-\\d{2}', '') END AS reason,
+     count(*) AS n,
      min(story.at) AS first_at, max(story.at) AS last_at
    FROM ${OF_LIST}
    WHERE m.id IS NOT NULL AND (story.version IS NOT NULL OR stands.state = 'suppressed') GROUP BY 1, 2`,
