@@ -47,8 +47,8 @@ const PACE_PER_S_MIN = 1 / 86_400;
 const PACE_PER_S_MAX = 100_000;
 /** As long as bulk mail lives by default: later nothing more becomes of the canary. */
 const CANARY_WAIT_DAYS_MAX = 7;
-const CANARY_WAIT_DEFAULT = "15 min";
-const CANARY_LIMIT_DEFAULT = "5 %";
+export const CANARY_WAIT_DEFAULT = "15 min";
+export const CANARY_LIMIT_DEFAULT = "5 %";
 
 export function readStartWish(texts: StartTexts, clock: Pick<Clock, "wallMs">): StartWishAnswer {
   const problems: StartProblem[] = [];

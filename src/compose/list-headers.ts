@@ -2,6 +2,8 @@
 // (RFC 2919). Written as whole lines, ASCII, folded, each ended by CRLF, so that they can be put ahead of what is written
 // already. Pure, and without a regular expression for each message: it is on the road of every newsletter.
 
+import { unsubscribeAddressOf, unsubscribeUrlOf } from "../mail/unsubscribe-token.ts";
+
 export interface UnsubscribeBy {
   readonly url: string;
   /** Absent: nothing comes home by mail. */
@@ -12,6 +14,60 @@ export interface UnsubscribeBy {
 export function unsubscribeHeaders({ url, address }: UnsubscribeBy): string {
   const mailto = address === undefined ? "" : `,\r\n <mailto:${address}?subject=unsubscribe>`;
   return `List-Unsubscribe: <${url}>${mailto}\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n`;
+}
+
+/** Where recipients unsubscribe. */
+export interface UnsubscribePlaces {
+  /** Absent: there is no page, and no message gets an address to unsubscribe by. */
+  readonly publicUrl: string | undefined;
+  readonly returnsDomain: string | undefined;
+}
+
+interface WrittenUnsubscribe {
+  readonly url: string;
+  /** Header lines. */
+  readonly lines: string;
+}
+
+/** `tokenOf` is asked only where there is a place: it costs an HMAC. */
+export function writeUnsubscribe(tokenOf: () => string, places: UnsubscribePlaces): WrittenUnsubscribe | undefined {
+  const { publicUrl, returnsDomain } = places;
+  if (publicUrl === undefined) return undefined;
+  const token = tokenOf();
+  const url = unsubscribeUrlOf(token, publicUrl);
+  const address = returnsDomain === undefined ? undefined : unsubscribeAddressOf(token, returnsDomain);
+  return { url, lines: unsubscribeHeaders({ url, address }) };
+}
+
+export interface ListOfCampaign {
+  /** Empty: it has none. */
+  readonly list: string;
+  readonly isWithoutUnsubscribe: boolean;
+}
+
+export interface WrittenListLines {
+  /** Header lines, or empty. */
+  readonly lines: string;
+  /** What a template prints as `unsubscribe_url`. */
+  readonly url: string | undefined;
+  /** The list's name, if it has one. */
+  readonly list: string | undefined;
+}
+
+/** Of a campaign's message. `own`: the headers that the template brings. */
+export function campaignListLines(
+  { list, isWithoutUnsubscribe }: ListOfCampaign,
+  tokenOf: () => string,
+  given: UnsubscribePlaces & { readonly domain: string; readonly own: OwnListHeaders },
+): WrittenListLines {
+  const { domain, own } = given;
+  const by = isWithoutUnsubscribe ? undefined : writeUnsubscribe(tokenOf, given);
+  const unsubscribe = own.hasUnsubscribe ? "" : (by?.lines ?? "");
+  return { lines: unsubscribe + listIdLine(list, domain, own), url: by?.url, list: list || undefined };
+}
+
+export function listIdLine(list: string | undefined, domain: string, own: OwnListHeaders): string {
+  return list === undefined || list === "" || own.hasListId ? "" : listIdHeader(list, domain);
 }
 
 /** Empty when the list and the domain together are longer than a list's id may be, or the domain is not ASCII. */

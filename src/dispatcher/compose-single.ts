@@ -9,7 +9,7 @@ import { keptOctets, type AttachmentCache } from "./attachment-cache.ts";
 import { neededAttachments, type AttachmentNeed } from "./attachment-needs.ts";
 import type { ComposedMail } from "../mail/envelope.ts";
 import type { ListLines } from "./list-lines.ts";
-import { envelopeOf, messageIdOf, senderOf } from "./message-sender.ts";
+import { envelopeOf, messageIdOf, senderOf } from "../compose/message-sender.ts";
 import type { StoredTemplate, TemplateShelf } from "./template-shelf.ts";
 
 /** An email as `postlane.enqueue` stores it. */

@@ -4,15 +4,19 @@
 
 import { findCampaign } from "../campaigns/campaign-store.ts";
 import {
+  campaignListLines,
   listHeadersIn,
-  listIdHeader,
+  listIdLine,
   ownListHeaders,
-  unsubscribeHeaders,
+  writeUnsubscribe,
+  type ListOfCampaign,
   type OwnListHeaders,
+  type UnsubscribePlaces,
+  type WrittenListLines,
 } from "../compose/list-headers.ts";
 import { NO_CAMPAIGN, type CampaignId, type MessageId } from "../mail/ids.ts";
 import type { Mac } from "../mail/token-octets.ts";
-import { unsubscribeAddressOf, unsubscribeTokenOf, unsubscribeUrlOf } from "../mail/unsubscribe-token.ts";
+import { unsubscribeTokenOf } from "../mail/unsubscribe-token.ts";
 import type { Queryable } from "../postgres/statement.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 
@@ -29,46 +33,24 @@ export interface ListLines {
   ofMail(row: ClaimedRow, domain: string, list: string | undefined, mail: string): string;
 }
 
-export interface WrittenListLines {
-  /** Header lines, or empty. */
-  readonly lines: string;
-  /** What a template prints as `unsubscribe_url`. */
-  readonly url: string | undefined;
-  /** The list's name, if it has one. */
-  readonly list: string | undefined;
-}
-
 type Headers = Readonly<Record<string, string>>;
-
-export interface ListOfCampaign {
-  /** Empty: it has none. */
-  readonly list: string;
-  readonly isWithoutUnsubscribe: boolean;
-}
 
 /** Of those whose lists are kept in mind; the one that was read first goes first. */
 const CAMPAIGNS_MAX = 1000;
 
-export function createListLines(given: {
-  /** Absent: there is no page, and no message gets an address to unsubscribe by. */
-  readonly publicUrl: string | undefined;
-  readonly returnsDomain: string | undefined;
-  readonly mac: Mac;
-  readonly readCampaign: (id: CampaignId) => Promise<ListOfCampaign>;
-}): ListLines {
+export function createListLines(
+  given: UnsubscribePlaces & {
+    readonly mac: Mac;
+    readonly readCampaign: (id: CampaignId) => Promise<ListOfCampaign>;
+  },
+): ListLines {
   const { publicUrl, returnsDomain, mac } = given;
   const campaigns = new Map<CampaignId, ListOfCampaign>();
 
-  const urlAndLines = (id: MessageId): { readonly url: string; readonly lines: string } | undefined => {
-    if (publicUrl === undefined) return undefined;
-    const token = unsubscribeTokenOf(id, mac);
-    const url = unsubscribeUrlOf(token, publicUrl);
-    const address = returnsDomain === undefined ? undefined : unsubscribeAddressOf(token, returnsDomain);
-    return { url, lines: unsubscribeHeaders({ url, address }) };
-  };
+  const writtenFor = (id: MessageId) => writeUnsubscribe(() => unsubscribeTokenOf(id, mac), given);
   const linesOf = (row: ClaimedRow, domain: string, list: string | undefined, own: OwnListHeaders): string => {
-    const unsubscribe = own.hasUnsubscribe ? "" : (urlAndLines(row.message_id)?.lines ?? "");
-    return unsubscribe + idLine(list, domain, own);
+    const unsubscribe = own.hasUnsubscribe ? "" : (writtenFor(row.message_id)?.lines ?? "");
+    return unsubscribe + listIdLine(list, domain, own);
   };
 
   return {
@@ -83,16 +65,11 @@ export function createListLines(given: {
     ofCampaign(row, domain, own) {
       const campaign = campaigns.get(row.campaign_id);
       if (campaign === undefined) throw new Error(`campaign ${row.campaign_id} was not looked up`);
-      const by = campaign.isWithoutUnsubscribe ? undefined : urlAndLines(row.message_id);
-      const unsubscribe = own.hasUnsubscribe ? "" : (by?.lines ?? "");
-      return {
-        lines: unsubscribe + idLine(campaign.list, domain, own),
-        url: by?.url,
-        list: campaign.list || undefined,
-      };
+      const tokenOf = () => unsubscribeTokenOf(row.message_id, mac);
+      return campaignListLines(campaign, tokenOf, { publicUrl, returnsDomain, domain, own });
     },
     ofEmail: (row, domain, list, headers) => linesOf(row, domain, list, ownListHeaders(headers)),
-    urlOf: (row) => urlAndLines(row.message_id)?.url,
+    urlOf: (row) => writtenFor(row.message_id)?.url,
     ofMail: (row, domain, list, mail) => linesOf(row, domain, list, listHeadersIn(mail)),
   };
 }
@@ -102,8 +79,4 @@ export async function readListOfCampaign(on: Queryable, id: CampaignId): Promise
   const campaign = await findCampaign(on, "", id);
   if (campaign === undefined) throw new Error(`campaign ${id} is not in the database`);
   return { list: campaign.list, isWithoutUnsubscribe: campaign.no_unsubscribe !== null };
-}
-
-function idLine(list: string | undefined, domain: string, own: OwnListHeaders): string {
-  return list === undefined || list === "" || own.hasListId ? "" : listIdHeader(list, domain);
 }

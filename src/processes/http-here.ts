@@ -2,6 +2,7 @@
 // is; sessions of its own, so that a batch never keeps single submissions waiting, and a report neither.
 
 import type { HttpApi, HttpEntry } from "../doors/http/http-api.ts";
+import { removeLeftUploads } from "../doors/http/upload-file.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
@@ -22,6 +23,8 @@ export interface HttpHere {
 
 /** As many batches as may be under way, urgent and bulk. */
 const BATCH_CONNECTIONS_MAX = 4;
+/** Two lists that are imported, one session for the turn of each, and what their chunks leave to others. */
+const LONG_WORK_CONNECTIONS_MAX = 6;
 /** Most reads take a millisecond. */
 const READ_CONNECTIONS_MAX = 3;
 /** Who asked has been answered by then (`DATABASE_MS_MAX`). */
@@ -42,16 +45,20 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
   const batches = createPool({ ...clientConfig, application_name: "postlane front batches" }, log, {
     connectionsMax: BATCH_CONNECTIONS_MAX,
   });
+  const longWork = createPool({ ...clientConfig, application_name: "postlane front long work" }, log, {
+    connectionsMax: LONG_WORK_CONNECTIONS_MAX,
+  });
+  removeLeftUploads(config.dataDir);
   return {
     api: { entry: () => entry, config, clock: systemClock, log },
     open({ keyring, acceptance }) {
       const accepting = createBatchAcceptance(batches.pool, bulkLanesOf(config));
       const pages = { unsubscriber: unsubscriberOf(reads.pool), subscriptions: subscriptionsOf(reads.pool) };
-      entry = { keyring, acceptance, batches: accepting, ...pages, pool: reads.pool };
+      entry = { keyring, acceptance, batches: accepting, ...pages, longWork: longWork.pool, pool: reads.pool };
     },
     async close() {
       entry = undefined;
-      await Promise.all([reads.close(), batches.close()]);
+      await Promise.all([reads.close(), batches.close(), longWork.close()]);
     },
   };
 }

@@ -1,6 +1,6 @@
-// Asked right before hand-over: which of the messages that were just claimed must not go out. One statement for each claim,
-// which is over at once as long as nobody is suppressed. By the form of addresses on the wire, so that a domain beyond ASCII
-// is known however it is spelled.
+// Asked right before hand-over, and by who wants to know sooner: which of the messages that were just claimed must not go out.
+// One statement for each claim, which is over at once as long as nobody is suppressed. By the form of addresses on the wire,
+// so that a domain beyond ASCII is known however it is spelled.
 
 import type { CampaignId, LaneId, MessageId } from "../mail/ids.ts";
 import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
@@ -53,4 +53,21 @@ export async function readSuppressed(
 function listOf({ content }: AskedMessage): string {
   const list = content?.["list"];
   return typeof list === "string" ? list : "";
+}
+
+export const AMONG = statement<{ readonly place: number; readonly because: string }>(
+  "suppression_among",
+  `SELECT place, because FROM postlane.suppressed_among($1::text[], ARRAY[nullif($2, '')], $3, clock_timestamp())
+   WHERE (SELECT EXISTS (SELECT FROM postlane.suppression))`,
+);
+
+/** By place, from 0, why mail of this list must not go there. Of many it is asked first whether anybody is suppressed at all. */
+export async function suppressedAmong(
+  on: Queryable,
+  addresses: readonly string[],
+  { list, isBulk }: { readonly list: string; readonly isBulk: boolean },
+): Promise<ReadonlyMap<number, string>> {
+  if (addresses.length > FEW && !(await rowsOf(on, ANY))[0]!.is_any) return new Map();
+  const rows = await rowsOf(on, AMONG, [textArray(addresses.map(suppressionName)), list, isBulk]);
+  return new Map(rows.map(({ place, because }) => [place - 1, because]));
 }

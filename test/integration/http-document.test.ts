@@ -13,15 +13,19 @@ const page = readFileSync(new URL("../../../docs/reference/http.md", import.meta
 test("every command of the page is accepted", async (t) => {
   if (!needs(t, "curl")) return;
   const rig = await startHttp(t);
-  const env = { ...process.env, POSTLANE_KEY: await rig.key() };
+  const env = { ...process.env, POSTLANE_KEY: await rig.key({ scope: "operate" }) };
   const commands = [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, command]) => command!);
-  assert.equal(commands.length, 4);
+  assert.equal(commands.length, 7);
   for (const command of commands) {
     const here = command
       .replaceAll("http://127.0.0.1:2580", rig.url)
       .replaceAll(/^curl /gm, "curl -sS --fail-with-body ");
-    const { stdout } = await promisify(execFile)("sh", ["-ec", here], { env });
-    assert.match(stdout, /"id":"sub_\d+"/, command);
+    const { stdout } = await promisify(execFile)("sh", ["-ec", here], { env, cwd: rig.dataDir });
+    assert.match(
+      stdout,
+      /"id":"sub_\d+"|"object":"list_import"|"status":"running"|,ann@example\.com,queued,/,
+      command,
+    );
   }
   assert.deepEqual(await countMail(rig), { submissions: 5, messages: 5 });
 });

@@ -130,6 +130,19 @@ test("who is slow with a header or a body, or says nothing, is told so and close
   assert.ok(performance.now() - started < 10_000);
 });
 
+test("a list may take longer to come than other requests", async (t) => {
+  const rig = await startHttp(t, { POSTLANE_HTTP__REQUEST_TIME: "1 s" });
+  const key = await rig.key({ scope: "operate" });
+  const head = (path: string, type: string): string =>
+    `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer ${key}\r\n` +
+    `Content-Type: ${type}\r\nContent-Length: 24\r\n\r\n`;
+  const list = open(rig, `${head("/lists/members/imports", "text/csv")}email\n`);
+  const answer = heard(list);
+  assert.match(await heard(open(rig, `${head("/emails", "application/json")}{`)), /^HTTP\/1\.1 408 /);
+  list.write("ann@example.com\r\n\n");
+  assert.match(await answer, /^HTTP\/1\.1 200 .*"accepted":1/s);
+});
+
 test("2,000 connections that say nothing: the last ones are refused, and others are served", async (t) => {
   const rig = await startHttp(t, {
     POSTLANE_HTTP__MAX_CONNECTIONS: "300",

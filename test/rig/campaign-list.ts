@@ -67,13 +67,7 @@ export async function makeRecipients(
   query: string,
   values: readonly unknown[] = [],
 ): Promise<number> {
-  const { rows: before } = await client.query(
-    `SELECT list_id, (SELECT coalesce(max(n), 0) FROM postlane.recipient AS r WHERE r.list_id = c.list_id) AS last_n
-     FROM postlane.campaign AS c WHERE id = $1`,
-    [id],
-  );
-  const { list_id, last_n } = before[0];
-  await fillList(client, id, `SELECT given.*, NULL FROM (${query}) AS given (line, address, data)`, values);
+  const { list_id, last_n } = await listRecipients(client, id, query, values);
   const { rows: waves } = await client.query(
     `SELECT postlane.add_wave($1, 'everyone', NULL, clock_timestamp(), $2,
        (SELECT max(n) FROM postlane.recipient WHERE list_id = $3)) AS rows`,
@@ -81,4 +75,21 @@ export async function makeRecipients(
   );
   await client.query("SELECT * FROM postlane.make_messages($1, $2)", [id, waves[0].rows]);
   return waves[0].rows as number;
+}
+
+/** Onto the campaign's list, and no further. Answers the list, and up to which recipient it was there before. */
+export async function listRecipients(
+  client: ClientBase,
+  id: CampaignId,
+  query: string,
+  values: readonly unknown[] = [],
+): Promise<{ readonly list_id: number; readonly last_n: number }> {
+  const { rows: before } = await client.query(
+    `SELECT list_id, (SELECT coalesce(max(n), 0) FROM postlane.recipient AS r WHERE r.list_id = c.list_id) AS last_n
+     FROM postlane.campaign AS c WHERE id = $1`,
+    [id],
+  );
+  const { list_id, last_n } = before[0];
+  await fillList(client, id, `SELECT given.*, NULL FROM (${query}) AS given (line, address, data)`, values);
+  return { list_id, last_n };
 }

@@ -17,6 +17,7 @@ import {
   type DispatcherPorts,
 } from "../../src/dispatcher/dispatcher.ts";
 import { openJournal, type Journal } from "../../src/dispatcher/journal.ts";
+import type { ListLines } from "../../src/dispatcher/list-lines.ts";
 import type { LaneQueue } from "../../src/dispatcher/lane-queue.ts";
 import type { OutletLimits } from "../../src/dispatcher/outlets-at-work.ts";
 import {
@@ -63,6 +64,8 @@ export interface LaneOptions {
   readonly leaseMs?: number;
   readonly log?: Log;
   readonly signingKeys?: SigningKeys;
+  /** Absent: its mail has no list headers. */
+  readonly lists?: ListLines;
   /** Around the real ones. */
   readonly journal?: (journal: Journal) => Journal;
   readonly compose?: (compose: DispatcherPorts["compose"]) => DispatcherPorts["compose"];
@@ -124,6 +127,7 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
       return rows[0].body;
     },
     ...(options.signingKeys === undefined ? {} : { signingKeys: options.signingKeys }),
+    lists: options.lists,
   });
   const outlets: Outlet[] = [];
   let connectCount = 0;

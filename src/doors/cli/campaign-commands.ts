@@ -4,11 +4,16 @@ import type { Command } from "commander";
 import { collect, group, leaf, ROWS_DEFAULT, wholeNumber, type End } from "./command-builder.ts";
 import { COLUMN_WORDS } from "./list-commands.ts";
 import type { CommonOptions } from "./output.ts";
+import type { CampaignPreflightOptions } from "./run-campaign-preflight.ts";
+import type { CampaignPreviewOptions } from "./run-campaign-preview.ts";
 import type { CampaignCreateOptions } from "./run-campaign-create.ts";
 import type { CampaignEditOptions } from "./run-campaign-edit.ts";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
+import type { CampaignTestOptions } from "./run-campaign-test.ts";
 import type { StartOptions } from "./run-campaign-start.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
+import type { PeopleOptions } from "./run-report.ts";
+import type { SendRestOptions } from "./run-send-rest.ts";
 
 export function addCampaign(program: Command, end: End): void {
   const campaign = group(program, "campaign", "Send a template to a list, and steer it while it runs.");
@@ -116,6 +121,105 @@ export function addCampaign(program: Command, end: End): void {
     .action(async (name: string, options: CommonOptions) => {
       const { runCampaignCancel } = await import("./run-campaign.ts");
       end(await runCampaignCancel(name, options));
+    });
+  leaf(
+    campaign,
+    "report",
+    "Print a campaign's whole balance sheet: what became of each row of its list, who got which version of its template, why some were suppressed, and the campaigns that send its rest; or with --people, the people behind one of its numbers as CSV.",
+    [
+      "postlane campaign report march",
+      "postlane campaign report march --people bounced --out bounced.csv",
+      "postlane campaign report march --people version:2",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option(
+      "--people <what>",
+      "Whom to list: rejected, double, accepted, not_accepted, a state of messages, or version:N.",
+    )
+    .option("--out <file>", "Where the list goes; otherwise to standard output.")
+    .action(async (name: string, options: PeopleOptions) => {
+      const { runCampaignReport } = await import("./run-report.ts");
+      end(await runCampaignReport(name, options));
+    });
+  leaf(
+    campaign,
+    "send-rest",
+    "Send a campaign to who did not get it: a new campaign with its template in force, to those who ended canceled or expired, or came into its list since. Nobody who may still get it from the campaign, or from an earlier rest of it, gets another one; nor does who was sent it, bounced, is unknown or suppressed, unless --also names that.",
+    [
+      "postlane campaign send-rest march",
+      "postlane campaign send-rest march --name march-again --also bounced,unknown",
+      "postlane campaign send-rest march --draft",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option("--name <name>", "What the new campaign is called; otherwise like the campaign, with -rest behind it.")
+    .option("--also <states>", "Send again to these, too: of bounced, unknown, suppressed, sent and delivered.")
+    .option("--draft", "Only make it; `postlane campaign start` starts it.")
+    .action(async (name: string, options: SendRestOptions) => {
+      const { runCampaignSendRest } = await import("./run-send-rest.ts");
+      end(await runCampaignSendRest(name, options));
+    });
+  addPreflight(campaign, end);
+  addPreviewAndTest(campaign, end);
+}
+
+/** What recipients would get, before they get it. */
+function addPreflight(campaign: Command, end: End): void {
+  leaf(
+    campaign,
+    "preflight",
+    "Look at what all recipients would get before one gets it. Renders every message, or of more than a million an evenly spread sample, and reports missing data, broken links, sizes, who is suppressed, what big providers ask for, and how long it will take. Of a campaign that has started it looks at those of whom no message is made yet. Exit code 1: something must be mended first.",
+    ["postlane campaign preflight march", "postlane campaign preflight march --sample 10000 --dns --json"],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option("--sample <rows>", "Look at so many recipients, spread evenly.", wholeNumber)
+    .option("--dns", "Ask the DNS for what big providers want of the domain of From, as `postlane domain check` does.")
+    .action(async (name: string, options: CampaignPreflightOptions) => {
+      const { runCampaignPreflight } = await import("./run-campaign-preflight.ts");
+      end(await runCampaignPreflight(name, options));
+    });
+}
+
+function addPreviewAndTest(campaign: Command, end: End): void {
+  leaf(
+    campaign,
+    "preview",
+    "Show one recipient's copy as it would go out, in any status of the campaign. It has no DKIM signature, and an address to unsubscribe by that is nobody's.",
+    [
+      "postlane campaign preview march",
+      "postlane campaign preview march --recipient ann@example.com --as html --out ann.html",
+      "postlane campaign preview march --line 4711 --as raw",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option("--recipient <address>", "Whose copy; otherwise the first recipient's.")
+    .option("--line <number>", "The copy of whoever stands in this line of the list's file.", wholeNumber)
+    .option("--as <form>", "`text`, `html` or `raw`; otherwise the headers and the text.")
+    .option("--out <file>", "Write it into a file: the raw source, unless --as says otherwise.")
+    .action(async (name: string, options: CampaignPreviewOptions) => {
+      const { runCampaignPreview } = await import("./run-campaign-preview.ts");
+      end(await runCampaignPreview(name, options));
+    });
+  leaf(
+    campaign,
+    "test",
+    "Send recipients' copies to oneself through the campaign's lane, marked as tests. They count for nothing in the campaign, and nobody can unsubscribe by one.",
+    [
+      "postlane campaign test march --to me@example.com",
+      "postlane campaign test march --to me@example.com --recipient ann@example.com --recipient bob@example.com",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .requiredOption("--to <address>", "Who gets them.")
+    .option(
+      "--recipient <address>",
+      "Whose copy; may be given 20 times. Otherwise those of the first three of the list.",
+      collect,
+    )
+    .action(async (name: string, options: CampaignTestOptions) => {
+      const { runCampaignTest } = await import("./run-campaign-test.ts");
+      end(await runCampaignTest(name, options));
     });
 }
 

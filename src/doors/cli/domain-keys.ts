@@ -1,64 +1,11 @@
-// The keys of a domain as the commands show them: those of the database and those of the configuration's files, each with
-// its state and the DNS record that belongs to it. Private keys are never looked at but to read a file's public half.
+// The keys of a domain as the commands show them, each with its state and the DNS record that belongs to it.
 
-import type { Pool } from "pg";
-import type { Config } from "../../platform/config.ts";
 import { dkimRecordOf } from "../../senders/domains/dkim-record.ts";
-import { listKeys, type DkimKeyRow } from "../../senders/domains/domain-store.ts";
-import type { CheckedKey } from "../../senders/domains/judge-dkim.ts";
-import { readKeyFiles } from "../../senders/domains/key-files.ts";
-import { domainNameOf, stateOf } from "../../senders/domains/sender-domains.ts";
+import { domainNameOf } from "../../senders/domains/sender-domains.ts";
+import type { ShownKey } from "../../senders/domains/shown-keys.ts";
 import type { DnsRecord } from "../../senders/domains/txt-record.ts";
 import { CommandFailure, misused } from "./command-failure.ts";
 import { harmless, printTime } from "./printing.ts";
-
-export interface ShownKey extends CheckedKey {
-  /** Absent: it is in the database. */
-  readonly file?: string;
-  readonly row?: DkimKeyRow;
-  /** Of a retired one: until when its record is to stay. */
-  readonly keepUntil?: Date;
-}
-
-/** Of one domain, or of all. */
-export async function readShownKeys(pool: Pool, config: Config, domain: string | null): Promise<readonly ShownKey[]> {
-  const keptMs = retiredRecordMs(config);
-  const files = readKeyFiles(config.dkim.keys.filter((key) => domain === null || key.domain === domain));
-  const rows = await listKeys(pool, domain);
-  return [
-    ...rows.map((row) => shownRow(row, keptMs)),
-    ...files.map(({ privateKey: _hidden, ...key }) => ({ ...key, state: "active", isRemovable: false }) as const),
-  ];
-}
-
-function shownRow(row: DkimKeyRow, keptMs: number): ShownKey {
-  const {
-    domain,
-    selector,
-    algorithm,
-    public_key: publicKey,
-    retired_at: retiredAt,
-    retired_for_ms: retiredForMs,
-  } = row;
-  return {
-    domain,
-    selector,
-    algorithm,
-    publicKey,
-    state: stateOf(row),
-    isRemovable: retiredForMs !== null && retiredForMs > keptMs,
-    row,
-    ...(retiredAt === null ? {} : { keepUntil: new Date(retiredAt.getTime() + keptMs) }),
-  };
-}
-
-const RETIRED_RECORD_MS_MIN = 8 * 86_400_000;
-
-/** For as long as a relay may still hold what was signed with it: the longest `return_window`. */
-export function retiredRecordMs({ outlets }: Config): number {
-  const windows = Object.values(outlets).map((outlet) => (outlet.type === "smtp" ? outlet.returnWindowMs : 0));
-  return Math.max(RETIRED_RECORD_MS_MIN, ...windows);
-}
 
 /** For programs. */
 export function shapeKey(key: ShownKey): Readonly<Record<string, unknown>> {

@@ -1,25 +1,19 @@
 // `postlane domain check`: asks the DNS, prints what it says, and lets the keys follow: new ones whose record is there sign
 // from now on, and retired ones that are over and gone are forgotten.
 
-import { Resolver } from "node:dns/promises";
 import type { Pool } from "pg";
-import type { Config, SmtpOutletConfig } from "../../platform/config.ts";
+import type { Config } from "../../platform/config.ts";
 import { checkDomain, type DomainChecked } from "../../senders/domains/check-domain.ts";
-import type { DnsResolver } from "../../senders/domains/dns-answer.ts";
+import { domainQuestion, sendingOutlets } from "../../senders/domains/domain-question.ts";
 import { forgetIfRetiredFor } from "../../senders/domains/domain-store.ts";
 import { isFailed, type Finding, type FindingStatus } from "../../senders/domains/finding.ts";
 import { parseIp } from "../../senders/domains/ip-address.ts";
 import { activateKeys } from "../../senders/domains/sender-domains.ts";
 import { guessAddresses, type SendingAddress } from "../../senders/domains/sending-addresses.ts";
+import { readShownKeys, retiredRecordMs, type ShownKey } from "../../senders/domains/shown-keys.ts";
 import { EXIT_DONE, EXIT_FAILED, misused } from "./command-failure.ts";
-import {
-  printRecord,
-  printState,
-  readDomainName,
-  readShownKeys,
-  retiredRecordMs,
-  type ShownKey,
-} from "./domain-keys.ts";
+import { printRecord, printState, readDomainName } from "./domain-keys.ts";
+import { resolverOf } from "./dns-resolver.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { harmless } from "./printing.ts";
 import { readConfig } from "./read-config.ts";
@@ -36,8 +30,7 @@ export async function runDomainCheck(given: string, options: DomainCheckOptions)
   const resolver = resolverOf(config);
   const addresses = options.ip?.map(readAddress) ?? (await guessAddresses(sendingOutlets(config), resolver));
   const { checked, followed } = await withDatabase(config, async (pool) => {
-    const keys = await readSigningKeys(pool, config, name);
-    const found = await checkDomain({ domain: name, keys, addresses, ...returnPathsOf(name, config) }, resolver);
+    const found = await checkDomain(await domainQuestion(pool, config, name, addresses), resolver);
     return { checked: found, followed: await followUp(pool, config, name, found) };
   });
   const isWell = !checked.findings.some(isFailed);
@@ -58,53 +51,10 @@ export async function runDomainCheck(given: string, options: DomainCheckOptions)
   return isWell ? EXIT_DONE : EXIT_FAILED;
 }
 
-/** Its own, or else those of the nearest domain above it that sign. */
-async function readSigningKeys(pool: Pool, config: Config, name: string): Promise<readonly ShownKey[]> {
-  const own = await readShownKeys(pool, config, name);
-  if (own.some(({ state }) => state !== "retired")) return own;
-  for (let dot = name.indexOf("."); dot !== -1; dot = name.indexOf(".", dot + 1)) {
-    const above = await readShownKeys(pool, config, name.slice(dot + 1));
-    const active = above.filter(({ state }) => state === "active");
-    if (active.length > 0) return [...active, ...own];
-  }
-  return own;
-}
-
-const DNS_MS_MAX = 3000;
-const DNS_TRIES = 2;
-
-function resolverOf({ resolvers }: Config): DnsResolver {
-  const resolver = new Resolver({ timeout: DNS_MS_MAX, tries: DNS_TRIES });
-  if (resolvers.length > 0) resolver.setServers(resolvers);
-  return resolver;
-}
-
 function readAddress(text: string): SendingAddress {
   const ip = parseIp(text);
   if (ip !== undefined) return { ip };
   throw misused(`"${harmless(text)}" is no IP address, such as 192.0.2.1 or 2001:db8::1.`);
-}
-
-/** Those that a lane uses, and those that take its retries. */
-function sendingOutlets({ lanes, outlets }: Config): readonly SmtpOutletConfig[] {
-  const named = new Set(Object.values(lanes).flatMap((lane) => lane.outlets));
-  const smtp = Object.values(outlets).filter((outlet) => outlet.type === "smtp");
-  const used = smtp.filter(({ name }) => named.has(name));
-  const retries = new Set(used.flatMap(({ retryOutlet }) => retryOutlet ?? []));
-  return smtp.filter(({ name }) => named.has(name) || retries.has(name));
-}
-
-/** With return paths of our own the envelope is of the returns domain; with `keep`, of the domain of From. */
-function returnPathsOf(name: string, config: Config) {
-  const paths = sendingOutlets(config).map(({ returnPath }) => returnPath);
-  const { returnsDomain } = config;
-  if (returnsDomain === undefined) return { returnPathDomains: [name] };
-  const isKept = paths.includes("keep");
-  const isOwn = paths.length === 0 || paths.includes("verp");
-  return {
-    returnPathDomains: [...new Set([...(isOwn ? [returnsDomain] : []), ...(isKept ? [name] : [])])],
-    returnsDomain,
-  };
 }
 
 interface Followed {

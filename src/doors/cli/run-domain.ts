@@ -17,17 +17,9 @@ import {
   type KeyState,
   type MakingPorts,
 } from "../../senders/domains/sender-domains.ts";
+import { readShownKeys, retiredRecordMs, type ShownKey } from "../../senders/domains/shown-keys.ts";
 import { CommandFailure, EXIT_DONE } from "./command-failure.ts";
-import {
-  noSuchDomain,
-  printRecord,
-  printState,
-  readDomainName,
-  readShownKeys,
-  retiredRecordMs,
-  shapeKey,
-  type ShownKey,
-} from "./domain-keys.ts";
+import { noSuchDomain, printRecord, printState, readDomainName, shapeKey } from "./domain-keys.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { DASH, printSpan, printTable, text } from "./printing.ts";
 import { readConfig } from "./read-config.ts";

@@ -23,10 +23,16 @@ export function refusalProblem({ code, message, hint, field }: Omit<SubmissionRe
 
 type Fields = Readonly<Record<string, object>>;
 
+/** `anyOf`: it may be left out. */
+interface BodySchema {
+  readonly properties?: Fields;
+  readonly anyOf?: readonly BodySchema[];
+}
+
 /** What the body of this route may have. */
 function bodyFields({ routeOptions }: FastifyRequest): Fields {
-  const { properties } = (routeOptions.schema?.body ?? {}) as { readonly properties?: Fields };
-  return properties ?? EMAIL.properties;
+  const { properties, anyOf } = (routeOptions.schema?.body ?? {}) as BodySchema;
+  return properties ?? anyOf?.[0]?.properties ?? EMAIL.properties;
 }
 
 function problemOf(error: unknown, fields: Fields): Problem {

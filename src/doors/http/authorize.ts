@@ -23,6 +23,10 @@ declare module "fastify" {
     scopes?: readonly Scope[];
     /** Its body is a list of emails. */
     isBatch?: boolean;
+    /** Its body is a file, which is written to the disk as it comes, and never held in memory. */
+    isUpload?: boolean;
+    /** Until its body is there; absent: as long as the configuration says. */
+    bodyMsMax?: number;
   }
 }
 

@@ -2,11 +2,18 @@
 // 503 and closed, so that whoever opens thousands costs no memory and others still get in. Whoever is slow with a header or
 // a body, or says nothing at all, is told 408 and closed.
 
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Clock } from "../../platform/clock.ts";
 import type { HttpConfig } from "../../platform/config.ts";
 import { networkOf } from "../../senders/refused-attempts.ts";
-import { CONNECTIONS_LOOK_MS, HEADER_BYTES_MAX, HEADER_MS_MAX, KEEP_ALIVE_MS } from "./http-limits.ts";
+import {
+  CONNECTIONS_LOOK_MS,
+  HEADER_BYTES_MAX,
+  HEADER_MS_MAX,
+  KEEP_ALIVE_MS,
+  LIST_BODY_MS_MAX,
+} from "./http-limits.ts";
 import { Problem, problemBody } from "./problem.ts";
 
 export function createGatedServer(listener: RequestListener, limits: HttpConfig): Server {
@@ -14,7 +21,8 @@ export function createGatedServer(listener: RequestListener, limits: HttpConfig)
     {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: Math.min(HEADER_MS_MAX, limits.requestMsMax),
-      requestTimeout: limits.requestMsMax,
+      // Of the slowest route; `boundBodyTime` holds each to its own.
+      requestTimeout: Math.max(limits.requestMsMax, LIST_BODY_MS_MAX),
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: CONNECTIONS_LOOK_MS,
     },
@@ -30,6 +38,18 @@ export function createGatedServer(listener: RequestListener, limits: HttpConfig)
   return server;
 }
 
+/** A body that is not there in time: its sender is told so and closed. */
+export function boundBodyTime(request: IncomingMessage, response: ServerResponse, msMax: number, clock: Clock): void {
+  const { headers, socket } = request;
+  if (headers["content-length"] === undefined && headers["transfer-encoding"] === undefined) return;
+  const timer = clock.after(msMax, () => {
+    if (request.complete) return;
+    if (response.headersSent) socket.destroy();
+    else endWith(socket, tooSlow());
+  });
+  request.once("close", () => timer.cancel());
+}
+
 /** What the parser could not read; it has no request that could be answered. */
 export function answerUnreadable(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || socket.destroyed) return void socket.destroy();
@@ -43,14 +63,18 @@ function unreadable(code: string): Problem {
         hint: "Send a shorter one.",
       });
     case "ERR_HTTP_REQUEST_TIMEOUT":
-      return new Problem("request_timeout", "the request was not there in time", {
-        hint: "Send it faster, or in smaller parts.",
-      });
+      return tooSlow();
     default:
       return new Problem("bad_request", "the request is no HTTP that can be read", {
         hint: "Check what speaks to this port.",
       });
   }
+}
+
+function tooSlow(): Problem {
+  return new Problem("request_timeout", "the request was not there in time", {
+    hint: "Send it faster, or in smaller parts.",
+  });
 }
 
 function createGate({ connectionsMax, connectionsPerClientMax }: HttpConfig): (socket: Socket) => boolean {

@@ -24,6 +24,8 @@ export interface HttpEntry {
   readonly batches: BatchAcceptance;
   readonly unsubscriber: Unsubscriber;
   readonly subscriptions: Subscriptions;
+  /** For what takes longer than others wait: a list that is imported, a campaign that starts. */
+  readonly longWork: Pool;
   /** For reports and orders, planned for the hot tables. */
   readonly pool: Pool;
 }

@@ -7,12 +7,17 @@ import { requireKeys } from "./authorize.ts";
 import { addBatchRoute } from "./batch-route.ts";
 import { createBodyBudget } from "./body-budget.ts";
 import { addEmailRoutes } from "./email-routes.ts";
-import { answerUnreadable, createGatedServer } from "./gated-server.ts";
+import { answerUnreadable, boundBodyTime, createGatedServer } from "./gated-server.ts";
 import type { HttpApi } from "./http-api.ts";
 import { BATCH_JSON_VALUES_MAX, JSON_VALUES_MAX, OPEN_BATCH_BODIES_MAX } from "./http-limits.ts";
 import { readJson, refuseUnkeepable } from "./json-body.ts";
+import { addCampaignRoutes } from "./campaign-routes.ts";
+import { addCampaignWorkRoutes } from "./campaign-work-routes.ts";
 import { addLaneRoutes, addOutletRoutes } from "./lane-routes.ts";
+import { addListImportRoute } from "./list-import-route.ts";
+import { addListRoutes } from "./list-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
+import { addPeopleRoute } from "./people-route.ts";
 import { Problem } from "./problem.ts";
 import { addConfirmRoutes } from "../confirm/confirm-routes.ts";
 import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
@@ -35,6 +40,9 @@ export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyIns
     serverFactory: (listener) => createGatedServer(listener, api.config.http),
     clientErrorHandler: answerUnreadable,
   });
+  server.addHook("onRequest", async ({ raw, routeOptions }, reply) =>
+    boundBodyTime(raw, reply.raw, routeOptions.config.bodyMsMax ?? api.config.http.requestMsMax, api.clock),
+  );
   server.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, api.log));
   server.setNotFoundHandler((request, reply) => answerProblem(NOTHING_HERE, request, reply, api.log));
   readBodies(server);
@@ -74,6 +82,7 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   });
   requireKeys(server, api);
   server.addHook("preParsing", async (request, reply) => {
+    if (request.routeOptions.config.isUpload === true) return;
     budget.reserve(request.raw, reply.raw, request.routeOptions.bodyLimit);
   });
   // What is read of an email is nobody else's.
@@ -85,4 +94,9 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   addTemplateRoutes(server);
   addSuppressionRoutes(server, api);
   addSubscriptionRoutes(server, api);
+  addListRoutes(server);
+  void server.register(async (uploads) => addListImportRoute(uploads, api));
+  addCampaignRoutes(server);
+  addCampaignWorkRoutes(server, api);
+  addPeopleRoute(server, api);
 }

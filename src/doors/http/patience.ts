@@ -17,9 +17,9 @@ export interface Patience {
 
 const HINT = "Ask again later.";
 
-export function createPatience(clock: Clock): Patience {
+export function createPatience(clock: Clock, msMax: number = DATABASE_MS_MAX): Patience {
   const controller = new AbortController();
-  let leftMs = DATABASE_MS_MAX;
+  let leftMs = msMax;
 
   async function during<T>(work: Promise<T>, hint = HINT): Promise<T> {
     const startedAtMs = clock.monotonicMs();

@@ -19,18 +19,22 @@ export const MAYBE_QUEUED =
 export function submissionOf(body: EmailBody, sender: Sender, defaultFrom: string, key?: string): Submission {
   const email = withKey(readEmail(body), key);
   const lane = laneFor(sender, email.lane);
-  requireFrom(email, sender);
-  const refused = whyNotAllowed(sender, { lane, from: [senderAddress(email.from ?? defaultFrom)] });
-  if (refused !== undefined) {
-    const { field, message, hint } = refused;
-    throw new Problem(field === "lane" ? "lane_not_allowed" : "from_not_allowed", message, { hint, field });
-  }
+  if (email.template !== undefined) requireFrom(email.from, sender);
+  requireAllowed(sender, lane, email.from ?? defaultFrom);
   return { kind: "email", door: "http", credential: sender.credential, email: { ...email, lane } };
 }
 
+/** `from`: undefined: nobody has said yet whom it is from. */
+export function requireAllowed(sender: Sender, lane: string, from: string | undefined): void {
+  const refused = whyNotAllowed(sender, { lane, from: from === undefined ? [] : [senderAddress(from)] });
+  if (refused === undefined) return;
+  const { field, message, hint } = refused;
+  throw new Problem(field === "lane" ? "lane_not_allowed" : "from_not_allowed", message, { hint, field });
+}
+
 /** A template may be from a domain that the key may not use, and is looked up later. */
-function requireFrom({ template, from }: Email, { fromDomains }: Sender): void {
-  if (template === undefined || from !== undefined || fromDomains === undefined) return;
+export function requireFrom(from: string | undefined, { fromDomains }: Sender): void {
+  if (from !== undefined || fromDomains === undefined) return;
   throw new Problem("from_not_allowed", "this key must say in `from` whom mail with a template is from", {
     hint: `Give "from" with one of its domains: ${fromDomains.join(", ")}. Or use a key without domains.`,
     field: "from",

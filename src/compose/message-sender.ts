@@ -1,10 +1,9 @@
 // Whom a message is from, and what it is called: the envelope's sender and the Message-ID's domain come from the same mailbox.
 
-import { wireAddress } from "../compose/mailbox-header.ts";
 import { domainOf, parseMailbox } from "../mail/address.ts";
 import type { Envelope } from "../mail/envelope.ts";
-import { printMessageId } from "../mail/ids.ts";
-import type { ClaimedRow } from "../queue/queue-store.ts";
+import { printMessageId, type MessageId } from "../mail/ids.ts";
+import { wireAddress } from "./mailbox-header.ts";
 
 export interface Sender {
   readonly address: string;
@@ -12,14 +11,19 @@ export interface Sender {
   readonly domain: string;
 }
 
+export interface NamedMessage {
+  readonly message_id: MessageId;
+  readonly accepted_ms: number;
+}
+
 // The same for every attempt of a message, so that whoever gets a second copy can tell (RFC 5322 §3.6.4). The time of
 // acceptance keeps two databases apart.
-export function messageIdOf(row: ClaimedRow, sender: Sender): string {
+export function messageIdOf(row: NamedMessage, sender: Sender): string {
   return `${printMessageId(row.message_id)}.${Math.round(row.accepted_ms).toString(36)}@${sender.domain}`;
 }
 
 // Return path `keep`: failures go to whom the mail is from.
-export function envelopeOf(row: ClaimedRow, sender: Sender): Envelope {
+export function envelopeOf(row: { readonly recipient: string }, sender: Sender): Envelope {
   return { sender: sender.address, recipient: row.recipient };
 }
 
