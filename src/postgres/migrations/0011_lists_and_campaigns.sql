@@ -128,6 +128,9 @@ CREATE VIEW postlane.campaign_unmade AS
 -- double, is COPY into the table itself.
 --
 -- Chunks of one import come at the same time: sorted, they meet the same address in the same order.
+--
+-- Whose zone a wave that is not made yet was counted by keeps it until then: moved to another wave, they would be counted in
+-- one and made in the other, or be made twice.
 CREATE FUNCTION postlane.add_recipients(
   the_import_id integer, OUT added bigint, OUT doubled bigint, OUT rejected bigint
 )
@@ -148,9 +151,16 @@ BEGIN
       SELECT r.n, r.import_id, r.line FROM postlane.recipient AS r
       WHERE r.list_id = good.list_id AND lower(r.address) = good.name OFFSET 0
     ) AS kept
+  ), zones AS MATERIALIZED (
+    SELECT EXISTS (
+      SELECT FROM postlane.list_import AS i JOIN postlane.campaign AS c ON c.list_id = i.list_id
+        JOIN postlane.campaign_wave AS w ON w.campaign_id = c.id
+      WHERE i.id = the_import_id AND w.scope <> 'everyone' AND w.made + w.withdrawn < w.rows
+    ) AS are_kept
   ), renewed AS (
-    UPDATE postlane.recipient AS r SET data = good.data, time_zone = good.time_zone
-    FROM known JOIN good ON good.line = known.given_line AND good.is_first
+    UPDATE postlane.recipient AS r
+    SET data = good.data, time_zone = CASE WHEN zones.are_kept THEN r.time_zone ELSE good.time_zone END
+    FROM known JOIN good ON good.line = known.given_line AND good.is_first CROSS JOIN zones
     WHERE known.import_id <> the_import_id AND r.list_id = good.list_id AND r.n = known.n
       AND (r.data <> good.data OR r.time_zone IS DISTINCT FROM good.time_zone)
   ), fresh AS (
