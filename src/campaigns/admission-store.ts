@@ -25,7 +25,8 @@ export const ADMIT = statement<{ readonly is_new: boolean }>(
   `INSERT INTO postlane.recipient AS kept (list_id, address, data, time_zone, import_id, line)
    SELECT $1, $2, whole.data::text, whole.data ->> 'time_zone', $5, 0 FROM (SELECT $3::jsonb || $4::jsonb AS data) AS whole
    ON CONFLICT (list_id, lower(address)) DO UPDATE SET data = (kept.data::jsonb || $4::jsonb)::text,
-     time_zone = (kept.data::jsonb || $4::jsonb) ->> 'time_zone'
+     time_zone = CASE WHEN postlane.zones_stay($1) THEN kept.time_zone
+       ELSE (kept.data::jsonb || $4::jsonb) ->> 'time_zone' END
    RETURNING xmax = 0 AS is_new`,
 );
 
