@@ -142,7 +142,13 @@ async function decideUnknown(
     );
     await appendEvents(
       client,
-      rows.map((row) => ({ messageId: row.message_id, attempt: row.attempts, kind: to, reply })),
+      rows.map(({ message_id, attempts, version }) => ({
+        messageId: message_id,
+        attempt: attempts,
+        kind: to,
+        reply,
+        version,
+      })),
     );
     await recordStateChanges(
       client,
@@ -152,6 +158,6 @@ async function decideUnknown(
   });
 }
 
-function stateChange(row: Omit<UnknownRow, "attempts">, from: State, to: State): StateChange {
+function stateChange(row: Omit<UnknownRow, "attempts" | "version">, from: State, to: State): StateChange {
   return { laneId: row.lane_id, campaignId: row.campaign_id, acceptedOn: row.accepted_on, from, to };
 }

@@ -11,6 +11,8 @@ export interface UnknownRow {
   readonly campaign_id: CampaignId;
   readonly accepted_on: string;
   readonly attempts: number;
+  /** Of its campaign's template, that the attempt was made with; null: the first, or no campaign's. */
+  readonly version: number | null;
 }
 
 export const SETTLE_UNKNOWN = statement<UnknownRow>(
@@ -18,7 +20,7 @@ export const SETTLE_UNKNOWN = statement<UnknownRow>(
   `DELETE FROM postlane.queue AS q USING unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
    WHERE q.message_id = ANY ($1::bigint[]) AND q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
      AND (given.attempt IS NULL OR q.attempts = given.attempt)
-   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts`,
+   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts, q.version`,
 );
 
 /** Rows that are (still) unknown after this very attempt leave the queue; a null attempt means whichever it was. */
@@ -38,7 +40,7 @@ export const RETRY_UNKNOWN = statement<UnknownRow>(
    FROM unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
    WHERE q.message_id = ANY ($1::bigint[]) AND q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
      AND (given.attempt IS NULL OR q.attempts = given.attempt)
-   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts`,
+   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts, q.version`,
 );
 
 /** Rows that are (still) unknown are due again now: evidence says they did not arrive, or a person accepts two copies. */
