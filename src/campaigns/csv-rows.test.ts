@@ -169,6 +169,8 @@ describe("the header", () => {
 
   it("never names a column like a part of the language", () => {
     assert.equal(columnName("__proto__"), "proto");
+    for (const zone of ["Time zone", "timeZone", "Timezone", "TIMEZONE", "TZ", "tz"])
+      assert.equal(columnName(zone), "time_zone");
   });
 });
 

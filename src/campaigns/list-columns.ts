@@ -131,9 +131,11 @@ function readJson(text: string): Cell {
   } catch {
     return { problem: `${quoted(text)} is not JSON` };
   }
-  // PostgreSQL's text has no NUL.
-  return text.includes("\\u0000") ? { problem: "JSON holds a NUL" } : { json: text };
+  return ESCAPED_NUL.test(text) ? { problem: "JSON holds a NUL" } : { json: text };
 }
+
+/** PostgreSQL's text has none. A backslash that is escaped itself escapes nothing. */
+const ESCAPED_NUL = /(?<!\\)(?:\\\\)*\\u0000/;
 
 function depthOf(value: unknown): number {
   if (typeof value !== "object" || value === null) return 0;
