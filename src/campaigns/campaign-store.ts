@@ -45,14 +45,16 @@ export interface CampaignRow {
 
 export type CanaryState = "sending" | "watching" | "passed" | "stopped";
 
-/** The canary's failures: what was counted when it was stopped. */
+/** The canary's failures: what was counted when it was stopped, and the share of its rows that may fail. */
 export interface PausedBecause {
   readonly code: "canary_failed";
   readonly evidence: {
+    readonly rows: number;
     readonly tried: number;
     readonly deferred: number;
     readonly bounced: number;
     readonly held: number;
+    readonly expired: number;
     readonly limit: number;
   };
 }

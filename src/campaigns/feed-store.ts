@@ -28,6 +28,8 @@ export async function beginScheduled(client: ClientBase, id: CampaignId): Promis
 }
 
 export interface FeedState {
+  /** It takes no more mail for now. */
+  readonly lane_is_full: boolean;
   /** Messages made of it, and recipients whose time has come and who have none yet. */
   readonly made: number;
   readonly due: number;
@@ -35,7 +37,7 @@ export interface FeedState {
   readonly waiting: number;
   readonly pace_per_s: number | null;
   readonly pace_left: number;
-  /** Since the pace was counted last. */
+  /** Since the pace was counted last; null: it never was. */
   readonly fed_ms_ago: number | null;
   /** So many may be made at all for now: those of the canary; null: all. */
   readonly rows_max: number | null;
@@ -43,12 +45,12 @@ export interface FeedState {
 
 export const STATE = statement<FeedState>(
   "feed_state",
-  `SELECT waves.made, waves.due,
+  `SELECT lane.full_because IS NOT NULL AS lane_is_full, waves.made, waves.due,
      greatest(0, coalesce((SELECT sum(n) FROM postlane.balance_sheet
        WHERE lane_id = c.lane_id AND campaign_id = c.id AND state = 'queued'), 0) - waves.counted)::bigint AS waiting,
      c.pace_per_s, c.pace_left, (extract(epoch FROM clock_timestamp() - c.fed_at) * 1000)::float8 AS fed_ms_ago,
      CASE WHEN c.canary_state IN ('sending', 'watching') THEN c.canary_rows END AS rows_max
-   FROM postlane.campaign AS c CROSS JOIN LATERAL (
+   FROM postlane.campaign AS c JOIN postlane.lane ON lane.id = c.lane_id CROSS JOIN LATERAL (
      SELECT coalesce(sum(w.made), 0)::bigint AS made,
        coalesce(sum(w.rows - w.made - w.withdrawn) FILTER (WHERE w.due_at <= clock_timestamp()), 0)::bigint AS due,
        coalesce(sum(w.rows - w.made - w.withdrawn) FILTER (WHERE w.state = 'queued'), 0)::bigint AS counted
@@ -59,13 +61,16 @@ export async function readFeedState(client: ClientBase, id: CampaignId): Promise
   return (await rowsOf(client, STATE, [id]))[0]!;
 }
 
-export const MAKE = statement<{ readonly taken: number; readonly queued: number }>(
-  "feed_make",
-  `SELECT taken, queued FROM postlane.make_messages($1, $2)`,
-);
+/** Recipients that got a message, and how many of these wait: who is suppressed does not. */
+export interface Made {
+  readonly taken: number;
+  readonly queued: number;
+}
+
+export const MAKE = statement<Made>("feed_make", `SELECT taken, queued FROM postlane.make_messages($1, $2)`);
 /** Of the next recipients that are due. Fewer than asked: the next wave is another call's. */
-export async function makeMessages(client: ClientBase, id: CampaignId, rowsMax: number): Promise<number> {
-  return (await rowsOf(client, MAKE, [id, rowsMax]))[0]!.taken;
+export async function makeMessages(client: ClientBase, id: CampaignId, rowsMax: number): Promise<Made> {
+  return (await rowsOf(client, MAKE, [id, rowsMax]))[0]!;
 }
 
 export const NOTE_PACE = statement<unknown>(

@@ -12,7 +12,7 @@ import type { ImportCounts, ImportProgress } from "./import-list.ts";
 import type { ColumnType } from "./list-columns.ts";
 import { nameProblem, openCampaign, wasCanceled, type CampaignOpening } from "./open-campaign.ts";
 import { prepareRejects } from "./rejects-file.ts";
-import { EXTENDABLE, startCampaign } from "./start-campaign.ts";
+import { EXTENDABLE, startCampaign, type StartAnswer, type StartRefusal, type StartWish } from "./start-campaign.ts";
 import type { UnsubscribeOffer } from "./unsubscribe-offer.ts";
 
 export interface CampaignWish {
@@ -34,6 +34,8 @@ export interface CampaignWish {
   readonly noUnsubscribe?: string;
   /** Goes on although cells are empty for which the template has no default. */
   readonly allowEmpty?: boolean;
+  /** By default at once. */
+  readonly start?: StartWish;
   /** By default beside the list: `LIST.rejects.csv`. */
   readonly rejectsFile?: string;
   readonly onProgress?: (progress: ImportProgress) => void;
@@ -45,6 +47,7 @@ export interface CampaignSent extends ImportCounts {
   readonly kind: "sent";
   readonly campaignId: CampaignId;
   readonly name: string;
+  readonly started: Extract<StartAnswer, { kind: "started" }>;
   readonly rejectsFile?: string;
 }
 
@@ -58,10 +61,17 @@ export async function sendCampaign(pool: Pool, wish: CampaignWish): Promise<Camp
     if ("code" in campaign) return campaign;
     const counts = await importCampaignFile(pool, campaign, wish, rejects);
     const rejectsFile = await rejects.finish();
-    const started = await startCampaign(pool, campaign.id, { when: { kind: "now" } }, EXTENDABLE);
-    if (started.kind === "refused") return refused("campaign", [wasCanceled(campaign.name)]);
+    const started = await startCampaign(pool, campaign.id, wish.start ?? { when: { kind: "now" } }, EXTENDABLE);
+    if (started.kind === "refused") return refused("campaign", [whyNotStarted(started.why, campaign.name)]);
     const { id: campaignId, name } = campaign;
-    return { kind: "sent", campaignId, name, ...counts, ...(rejectsFile === undefined ? {} : { rejectsFile }) };
+    return {
+      kind: "sent",
+      campaignId,
+      name,
+      ...counts,
+      started,
+      ...(rejectsFile === undefined ? {} : { rejectsFile }),
+    };
   } catch (error) {
     if (error instanceof CanceledMeanwhile) return refused("campaign", [error.message]);
     if (isLaneFull(error)) return refused("lane", [error.message, error.hint ?? ""]);
@@ -99,6 +109,13 @@ async function checkWish(pool: Pool, wish: CampaignWish): Promise<CampaignOpenin
     isListNameGiven: list !== undefined,
     noUnsubscribe,
   };
+}
+
+/** The list is in by then: the same command starts it. */
+function whyNotStarted(why: StartRefusal, name: string): string {
+  if (why === "importing") return "another file is being imported into its list: run this again when that is over";
+  if (why === "over") return "that local time is over for everyone on the list: run this again with a later one";
+  return wasCanceled(name);
 }
 
 const LANE_FULL = "PL009";

@@ -1,5 +1,6 @@
 // Starting a campaign: from here on all recipients of its list are accepted, and counted in the books. It goes at once, at a
-// time, or at a local time of each recipient's zone. Starting a campaign that has started adds who came into its list since.
+// time, or at a local time of each recipient's zone; in whose zone that time is over, at once. Starting a campaign that has
+// started adds who came into its list since; pace and canary are those of the first start.
 
 import type { Pool, PoolClient } from "pg";
 import type { CampaignId } from "../mail/ids.ts";
@@ -15,7 +16,7 @@ import {
 } from "./campaign-store.ts";
 import { lastRecipient, takeShortTurn } from "./list-store.ts";
 import { instantOf } from "./local-time.ts";
-import { addWave, listWaves, zonesOf, type WaveWish } from "./wave-store.ts";
+import { addWave, databaseNowMs, listWaves, zonesOf, type WaveRow, type WaveWish } from "./wave-store.ts";
 
 /** `zone`: of recipients who name none. */
 export type StartWhen =
@@ -32,9 +33,21 @@ export interface StartWish {
 }
 
 export type StartAnswer =
-  | { readonly kind: "started"; readonly accepted: number; readonly status: CampaignStatus }
-  /** `status`: in which it cannot be started; `empty`: nobody is on the list; `importing`: its list is. */
-  | { readonly kind: "refused"; readonly why: "status" | "empty" | "importing"; readonly status: CampaignStatus };
+  /** `waves`: of this start, by their time; one that is `queued` goes at once. `canaryRows`: 0: it has no canary. */
+  | {
+      readonly kind: "started";
+      readonly accepted: number;
+      readonly status: CampaignStatus;
+      readonly waves: readonly WaveRow[];
+      readonly canaryRows: number;
+    }
+  | { readonly kind: "refused"; readonly why: StartRefusal; readonly status: CampaignStatus };
+
+/**
+ * `status`: in which it cannot be started; `empty`: nobody is on the list; `importing`: its list is; `over`: so is the local
+ * time, in the zones of all of them.
+ */
+export type StartRefusal = "status" | "empty" | "importing" | "over";
 
 /** As `campaign start` may find it. */
 export const STARTABLE: readonly CampaignStatus[] = ["draft"];
@@ -56,24 +69,24 @@ export async function startCampaign(
 ): Promise<StartAnswer> {
   return await inTransaction(pool, async (client) => {
     const campaign = await lockCampaign(client, id);
-    const refused = (why: "status" | "empty" | "importing"): StartAnswer => ({
-      kind: "refused",
-      why,
-      status: campaign.status,
-    });
-    if (!from.includes(campaign.status)) return refused("status");
+    const { status } = campaign;
+    if (!from.includes(status)) return { kind: "refused", why: "status", status };
     const stretch = await stretchOf(client, campaign);
-    if (stretch === undefined) return refused("importing");
+    if (stretch === undefined) return { kind: "refused", why: "importing", status };
+    const planned = await planWaves(client, campaign, wish.when, stretch);
+    if (planned === "over") return { kind: "refused", why: "over", status };
     let accepted = 0;
-    for (const wave of await planWaves(client, campaign, wish.when, stretch)) {
-      accepted += await addWave(client, id, wave, stretch);
-    }
-    const isFirst = campaign.status === "draft" || campaign.status === "importing";
-    if (accepted === 0 && campaign.status === "draft") return refused("empty");
-    if (isFirst) await setPaceAndCanary(client, id, wish, accepted);
-    const status = await moveOn(client, campaign, wish.when, accepted);
-    return { kind: "started", accepted, status };
+    for (const wave of planned) accepted += await addWave(client, id, wave, stretch);
+    if (accepted === 0 && status === "draft") return { kind: "refused", why: "empty", status };
+    const canaryRows = isFirst(status) ? await setPaceAndCanary(client, id, wish, accepted) : 0;
+    const moved = await moveOn(client, campaign, wish.when, accepted);
+    const waves = (await listWaves(client, id)).filter(({ n }) => n > stretch.lastWave);
+    return { kind: "started", accepted, status: moved, waves, canaryRows };
   });
+}
+
+function isFirst(status: CampaignStatus): boolean {
+  return status === "draft" || status === "importing";
 }
 
 /**
@@ -83,30 +96,49 @@ export async function startCampaign(
 async function stretchOf(client: PoolClient, { id, list_id }: CampaignRow) {
   if (!(await takeShortTurn(client, list_id))) return undefined;
   const uptoN = await lastRecipient(client, list_id);
-  const afterN = (await listWaves(client, id)).reduce((max, wave) => Math.max(max, wave.upto_n), 0);
-  return { afterN, uptoN };
+  const waves = await listWaves(client, id);
+  const afterN = waves.reduce((max, wave) => Math.max(max, wave.upto_n), 0);
+  return { afterN, uptoN, lastWave: waves.reduce((max, wave) => Math.max(max, wave.n), 0) };
 }
 
+/** `over`: a local time, for everybody; whoever wrote it meant another day, and not at once. */
 async function planWaves(
   client: PoolClient,
   { list_id }: CampaignRow,
   when: StartWhen,
   { afterN, uptoN }: { readonly afterN: number; readonly uptoN: number },
-): Promise<readonly WaveWish[]> {
+): Promise<readonly WaveWish[] | "over"> {
   if (when.kind === "now") return [{ scope: "everyone" }];
   if (when.kind === "at") return [{ scope: "everyone", dueMs: when.atMs }];
   const zones = await zonesOf(client, list_id, afterN, uptoN);
-  return zones.map(({ time_zone }): WaveWish => {
+  const nowMs = await databaseNowMs(client);
+  const waves = zones.map(({ time_zone }) => {
     const dueMs = instantOf(when.localTime, time_zone ?? when.zone);
-    return time_zone === null ? { scope: "no_zone", dueMs } : { scope: "zone", timeZone: time_zone, dueMs };
+    return {
+      scope: time_zone === null ? "no_zone" : "zone",
+      timeZone: time_zone,
+      dueMs,
+      isOver: dueMs <= nowMs,
+    } as const;
   });
+  return waves.length > 0 && waves.every(({ isOver }) => isOver) ? "over" : waves;
 }
 
-async function setPaceAndCanary(client: PoolClient, id: CampaignId, { pacePerS, canary }: StartWish, accepted: number) {
+/** Answers the canary's rows. */
+async function setPaceAndCanary(
+  client: PoolClient,
+  id: CampaignId,
+  { pacePerS, canary }: StartWish,
+  accepted: number,
+): Promise<number> {
   await setPace(client, id, pacePerS);
-  if (canary === undefined) return;
+  if (canary === undefined) return 0;
   const { share, ...rules } = canary;
-  await setCanary(client, id, { ...rules, rows: Math.max(1, Math.ceil(accepted * share)) });
+  const rows = Math.max(1, Math.ceil(accepted * share));
+  // Of so few there is none: a canary of all of them would guard nobody.
+  if (rows >= accepted) return 0;
+  await setCanary(client, id, { ...rules, rows });
+  return rows;
 }
 
 /** A campaign that a person paused stays paused; one that had finished goes on with what is new. */
@@ -116,9 +148,9 @@ async function moveOn(
   when: StartWhen,
   accepted: number,
 ): Promise<CampaignStatus> {
-  const isFirst = status === "draft" || status === "importing";
-  if (!isFirst && !(status === "finished" && accepted > 0)) return status;
-  const to = when.kind === "now" ? "running" : "scheduled";
+  if (!isFirst(status) && !(status === "finished" && accepted > 0)) return status;
+  // With nobody to wait for, no time of it would ever come.
+  const to = when.kind === "now" || accepted === 0 ? "running" : "scheduled";
   await moveCampaignIfIn(client, id, to, [status]);
   return to;
 }

@@ -7,7 +7,7 @@ import { rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
 export interface WaveWish {
   readonly scope: "everyone" | "zone" | "no_zone";
-  readonly timeZone?: string;
+  readonly timeZone?: string | null;
   /** Milliseconds since the epoch; undefined: at once, by the database's clock. */
   readonly dueMs?: number;
 }
@@ -56,9 +56,18 @@ export const ZONES = statement<{ readonly time_zone: string | null; readonly row
   `SELECT time_zone, count(*)::bigint AS rows FROM postlane.recipient WHERE list_id = $1 AND n > $2 AND n <= $3
    GROUP BY time_zone ORDER BY time_zone`,
 );
-/** The time zones of a stretch of a list; null: of those who told none. */
+/** The time zones of a stretch of a list, null: of those who told none. */
 export async function zonesOf(on: Queryable, listId: ListId, afterN: number, uptoN: number) {
   return await rowsOf(on, ZONES, [listId, afterN, uptoN]);
+}
+
+export const NOW = statement<{ readonly now_ms: number }>(
+  "wave_now",
+  `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms`,
+);
+/** The database's clock, by which waves are due. */
+export async function databaseNowMs(on: Queryable): Promise<number> {
+  return (await rowsOf(on, NOW))[0]!.now_ms;
 }
 
 export const WITHDRAW = statement<{ readonly n: number }>("wave_withdraw", `SELECT postlane.withdraw_unmade($1) AS n`);

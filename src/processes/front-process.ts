@@ -1,6 +1,7 @@
 // The front: upkeep, what comes home, and over HTTP what it has in mind of the engine: metrics, health, explain.
 
 import { statfs } from "node:fs/promises";
+import { tellCanary } from "../campaigns/judge-canary.ts";
 import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
@@ -66,6 +67,11 @@ export async function runFront(config: Config): Promise<number> {
       },
       freeDiskBytes: () => freeDiskBytesOf(config),
       onFinished: (campaign) => tellSupervisor({ kind: "told", line: `campaign "${campaign}" is finished` }),
+      onStopped({ name, because }) {
+        const detail = tellCanary(because);
+        log.error("campaign.stopped", { campaign: name, ...because.evidence, detail });
+        tellSupervisor({ kind: "told", line: `ALARM: campaign "${name}" is paused by its canary: ${detail}` });
+      },
     },
   );
   const sendmailSpool = openSendmailSpool(config, smtp, log);

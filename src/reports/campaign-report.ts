@@ -1,7 +1,8 @@
 // A campaign at one moment: its status and its balance sheet. Reads only. The shape is what `--json` prints.
 
 import type { Pool } from "pg";
-import type { CampaignRow } from "../campaigns/campaign-store.ts";
+import type { CampaignRow, CanaryState, PausedBecause } from "../campaigns/campaign-store.ts";
+import { listWaves, type WaveRow } from "../campaigns/wave-store.ts";
 import { printCampaignId } from "../mail/ids.ts";
 import { readCampaignSheets, type CampaignSheetRow } from "./campaign-report-store.ts";
 import { totalsOf, type SheetTotals } from "./status-report.ts";
@@ -22,11 +23,30 @@ export interface CampaignReport {
   readonly not_accepted: number;
   /** Accepted, and no message is made of them yet: for their time, the pace or the canary. */
   readonly unmade: number;
+  /** Of its template. */
+  readonly version: number;
+  /** Which rule stopped it; null: a person, or it is not paused. */
+  readonly paused_because: PausedBecause | null;
+  readonly pace_per_s: number | null;
+  readonly canary: CanaryReport | null;
   /** What people unsubscribe from. */
   readonly list: string | null;
   /** Why there is no way to unsubscribe, on a person's word. */
   readonly no_unsubscribe: string | null;
   readonly books: SheetTotals;
+}
+
+export interface CanaryReport {
+  readonly state: CanaryState;
+  /** The first so many recipients. */
+  readonly rows: number;
+  readonly wait_s: number;
+  /** Share of them that may fail, 0 to 1. */
+  readonly limit: number;
+  /** When all of them had been tried. */
+  readonly tried_at: string | null;
+  /** When the others go, if no more of them fail by then; null: not known yet, or decided. */
+  readonly passes_at: string | null;
 }
 
 export async function reportCampaigns(pool: Pool, rows: readonly CampaignRow[]): Promise<readonly CampaignReport[]> {
@@ -53,10 +73,51 @@ function reportOf(row: CampaignRow, sheet: CampaignSheetRow): CampaignReport {
     doubled,
     not_accepted: recipients - accepted,
     unmade,
+    version: row.version,
+    paused_because: row.paused_because,
+    pace_per_s: row.pace_per_s,
+    canary: canaryOf(row),
     list: row.list === "" ? null : row.list,
     no_unsubscribe: row.no_unsubscribe,
     books: totalsOf(states),
   };
+}
+
+function canaryOf(row: CampaignRow): CanaryReport | null {
+  const { canary_state: state, canary_rows: rows, canary_wait_ms, canary_limit: limit, canary_tried_at } = row;
+  if (state === null || rows === null || canary_wait_ms === null || limit === null) return null;
+  const passesAt = canary_tried_at === null ? null : new Date(canary_tried_at.getTime() + canary_wait_ms);
+  return {
+    state,
+    rows,
+    wait_s: canary_wait_ms / 1000,
+    limit,
+    tried_at: canary_tried_at?.toISOString() ?? null,
+    passes_at: state === "watching" ? (passesAt?.toISOString() ?? null) : null,
+  };
+}
+
+export interface WaveReport {
+  readonly due_at: string;
+  /** Null: of all zones, or of those who name none. */
+  readonly time_zone: string | null;
+  readonly scope: WaveRow["scope"];
+  /** rows = made + withdrawn + those who have no message yet. */
+  readonly rows: number;
+  readonly made: number;
+  readonly withdrawn: number;
+}
+
+/** By their time. */
+export async function reportWaves(pool: Pool, { id }: CampaignRow): Promise<readonly WaveReport[]> {
+  return (await listWaves(pool, id)).map(({ due_at, time_zone, scope, rows, made, withdrawn }) => ({
+    due_at: due_at.toISOString(),
+    time_zone,
+    scope,
+    rows,
+    made,
+    withdrawn,
+  }));
 }
 
 export interface Pace {

@@ -1,11 +1,13 @@
-// What has to be done from time to time, whoever sends: fold the books, make messages of campaigns ahead of the dispatchers, make tomorrow's partitions, sweep canceled
-// campaigns, close finished ones, rescue leases whose dispatcher is long gone, judge what came back, look for hand-overs
-// that nobody confirmed, forget suppressions that have ended, close lanes to more mail while the queue is full, raise the
-// alarm. Every round is safe to run twice and by several processes.
+// What has to be done from time to time, whoever sends: fold the books, make messages of campaigns ahead of the dispatchers,
+// judge their canaries, make tomorrow's partitions, sweep canceled campaigns, close finished ones, rescue leases whose
+// dispatcher is long gone, judge what came back, look for hand-overs that nobody confirmed, forget suppressions that have
+// ended, close lanes to more mail while the queue is full, raise the alarm. Every round is safe to run twice and by several
+// processes.
 
 import type { Pool } from "pg";
 import { finishCampaigns, reopenWaitingCampaigns } from "../campaigns/campaign-store.ts";
 import { createFeeder } from "../campaigns/feed-campaigns.ts";
+import { judgeCanaries, type StoppedCampaign } from "../campaigns/judge-canary.ts";
 import { createPartitionsAhead } from "../events/event-store.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
@@ -41,6 +43,7 @@ export interface UpkeepPorts {
   readonly takeReturns: () => Promise<void>;
   readonly onAlarm: (alarm: Alarm) => void;
   readonly onFinished: (campaign: string) => void;
+  readonly onStopped: (campaign: StoppedCampaign) => void;
   readonly onIntake: (change: LaneIntake) => void;
   /** Of the database's disk, where that is this machine's. */
   readonly freeDiskBytes: () => Promise<number | undefined>;
@@ -85,6 +88,9 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
   const loops = Promise.all([
     every(ROUND_MS, "fold", () => foldBalance(pool)),
     every(FEED_MS, "feed", () => feeder.feed()),
+    every(ROUND_MS, "canary", async () => {
+      for (const stopped of await judgeCanaries(pool)) ports.onStopped(stopped);
+    }),
     every(ROUND_MS, "sweep", async () => void (await sweepCanceled(pool))),
     every(ROUND_MS, "finish", async () => {
       for (const { name } of await finishCampaigns(pool)) ports.onFinished(name);

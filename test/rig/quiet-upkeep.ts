@@ -32,6 +32,7 @@ export function startQuietUpkeep(
       takeReturns: nothing,
       onAlarm: () => undefined,
       onFinished: () => undefined,
+      onStopped: () => undefined,
       onIntake: given.onIntake ?? (() => undefined),
       freeDiskBytes: () => Promise.resolve(undefined),
     },

@@ -7,11 +7,28 @@ import type { CommonOptions } from "./output.ts";
 import type { CampaignCreateOptions } from "./run-campaign-create.ts";
 import type { CampaignEditOptions } from "./run-campaign-edit.ts";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
+import type { StartOptions } from "./run-campaign-start.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
 
 export function addCampaign(program: Command, end: End): void {
   const campaign = group(program, "campaign", "Send a template to a list, and steer it while it runs.");
-  leaf(
+  withStartOptions(
+    leaf(
+      campaign,
+      "start",
+      "Start a campaign that is a draft: all of its list is accepted, and goes at once, at an instant, or at a local time of each recipient's zone.",
+      [
+        "postlane campaign start march",
+        'postlane campaign start march --at 2027-01-31T09:00:00Z --pace "50,000/hr"',
+        "postlane campaign start march --local 2027-01-31T09:00 --time-zone Europe/Vienna",
+        'postlane campaign start march --canary 1% --canary-wait "15 min" --canary-limit 5%',
+      ],
+    ).argument("<campaign>", "Its name or its id."),
+  ).action(async (name: string, options: StartOptions & CommonOptions) => {
+    const { runCampaignStart } = await import("./run-campaign-start.ts");
+    end(await runCampaignStart(name, options));
+  });
+  const send = leaf(
     campaign,
     "send",
     "Create, check and start a campaign in one: the template's variables are checked against the list's columns before anything is queued, then the list is streamed into the database and the campaign starts. Bad rows go into the rejects file and stop nothing. The same list again under the same name queues nobody twice, also after an import that was killed.",
@@ -39,20 +56,25 @@ export function addCampaign(program: Command, end: End): void {
     .option(
       "--rejects <file>",
       "Where rows that cannot be mailed are written, with line and reason; otherwise beside the list.",
-    )
-    .action(async (options: CampaignSendOptions) => {
-      const { runCampaignSend } = await import("./run-campaign-send.ts");
-      end(await runCampaignSend(options));
-    });
+    );
+  withStartOptions(send).action(async (options: CampaignSendOptions) => {
+    const { runCampaignSend } = await import("./run-campaign-send.ts");
+    end(await runCampaignSend(options));
+  });
   addCreate(campaign, end);
   addEdit(campaign, end);
   leaf(
     campaign,
     "status",
-    "Print a campaign's balance sheet, and while it runs its rate, measured over one second, and the time that is left at that rate.",
-    ["postlane campaign status march", "postlane campaign status cmp_7 --json"],
+    "Print a campaign's balance sheet, its waves, pace and canary, and while it runs its rate, measured over one second, and the time that is left at that rate.",
+    [
+      "postlane campaign status march",
+      "postlane campaign status march --watch",
+      "postlane campaign status cmp_7 --json",
+    ],
   )
     .argument("<campaign>", "Its name or its id.")
+    .option("--watch", "Print it again every second, until Ctrl-C or the campaign's end.")
     .option("--no-rate", "Answer at once, without measuring the rate.")
     .action(async (name: string, options: CampaignStatusOptions) => {
       const { runCampaignStatus } = await import("./run-campaign.ts");
@@ -149,3 +171,15 @@ function addEdit(campaign: Command, end: End): void {
 
 const TEMPLATE_WORDS =
   "A folder with template.yaml, body.html and body.txt; or a pushed template's name, or name@version.";
+
+/** When and how it goes. */
+function withStartOptions(command: Command): Command {
+  return command
+    .option("--at <time>", "When, ISO 8601 with a zone; otherwise at once.")
+    .option("--local <time>", "When, by the clock of each recipient's time zone, such as 2027-01-31T09:00.")
+    .option("--time-zone <zone>", "Of recipients who name none, with --local; otherwise UTC.")
+    .option("--pace <rate>", 'At most so many in a time, such as "50,000/hr"; otherwise as fast as relays take them.')
+    .option("--canary <share>", "Send to this part of the list first, such as 1%, and wait for what becomes of it.")
+    .option("--canary-wait <duration>", 'How long, once all of it was tried; otherwise "15 min".')
+    .option("--canary-limit <share>", "Stop by itself when more of it fails; otherwise 5%.");
+}

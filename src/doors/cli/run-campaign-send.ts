@@ -1,8 +1,9 @@
 // `postlane campaign send`: create, check, import and start in one, with progress.
 
-import { printCampaignId } from "../../mail/ids.ts";
 import { sendCampaign, type CampaignSent } from "../../campaigns/send-campaign.ts";
+import type { StartWish } from "../../campaigns/start-campaign.ts";
 import { offerOf } from "../../campaigns/unsubscribe-offer.ts";
+import { reportStart } from "../../reports/start-report.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
 import { readColumnTypes } from "./read-column-option.ts";
 import { EXIT_DONE } from "./command-failure.ts";
@@ -10,10 +11,11 @@ import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { countOf } from "./printing.ts";
 import { createProgress } from "./progress.ts";
 import { readConfig } from "./read-config.ts";
+import { printStart, wishOf, type StartOptions } from "./run-campaign-start.ts";
 import { tellRefused } from "./tell-refused.ts";
 import { withDatabase } from "./with-database.ts";
 
-export interface CampaignSendOptions extends CommonOptions {
+export interface CampaignSendOptions extends CommonOptions, StartOptions {
   readonly list: string;
   readonly template: string;
   readonly lane: string;
@@ -31,6 +33,7 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
   const types = readColumnTypes(options.column);
   const config = readConfig(options);
   const output = createOutput(options);
+  const start = wishOf(options);
   return await withDatabase(config, async (pool) => {
     const unsubscribe = offerOf(config, options.lane);
     const noUnsubscribe = options.unsubscribe === true ? undefined : options.unsubscribe;
@@ -39,6 +42,7 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
       file: options.list,
       templateDir: options.template,
       lane: options.lane,
+      start,
       types,
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.from === undefined ? {} : { from: options.from }),
@@ -52,7 +56,7 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
     progress.end();
     if (answer.kind === "refused")
       return tellRefused(answer, "The campaign was not started, and nothing was queued:", options);
-    tellSent(answer, output);
+    tellSent(answer, start, output);
     if (unsubscribe === "kept_here" && noUnsubscribe === undefined)
       output.note("no message says where to unsubscribe, since public_url is not set; nothing leaves this machine");
     if ((await countDispatchers(pool, options.lane)) === 0) output.note("queued; run `postlane up` to send it");
@@ -60,11 +64,13 @@ export async function runCampaignSend(options: CampaignSendOptions): Promise<num
   });
 }
 
-function tellSent(sent: CampaignSent, output: Output): void {
-  const { campaignId, name, rows, accepted, doubled, rejected, rejectsFile } = sent;
-  const id = printCampaignId(campaignId);
-  output.answer({ id, name, rows, accepted, doubled, rejected, rejects_file: rejectsFile ?? null });
+function tellSent(sent: CampaignSent, start: StartWish, output: Output): void {
+  const { campaignId, name, rows, accepted, doubled, rejected, rejectsFile, started } = sent;
+  const report = reportStart({ id: campaignId, name }, started);
+  const { id } = report;
+  output.answer({ ...report, rows, accepted, doubled, rejected, rejects_file: rejectsFile ?? null });
   output.print(`${name} (${id}) is started: ${countOf(accepted, "message")} queued from ${countOf(rows, "row")}`);
+  for (const line of printStart(report, start)) output.print(line);
   if (doubled > 0) output.print(`  ${countOf(doubled, "row")} left out: in the list twice, or in the campaign already`);
   if (rejected > 0)
     output.print(

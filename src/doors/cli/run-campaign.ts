@@ -5,19 +5,31 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import { findCampaign, listCampaigns, type CampaignRow, type CampaignStatus } from "../../campaigns/campaign-store.ts";
 import { controlCampaign, POSSIBLE, type Order } from "../../campaigns/control-campaign.ts";
+import { tellCanary } from "../../campaigns/judge-canary.ts";
 import { parseCampaignId, printCampaignId } from "../../mail/ids.ts";
 import { STATES } from "../../mail/state.ts";
-import { paceBetween, reportCampaigns, type CampaignReport, type Pace } from "../../reports/campaign-report.ts";
+import { printDuration, printRate } from "../../platform/quantities.ts";
+import {
+  paceBetween,
+  reportCampaigns,
+  reportWaves,
+  type CampaignReport,
+  type CanaryReport,
+  type Pace,
+  type WaveReport,
+} from "../../reports/campaign-report.ts";
 import { sweepCanceled } from "../../upkeep/sweep.ts";
 import { CommandFailure, EXIT_DONE } from "./command-failure.ts";
 import { createOutput, type CommonOptions, type Output } from "./output.ts";
 import { countOf, number, printCount, printPerSecond, printSpan, printTable, printTime, text } from "./printing.ts";
 import { createProgress } from "./progress.ts";
 import { readConfig } from "./read-config.ts";
+import { watch, type Look } from "./watching.ts";
 import { withDatabase } from "./with-database.ts";
 
 export interface CampaignStatusOptions extends CommonOptions {
   readonly rate: boolean;
+  readonly watch?: boolean;
 }
 
 const RATE_OVER_MS = 1000;
@@ -25,26 +37,50 @@ const SWEEP_LOOK_MS = 200;
 
 export async function runCampaignStatus(name: string, options: CampaignStatusOptions): Promise<number> {
   const output = createOutput(options);
-  const { report, pace } = await withDatabase(readConfig(options), async (pool) => {
-    const campaign = await campaignNamed(pool, name);
-    const first = await reportOne(pool, campaign);
-    const isMoving = campaign.status === "running" && first.books.states.queued > 0;
-    return options.rate && isMoving ? await measurePace(pool, campaign, first) : { report: first, pace: undefined };
+  return await withDatabase(readConfig(options), async (pool) => {
+    if (options.watch === true) return await watch(output, watchCampaign(pool, name, options));
+    const first = await lookAt(pool, name);
+    if (options.rate && isMoving(first)) await sleep(RATE_OVER_MS);
+    const { answer, lines } = told(options.rate && isMoving(first) ? await lookAt(pool, name, first) : first);
+    output.answer(answer);
+    for (const line of lines) output.print(line);
+    return EXIT_DONE;
   });
-  output.answer({ ...report, ...pace });
-  for (const line of printReport(report, pace)) output.print(line);
-  return EXIT_DONE;
 }
 
-async function measurePace(
-  pool: Pool,
-  campaign: CampaignRow,
-  first: CampaignReport,
-): Promise<{ readonly report: CampaignReport; readonly pace: Pace }> {
-  const startedAtMs = performance.now();
-  await sleep(RATE_OVER_MS);
+interface CampaignLook {
+  readonly report: CampaignReport;
+  readonly waves: readonly WaveReport[];
+  readonly atMs: number;
+  /** Since an earlier look; undefined: there was none, or nothing of it is to go out. */
+  readonly pace: Pace | undefined;
+}
+
+async function lookAt(pool: Pool, name: string, before?: CampaignLook): Promise<CampaignLook> {
+  const campaign = await campaignNamed(pool, name);
   const report = await reportOne(pool, campaign);
-  return { report, pace: paceBetween(first.books, report.books, performance.now() - startedAtMs) };
+  const waves = await reportWaves(pool, campaign);
+  const atMs = performance.now();
+  const isPaced = before !== undefined && isMoving(before);
+  const pace = isPaced ? paceBetween(before.report.books, report.books, atMs - before.atMs) : undefined;
+  return { report, waves, atMs, pace };
+}
+
+function isMoving({ report }: Pick<CampaignLook, "report">): boolean {
+  return report.status === "running" && report.books.states.queued > 0;
+}
+
+function watchCampaign(pool: Pool, name: string, { rate }: CampaignStatusOptions): () => Promise<Look> {
+  let last: CampaignLook | undefined;
+  return async () => {
+    last = await lookAt(pool, name, rate ? last : undefined);
+    const { status, books } = last.report;
+    return { ...told(last), isOver: status === "finished" || (status === "canceled" && books.waiting === 0) };
+  };
+}
+
+function told({ report, waves, pace }: CampaignLook): Look {
+  return { answer: { ...report, ...pace, waves }, lines: printReport(report, waves, pace) };
 }
 
 async function reportOne(pool: Pool, campaign: CampaignRow): Promise<CampaignReport> {
@@ -52,7 +88,7 @@ async function reportOne(pool: Pool, campaign: CampaignRow): Promise<CampaignRep
   return report!;
 }
 
-function printReport(report: CampaignReport, pace: Pace | undefined): readonly string[] {
+function printReport(report: CampaignReport, waves: readonly WaveReport[], pace: Pace | undefined): readonly string[] {
   const { books } = report;
   const states = STATES.filter((state) => books.states[state] !== 0).map((state) => [
     state,
@@ -62,13 +98,64 @@ function printReport(report: CampaignReport, pace: Pace | undefined): readonly s
     `${report.name} (${report.id}), lane ${report.lane}${report.list === null ? "" : `, list ${report.list}`}: ${report.status}`,
     `created ${printTime(report.created_at)}, started ${printTime(report.started_at)}`,
     ...(report.canceled_at === null ? [] : [`canceled ${printTime(report.canceled_at)}`]),
+    ...(report.version === 1 ? [] : [`version ${report.version} of its template`]),
     ...(report.no_unsubscribe === null ? [] : [`nobody can unsubscribe from it: ${report.no_unsubscribe}`]),
+    ...printSteering(report),
     "",
     ...printTable([text("state"), number("messages")], [...states, ["accepted", printCount(books.accepted)]]),
+    ...(report.unmade === 0 ? [] : [`${countOf(report.unmade, "recipient")} of these have no message yet`]),
     ...(report.rejected === 0 ? [] : [`${countOf(report.rejected, "row")} of the list rejected`]),
+    ...printWaves(waves),
     ...(pace === undefined ? [] : ["", paceLine(pace)]),
   ];
 }
+
+/** What holds it back by a person's wish, and what has stopped it. */
+function printSteering({ paused_because, pace_per_s, canary }: CampaignReport): readonly string[] {
+  return [
+    ...(paused_because === null
+      ? []
+      : [
+          `paused by its canary: ${tellCanary(paused_because)}`,
+          "look at what failed; `campaign resume` goes on with all",
+        ]),
+    ...(pace_per_s === null ? [] : [`pace ${printRate(pace_per_s)}`]),
+    ...(canary === null || paused_because !== null ? [] : [canaryLine(canary)]),
+  ];
+}
+
+function canaryLine({ state, rows, wait_s, passes_at }: CanaryReport): string {
+  const first = `canary of ${countOf(rows, "recipient")}`;
+  switch (state) {
+    case "sending":
+      return `${first}: being sent; once all were tried, watched for ${printDuration(wait_s * 1000)}`;
+    case "watching":
+      return `${first}: all tried; the others go at ${printTime(passes_at)} unless too many fail`;
+    case "passed":
+      return `${first}: passed`;
+    case "stopped":
+      return `${first}: stopped`;
+  }
+}
+
+/** Of a campaign that goes to everyone at once there is nothing to tell. */
+function printWaves(waves: readonly WaveReport[]): readonly string[] {
+  if (waves.every(({ scope }) => scope === "everyone") && waves.length < 2 && waves[0]?.made === waves[0]?.rows)
+    return [];
+  const columns = [text("due"), text("time zone"), number("recipients"), number("made"), number("withdrawn")];
+  const rows = waves
+    .slice(0, WAVES_SHOWN_MAX)
+    .map(({ due_at, time_zone, scope, rows, made, withdrawn }) => [
+      printTime(due_at),
+      time_zone ?? (scope === "everyone" ? "all" : "not told"),
+      ...[rows, made, withdrawn].map(printCount),
+    ]);
+  const more = waves.length - rows.length;
+  return ["", ...printTable(columns, rows), ...(more <= 0 ? [] : [`and ${countOf(more, "wave")} more: see --json`])];
+}
+
+/** Of a terminal's height. */
+const WAVES_SHOWN_MAX = 30;
 
 function paceLine({ rate_per_s, eta_s }: Pace): string {
   if (eta_s === null) return "nothing went out in the last second; `postlane status` shows what limits it";

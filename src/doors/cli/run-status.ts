@@ -1,8 +1,6 @@
 // `postlane status [--watch]`: the report of reports/status-report.ts for people.
 
-import type { Pool } from "pg";
 import { STATES } from "../../mail/state.ts";
-import { systemClock } from "../../platform/clock.ts";
 import type { Config } from "../../platform/config.ts";
 import {
   countEverything,
@@ -13,9 +11,10 @@ import {
   type StatusReport,
 } from "../../reports/status-report.ts";
 import { EXIT_DONE, EXIT_FAILED } from "./command-failure.ts";
-import { createOutput, type CommonOptions, type Output } from "./output.ts";
+import { createOutput, type CommonOptions } from "./output.ts";
 import { number, printCount, printPerSecond, printSpan, printTable, text, type Column } from "./printing.ts";
 import { captureFolders, readConfig, type CaptureFolder } from "./read-config.ts";
+import { watch } from "./watching.ts";
 import { withDatabase } from "./with-database.ts";
 
 export interface StatusOptions extends CommonOptions {
@@ -23,56 +22,22 @@ export interface StatusOptions extends CommonOptions {
   readonly count?: boolean;
 }
 
-const WATCH_MS = 1000;
-
 export async function runStatus(options: StatusOptions): Promise<number> {
   const config = readConfig(options);
   const output = createOutput(options);
   return await withDatabase(config, async (pool) => {
-    if (options.watch === true) return await watch(pool, config, output);
+    if (options.watch === true) {
+      return await watch(output, async () => {
+        const report = await readStatus(pool);
+        return { answer: answerOf(report, config), lines: printStatus(report, config) };
+      });
+    }
     const report = await readStatus(pool);
     const counted = options.count === true ? await countEverything(pool) : undefined;
     output.answer({ ...answerOf(report, config), ...(counted === undefined ? {} : { counted }) });
     for (const line of [...printStatus(report, config), ...printCounted(counted)]) output.print(line);
     return report.totals.adds_up && (counted ?? []).every((lane) => lane.adds_up) ? EXIT_DONE : EXIT_FAILED;
   });
-}
-
-/** On a terminal each look is drawn over the last one; elsewhere they follow each other. Ends by Ctrl-C. */
-async function watch(pool: Pool, config: Config, output: Output): Promise<number> {
-  const stop = whenInterrupted();
-  while (!stop.isDue()) {
-    const report = await readStatus(pool);
-    output.answer(answerOf(report, config));
-    const lines = [...printStatus(report, config), ""];
-    if (process.stdout.isTTY) output.print(`\x1b[H\x1b[J${lines.join("\n")}`);
-    else for (const line of lines) output.print(line);
-    await stop.orAfter(WATCH_MS);
-  }
-  return EXIT_DONE;
-}
-
-function whenInterrupted(): { isDue(): boolean; orAfter(ms: number): Promise<void> } {
-  let isDue = false;
-  let wake = (): void => {};
-  const stop = (): void => {
-    isDue = true;
-    wake();
-  };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
-  return {
-    isDue: () => isDue,
-    async orAfter(ms) {
-      await new Promise<void>((resolve) => {
-        const timer = systemClock.after(ms, resolve);
-        wake = () => {
-          timer.cancel();
-          resolve();
-        };
-        if (isDue) wake();
-      });
-    },
-  };
 }
 
 function answerOf(report: StatusReport, config: Config): object {

@@ -125,14 +125,24 @@ CREATE VIEW postlane.campaign_unmade AS
 --
 -- Chunks of one import come at the same time: sorted, they meet the same address in the same order, as new rows and as
 -- rows to be renewed.
+--
+-- Who moves from one zone to another while a campaign goes out by local times could be in two of its waves, or in none: so
+-- until such a campaign has all its messages, zones are not renewed. (None starts while an import is under way.)
 CREATE FUNCTION postlane.add_recipients(
   the_import_id integer, OUT added bigint, OUT doubled bigint, OUT rejected bigint
 )
 LANGUAGE plpgsql AS $$
+DECLARE
+  zones_stay boolean;
 BEGIN
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
+  zones_stay := EXISTS (
+    SELECT FROM postlane.campaign_wave AS w JOIN postlane.campaign AS c ON c.id = w.campaign_id
+    WHERE w.made + w.withdrawn < w.rows AND w.scope <> 'everyone'
+      AND c.list_id = (SELECT i.list_id FROM postlane.list_import AS i WHERE i.id = the_import_id)
+  );
   WITH good AS MATERIALIZED (
     SELECT given.*, lower(given.address) AS name,
       row_number() OVER (PARTITION BY lower(given.address) ORDER BY given.line) = 1 AS is_first
@@ -147,10 +157,12 @@ BEGIN
     SELECT r.list_id, r.n, good.data, good.time_zone
     FROM known JOIN good ON good.line = known.given_line AND good.is_first
       JOIN postlane.recipient AS r ON r.list_id = good.list_id AND r.n = known.n
-    WHERE known.import_id <> the_import_id AND (r.data <> good.data OR r.time_zone IS DISTINCT FROM good.time_zone)
+    WHERE known.import_id <> the_import_id
+      AND (r.data <> good.data OR (NOT zones_stay AND r.time_zone IS DISTINCT FROM good.time_zone))
     ORDER BY good.name FOR NO KEY UPDATE OF r
   ), renewed AS (
-    UPDATE postlane.recipient AS r SET data = newer.data, time_zone = newer.time_zone
+    UPDATE postlane.recipient AS r
+    SET data = newer.data, time_zone = CASE WHEN zones_stay THEN r.time_zone ELSE newer.time_zone END
     FROM newer WHERE r.list_id = newer.list_id AND r.n = newer.n
   ), fresh AS (
     INSERT INTO postlane.recipient (list_id, address, data, time_zone, import_id, line)
@@ -242,6 +254,7 @@ DECLARE
   campaign postlane.campaign;
   for_bulk boolean;
   wave     postlane.campaign_wave;
+  unmade   bigint;
   last_n   bigint;
   lost     bigint;
   first_content  bigint;
@@ -272,17 +285,19 @@ BEGIN
   IF wave.campaign_id IS NULL OR rows_max <= 0 THEN
     RETURN;
   END IF;
+  -- No more than were accepted, whatever has become of the list since.
+  unmade := wave.rows - wave.made - wave.withdrawn;
 
   CREATE TEMPORARY TABLE IF NOT EXISTS feed_row (n bigint, address text COLLATE "C", data text) ON COMMIT DELETE ROWS;
   IF wave.scope = 'zone' THEN
     INSERT INTO pg_temp.feed_row SELECT r.n, r.address, r.data FROM postlane.recipient AS r
       WHERE r.list_id = campaign.list_id AND r.time_zone = wave.time_zone AND r.n > wave.after_n AND r.n <= wave.upto_n
-      ORDER BY r.n LIMIT rows_max;
+      ORDER BY r.n LIMIT least(rows_max, unmade);
   ELSE
     INSERT INTO pg_temp.feed_row SELECT r.n, r.address, r.data FROM postlane.recipient AS r
       WHERE r.list_id = campaign.list_id AND r.n > wave.after_n AND r.n <= wave.upto_n
         AND (wave.scope = 'everyone' OR r.time_zone IS NULL)
-      ORDER BY r.n LIMIT rows_max;
+      ORDER BY r.n LIMIT least(rows_max, unmade);
   END IF;
   SELECT count(*), max(n) INTO taken, last_n FROM pg_temp.feed_row;
   -- A dispatcher that has not heard of an edit yet sends the first version, and says so.
@@ -318,7 +333,7 @@ BEGIN
   END IF;
 
   -- Recipients that were erased meanwhile get nothing; once the list has no more, they are withdrawn.
-  lost := CASE WHEN taken < rows_max THEN wave.rows - wave.made - wave.withdrawn - taken ELSE 0 END;
+  lost := CASE WHEN taken < least(rows_max, unmade) THEN unmade - taken ELSE 0 END;
   UPDATE postlane.campaign_wave AS w
     SET made = w.made + taken, withdrawn = w.withdrawn + lost, after_n = coalesce(last_n, w.after_n)
     WHERE w.campaign_id = wave.campaign_id AND w.n = wave.n;
