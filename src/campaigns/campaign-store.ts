@@ -2,6 +2,7 @@
 
 import type { ClientBase } from "pg";
 import type { CampaignId, LaneId, ListId } from "../mail/ids.ts";
+import type { SettledState } from "../mail/state.ts";
 import { countOf, numberArray, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
 /**
@@ -31,8 +32,12 @@ export interface CampaignRow {
   readonly list_id: ListId;
   /** Of the kept list; null: of a file. */
   readonly list_name: string | null;
-  /** The campaign whose rest it sends. */
+  /** The campaign whose rest it sends: always one that is no rest itself. */
   readonly rest_of: CampaignId | null;
+  /** How those whom a rest sends to stood when it was made. */
+  readonly rest_stood: Readonly<Partial<Record<RestStanding, number>>> | null;
+  /** Recipients of its list up to here are its own or its rests'. */
+  readonly rest_upto_n: number;
   /** Which rule stopped it; null: a person, or it is not paused. */
   readonly paused_because: PausedBecause | null;
   readonly pace_per_s: number | null;
@@ -42,6 +47,9 @@ export interface CampaignRow {
   readonly canary_state: CanaryState | null;
   readonly canary_tried_at: Date | null;
 }
+
+/** `not_accepted`: on the list, and of no campaign yet. */
+export type RestStanding = SettledState | "unknown" | "not_accepted";
 
 export type CanaryState = "sending" | "watching" | "passed" | "stopped";
 
@@ -61,6 +69,7 @@ export interface PausedBecause {
 
 const COLUMNS = `c.id, c.name, c.lane_id, lane.name AS lane, c.content_id, c.version, c.status, c.created_at, c.started_at,
   c.finished_at, c.canceled_at, c.swept_at, c.list, c.no_unsubscribe, c.list_id, kept.name AS list_name, c.rest_of,
+  c.rest_stood, c.rest_upto_n,
   c.paused_because, c.pace_per_s, c.canary_rows, c.canary_wait_ms, c.canary_limit, c.canary_state, c.canary_tried_at`;
 const TABLES = `postlane.campaign AS c JOIN postlane.lane ON lane.id = c.lane_id
    JOIN postlane.list AS kept ON kept.id = c.list_id`;
@@ -144,6 +153,15 @@ export async function listCampaigns(
   before: number = 2 ** 31 - 1,
 ): Promise<readonly CampaignRow[]> {
   return await rowsOf(on, LIST, [rowsMax, before]);
+}
+
+export const RESTS = statement<CampaignRow>(
+  "campaign_rests",
+  `SELECT ${COLUMNS} FROM ${TABLES} WHERE c.rest_of = $1 ORDER BY c.id`,
+);
+/** What was made to send its rest, the oldest first. */
+export async function listRests(on: Queryable, id: CampaignId): Promise<readonly CampaignRow[]> {
+  return await rowsOf(on, RESTS, [id]);
 }
 
 export const MOVE = statement<unknown>(

@@ -102,6 +102,9 @@ async function reopen(
   const other = "give this one another --name";
   if (campaign.status === "canceled") return refused("campaign", [`${wasCanceled(name)}; ${other}`]);
   if (!wish.from.includes(campaign.status)) return existsAlready(campaign);
+  if (campaign.rest_of !== null) {
+    return refused("campaign", [`campaign "${name}" sends the rest of another one, and takes no file; ${other}`]);
+  }
   if (campaign.list_name !== null) {
     return refused("campaign", [
       `campaign "${name}" goes to the kept list ${campaign.list_name}: import the file into that list, or ${other}`,

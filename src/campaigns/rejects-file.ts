@@ -3,6 +3,7 @@
 
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import path from "node:path";
+import { harmlessCell, quotedCell } from "../platform/csv-cell.ts";
 import { isSystemError, refused, type CampaignRefused } from "./check-campaign.ts";
 
 export interface Reject {
@@ -57,16 +58,7 @@ async function openRejectsFile(place: string): Promise<RejectsFile> {
 }
 
 function writeReject({ line, reason, raw }: Reject): string {
-  return `${line},${quote(reason)},${quote(harmless(raw))}\n`;
-}
-
-function quote(text: string): string {
-  return `"${text.replaceAll('"', '""')}"`;
-}
-
-// A spreadsheet that opens the file must not take a cell for a formula.
-function harmless(text: string): string {
-  return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return `${line},${quotedCell(reason)},${quotedCell(harmlessCell(raw))}\n`;
 }
 
 async function removeBoth(place: string, unfinished: string): Promise<void> {

@@ -67,22 +67,30 @@ export async function startCampaign(
   wish: StartWish,
   from: readonly CampaignStatus[] = STARTABLE,
 ): Promise<StartAnswer> {
-  return await inTransaction(pool, async (client) => {
-    const campaign = await lockCampaign(client, id);
-    const { status } = campaign;
-    if (!from.includes(status)) return { kind: "refused", why: "status", status };
-    const stretch = await stretchOf(client, campaign);
-    if (stretch === undefined) return { kind: "refused", why: "importing", status };
-    const planned = await planWaves(client, campaign, wish.when, stretch);
-    if (planned === "over") return { kind: "refused", why: "over", status };
-    let accepted = 0;
-    for (const wave of planned) accepted += await addWave(client, id, wave, stretch);
-    if (accepted === 0 && status === "draft") return { kind: "refused", why: "empty", status };
-    const canaryRows = isFirst(status) ? await setPaceAndCanary(client, id, wish, accepted) : 0;
-    const moved = await moveOn(client, campaign, wish.when, accepted);
-    const waves = (await listWaves(client, id)).filter(({ n }) => n > stretch.lastWave);
-    return { kind: "started", accepted, status: moved, waves, canaryRows };
-  });
+  return await inTransaction(pool, (client) => startWithin(client, id, wish, from));
+}
+
+/** The same in the caller's transaction. */
+export async function startWithin(
+  client: PoolClient,
+  id: CampaignId,
+  wish: StartWish,
+  from: readonly CampaignStatus[] = STARTABLE,
+): Promise<StartAnswer> {
+  const campaign = await lockCampaign(client, id);
+  const { status } = campaign;
+  if (!from.includes(status)) return { kind: "refused", why: "status", status };
+  const stretch = await stretchOf(client, campaign);
+  if (stretch === undefined) return { kind: "refused", why: "importing", status };
+  const planned = await planWaves(client, campaign, wish.when, stretch);
+  if (planned === "over") return { kind: "refused", why: "over", status };
+  let accepted = 0;
+  for (const wave of planned) accepted += await addWave(client, id, wave, stretch);
+  if (accepted === 0 && status === "draft") return { kind: "refused", why: "empty", status };
+  const canaryRows = isFirst(status) ? await setPaceAndCanary(client, id, wish, accepted) : 0;
+  const moved = await moveOn(client, campaign, wish.when, accepted);
+  const waves = (await listWaves(client, id)).filter(({ n }) => n > stretch.lastWave);
+  return { kind: "started", accepted, status: moved, waves, canaryRows };
 }
 
 function isFirst(status: CampaignStatus): boolean {
@@ -93,11 +101,11 @@ function isFirst(status: CampaignStatus): boolean {
  * The recipients that it does not have yet. Only while no import is under way are all before the last one committed;
  * undefined: one is.
  */
-async function stretchOf(client: PoolClient, { id, list_id }: CampaignRow) {
+async function stretchOf(client: PoolClient, { id, list_id, rest_upto_n }: CampaignRow) {
   if (!(await takeShortTurn(client, list_id))) return undefined;
   const uptoN = await lastRecipient(client, list_id);
   const waves = await listWaves(client, id);
-  const afterN = waves.reduce((max, wave) => Math.max(max, wave.upto_n), 0);
+  const afterN = waves.reduce((max, wave) => Math.max(max, wave.upto_n), rest_upto_n);
   return { afterN, uptoN, lastWave: waves.reduce((max, wave) => Math.max(max, wave.n), 0) };
 }
 

@@ -1,6 +1,7 @@
-// What is asked about campaigns: how their lists and their books stand, in one statement, so that it adds up at every moment.
+// What is asked about campaigns and lanes: how their lists and their books stand, in one statement, so that it adds up at every
+// moment.
 
-import type { CampaignId } from "../mail/ids.ts";
+import type { CampaignId, LaneId } from "../mail/ids.ts";
 import type { State } from "../mail/state.ts";
 import { numberArray, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
@@ -38,4 +39,21 @@ export async function readCampaignSheets(
   ids: readonly CampaignId[],
 ): Promise<readonly CampaignSheetRow[]> {
   return await rowsOf(on, SHEETS, [numberArray(ids)]);
+}
+
+export interface DayRow {
+  /** UTC. */
+  readonly day: string;
+  readonly state: State;
+  readonly n: number;
+}
+
+export const DAYS = statement<DayRow>(
+  "campaign_report_days",
+  `SELECT accepted_on::text AS day, state, sum(n)::bigint AS n FROM postlane.balance_sheet
+   WHERE lane_id = $1 AND ($2::date IS NULL OR accepted_on = $2) GROUP BY accepted_on, state ORDER BY accepted_on DESC`,
+);
+/** Of a lane, by the day on which its messages were accepted, the latest first. */
+export async function readLaneDays(on: Queryable, laneId: LaneId, day: string | undefined): Promise<readonly DayRow[]> {
+  return await rowsOf(on, DAYS, [laneId, day ?? null]);
 }

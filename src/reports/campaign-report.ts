@@ -14,7 +14,10 @@ export interface CampaignReport {
   readonly status: string;
   readonly created_at: string;
   readonly started_at: string | null;
+  readonly finished_at: string | null;
   readonly canceled_at: string | null;
+  /** The campaign whose rest it sends. */
+  readonly rest_of: string | null;
   /** Of its list: rows = rejected + doubled + accepted + not_accepted. */
   readonly rows: number;
   readonly rejected: number;
@@ -67,7 +70,9 @@ function reportOf(row: CampaignRow, sheet: CampaignSheetRow): CampaignReport {
     status: row.status,
     created_at: row.created_at.toISOString(),
     started_at: row.started_at?.toISOString() ?? null,
+    finished_at: row.finished_at?.toISOString() ?? null,
     canceled_at: row.canceled_at?.toISOString() ?? null,
+    rest_of: row.rest_of === null ? null : printCampaignId(row.rest_of),
     rows: recipients + rejected + doubled,
     rejected,
     doubled,

@@ -89,19 +89,24 @@ export interface CountRow {
   readonly waiting_counted: number;
 }
 
-// One statement, so one snapshot: books and rows are of the same moment. Reads both tables whole.
+// One statement, so one snapshot: books and rows are of the same moment. Reads both tables whole. Who was accepted for a
+// campaign and has no message is counted by the waves.
 export const COUNT = statement<CountRow>(
   "status_count",
   `SELECT lane.id AS lane_id,
      coalesce((SELECT sum(n) FROM postlane.balance_sheet WHERE lane_id = lane.id), 0)::bigint AS accepted_booked,
-     coalesce(message.n, 0) AS accepted_counted,
+     (coalesce(message.n, 0) + coalesce(unmade.n, 0))::bigint AS accepted_counted,
      coalesce((SELECT sum(n) FROM postlane.balance_sheet WHERE lane_id = lane.id
        AND state IN ('scheduled', 'queued', 'deferred', 'held', 'unknown')), 0)::bigint AS waiting_booked,
-     coalesce(queue.n, 0) AS waiting_counted
+     (coalesce(queue.n, 0) + coalesce(unmade.waiting, 0))::bigint AS waiting_counted
    FROM postlane.lane
    LEFT JOIN (SELECT lane_id, count(*) AS n FROM postlane.message GROUP BY lane_id) AS message
      ON message.lane_id = lane.id
    LEFT JOIN (SELECT lane_id, count(*) AS n FROM postlane.queue GROUP BY lane_id) AS queue ON queue.lane_id = lane.id
+   LEFT JOIN (
+     SELECT c.lane_id, sum(w.rows - w.made) AS n, sum(w.rows - w.made - w.withdrawn) AS waiting
+     FROM postlane.campaign_wave AS w JOIN postlane.campaign AS c ON c.id = w.campaign_id GROUP BY c.lane_id
+   ) AS unmade ON unmade.lane_id = lane.id
    ORDER BY lane.id`,
 );
 export async function countAll(on: Queryable): Promise<readonly CountRow[]> {

@@ -2,6 +2,7 @@
 // told by the hash alone, which nobody can turn back, nor import. A cell that a spreadsheet would run as a formula gets an
 // apostrophe in front, which importing takes away again.
 
+import { csvLine } from "../platform/csv-cell.ts";
 import type { SuppressionRow } from "./suppression-store.ts";
 
 const MS_PER_DAY = 86_400_000;
@@ -12,16 +13,5 @@ export function exportLine(row: SuppressionRow, nowMs: number): string {
   const days =
     row.expires_at === null ? "" : String(Math.max(1, Math.ceil((row.expires_at.getTime() - nowMs) / MS_PER_DAY)));
   const cells = [row.address ?? "", row.scope, row.list, row.reason, days, row.source, row.created_at.toISOString()];
-  return `${[...cells, row.address === null ? row.hash : ""].map(csvCell).join(",")}\r\n`;
-}
-
-/** `=`, `+`, `-` and `@` begin a formula in spreadsheets, and so do a tab and a CR. */
-function csvCell(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
-/** As it was before `csvCell`. */
-export function uncovered(cell: string): string {
-  return /^'[=+\-@\t\r]/.test(cell) ? cell.slice(1) : cell;
+  return csvLine([...cells, row.address === null ? row.hash : ""]);
 }

@@ -7,7 +7,7 @@ import { columnName, CsvHeaderError, DELIMITERS } from "../campaigns/csv-header.
 import { readLines, type Line } from "../campaigns/csv-lines.ts";
 import { RecordReader, type CsvReject, type CsvRow } from "../campaigns/csv-records.ts";
 import type { Mac } from "../mail/token-octets.ts";
-import { uncovered } from "./export-suppressions.ts";
+import { uncoveredCell } from "../platform/csv-cell.ts";
 import { isReason, readSuppression, suppressedAddressProblem } from "./read-suppression.ts";
 import { addSuppressions } from "./suppression-store.ts";
 import type { NewSuppression } from "./suppression.ts";
@@ -91,7 +91,7 @@ const ADDRESS_NAMES = ["address", "email", "email_address", "e_mail", "e_mail_ad
 
 function readRow({ fields }: CsvRow, columns: Columns, defaults: ImportDefaults) {
   const given = (column: Column): string | undefined => {
-    const field = columns[column] < 0 ? "" : uncovered(fields[columns[column]]?.trim() ?? "");
+    const field = columns[column] < 0 ? "" : uncoveredCell(fields[columns[column]]?.trim() ?? "");
     return field === "" ? undefined : field;
   };
   const scope = given("scope");
@@ -150,7 +150,7 @@ function readShape(line: Line): { readonly delimiter: string; readonly columns: 
     const columns = headerColumns(fields.map(columnName));
     if (columns !== undefined) return { delimiter, columns, hasHeader: true };
   }
-  const rows = readings.filter(({ fields }) => suppressedAddressProblem(uncovered(fields[0] ?? "")) === undefined);
+  const rows = readings.filter(({ fields }) => suppressedAddressProblem(uncoveredCell(fields[0] ?? "")) === undefined);
   if (rows.length > 0) return { delimiter: rows[0]!.delimiter, columns: IN_ORDER, hasHeader: false };
   throw new CsvHeaderError(
     `line ${line.number} neither names a column of addresses ("address" or "email") nor begins with an address`,

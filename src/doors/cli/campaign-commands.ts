@@ -9,6 +9,8 @@ import type { CampaignEditOptions } from "./run-campaign-edit.ts";
 import type { CampaignSendOptions } from "./run-campaign-send.ts";
 import type { StartOptions } from "./run-campaign-start.ts";
 import type { CampaignStatusOptions } from "./run-campaign.ts";
+import type { PeopleOptions } from "./run-report.ts";
+import type { SendRestOptions } from "./run-send-rest.ts";
 
 export function addCampaign(program: Command, end: End): void {
   const campaign = group(program, "campaign", "Send a template to a list, and steer it while it runs.");
@@ -116,6 +118,44 @@ export function addCampaign(program: Command, end: End): void {
     .action(async (name: string, options: CommonOptions) => {
       const { runCampaignCancel } = await import("./run-campaign.ts");
       end(await runCampaignCancel(name, options));
+    });
+  leaf(
+    campaign,
+    "report",
+    "Print a campaign's whole balance sheet: what became of each row of its list, who got which version of its template, why some were suppressed, and the campaigns that send its rest; or with --people, the people behind one of its numbers as CSV.",
+    [
+      "postlane campaign report march",
+      "postlane campaign report march --people bounced --out bounced.csv",
+      "postlane campaign report march --people version:2",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option(
+      "--people <what>",
+      "Whom to list: rejected, double, accepted, not_accepted, a state of messages, or version:N.",
+    )
+    .option("--out <file>", "Where the list goes; otherwise to standard output.")
+    .action(async (name: string, options: PeopleOptions) => {
+      const { runCampaignReport } = await import("./run-report.ts");
+      end(await runCampaignReport(name, options));
+    });
+  leaf(
+    campaign,
+    "send-rest",
+    "Send a campaign to who did not get it: a new campaign with its template in force, to those who ended canceled or expired, or came into its list since. Nobody who may still get it from the campaign, or from an earlier rest of it, gets another one; nor does who was sent it, bounced, is unknown or suppressed, unless --also names that.",
+    [
+      "postlane campaign send-rest march",
+      "postlane campaign send-rest march --name march-again --also bounced,unknown",
+      "postlane campaign send-rest march --draft",
+    ],
+  )
+    .argument("<campaign>", "Its name or its id.")
+    .option("--name <name>", "What the new campaign is called; otherwise like the campaign, with -rest behind it.")
+    .option("--also <states>", "Send again to these, too: of bounced, unknown, suppressed, sent and delivered.")
+    .option("--draft", "Only make it; `postlane campaign start` starts it.")
+    .action(async (name: string, options: SendRestOptions) => {
+      const { runCampaignSendRest } = await import("./run-send-rest.ts");
+      end(await runCampaignSendRest(name, options));
     });
 }
 

@@ -20,6 +20,7 @@ import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
 import type { InitOptions } from "./init-answers.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
+import type { LaneReportOptions } from "./run-report.ts";
 import type { PauseOptions } from "./pausing.ts";
 import type { PostfixCheckOptions, PostfixInitOptions } from "./run-postfix.ts";
 import type { AgentOptions, DispatcherOptions } from "./run-processes.ts";
@@ -378,6 +379,25 @@ function addLane(program: Command, end: End): void {
     .action(async (name: string, options: CommonOptions) => {
       const { runLaneResume } = await import("./run-lane.ts");
       end(await runLaneResume(name, options));
+    });
+  leaf(
+    lane,
+    "report",
+    "Print a lane's balance sheet by the day (UTC) on which its messages were accepted; or with --people, those in one state as CSV.",
+    [
+      "postlane lane report bulk",
+      "postlane lane report bulk --day 2027-01-31",
+      "postlane lane report bulk --day 2027-01-31 --people bounced --out bounced.csv",
+    ],
+  )
+    .argument("<lane>", "Its name.")
+    .option("--day <day>", "Only this day, as 2027-01-31.")
+    .option("--limit <days>", "How many days are shown.", wholeNumber, ROWS_DEFAULT)
+    .option("--people <state>", "Whom to list: a state of messages.")
+    .option("--out <file>", "Where the list goes; otherwise to standard output.")
+    .action(async (name: string, options: LaneReportOptions) => {
+      const { runLaneReport } = await import("./run-report.ts");
+      end(await runLaneReport(name, options));
     });
 }
 

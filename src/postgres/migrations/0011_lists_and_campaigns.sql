@@ -61,8 +61,12 @@ ALTER TABLE postlane.campaign
   ADD COLUMN list_id        integer NOT NULL REFERENCES postlane.list,
   -- Of the template that is in force; content_id is its content.
   ADD COLUMN version        smallint NOT NULL DEFAULT 1,
-  -- The campaign whose rest it sends.
+  -- The campaign whose rest it sends: always one that is no rest itself.
   ADD COLUMN rest_of        integer REFERENCES postlane.campaign,
+  -- How those whom a rest sends to stood when it was made: state (or not_accepted) -> recipients.
+  ADD COLUMN rest_stood     jsonb,
+  -- Recipients of its list up to here are its own or its rests': it accepts no more of them.
+  ADD COLUMN rest_upto_n    bigint NOT NULL DEFAULT 0,
   ADD COLUMN finished_at    timestamptz,
   -- Which rule stopped it, with its evidence; null: a person did, or it is not paused.
   ADD COLUMN paused_because jsonb,
