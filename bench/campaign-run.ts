@@ -7,6 +7,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { FullReport } from "../src/reports/family-report.ts";
 import { inScope, type Scope } from "../test/rig/scope.ts";
 import { judgeCampaign, settledProblems, type CampaignVerdict } from "./campaign-check.ts";
 import { EDITION_WORDS, writeEdition, writeFaultyList, type WrittenList } from "./campaign-list.ts";
@@ -365,11 +366,11 @@ async function untilUnclaimed(run: Run): Promise<void> {
 
 async function judge(run: Run): Promise<CampaignRunReport> {
   const { list, sampler, suppressed, receptions, counts, pauses } = run;
+  const { family } = (await command(run, "campaign", "report", NAME)) as Partial<Pick<FullReport, "family">>;
   await sampler.stop();
-  readLedger(run);
   const { fates, texts, sample } = await readEnd(run);
   const verdict = judgeCampaign({ listed: list.listed, suppressed, receptions, fates, texts });
-  const last = [...settledProblems(fates, sample), ...listProblems(list, sample)];
+  const last = [...settledProblems(fates, sample), ...listProblems(list, sample), ...familyProblems(run, family)];
   for (const problem of last) run.options.say(`VIOLATION: ${problem}`);
   const seconds = (run.lastAtMs - (run.firstAtMs ?? run.lastAtMs)) / 1000;
   const { rows, doubled, rejected } = list;
@@ -406,4 +407,15 @@ function listProblems({ rows, listed, doubled, rejected }: WrittenList, { report
   const said = [report.rows, report.books.accepted, report.doubled, report.rejected].join(", ");
   const written = [rows, listed.length, doubled, rejected].join(", ");
   return said === written ? [] : [`rows, accepted, doubled, rejected are ${said}, and the file has ${written}`];
+}
+
+/** The report's sheet of the campaign and its rest together: everybody once. */
+function familyProblems({ list, suppressed }: Run, family: FullReport["family"] | undefined): readonly string[] {
+  if (family === undefined || family === null) return ["the report says nothing of the campaign and its rest together"];
+  const { recipients, not_accepted, books } = family;
+  const said = [recipients, not_accepted, books.states.sent, books.states.suppressed].join(", ");
+  const meant = [list.listed.length, 0, list.listed.length - suppressed.size, suppressed.size].join(", ");
+  return said === meant
+    ? []
+    : [`the report's recipients, not accepted, sent, suppressed are ${said}, and not ${meant}`];
 }
