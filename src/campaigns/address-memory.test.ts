@@ -10,7 +10,7 @@ test("no address is new twice, in whatever case it comes", () => {
   const inSomeCase = fc
     .tuple(address, fc.infiniteStream(fc.boolean()))
     .map(([text, isUpper]) =>
-      [...text].map((letter) => (isUpper.next().value ? letter.toUpperCase() : letter.toLowerCase())).join(""),
+      Array.from(text, (letter) => (isUpper.next().value ? letter.toUpperCase() : letter.toLowerCase())).join(""),
     );
   fc.assert(
     fc.property(fc.array(fc.oneof(inSomeCase, fc.constantFrom("a@x.example", "A@X.example", "b@x.example"))), (all) => {
