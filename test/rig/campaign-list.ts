@@ -33,6 +33,30 @@ export async function insertCampaign(on: Pool | ClientBase, given: GivenCampaign
   return rows[0].id as CampaignId;
 }
 
+/** The rows of a query (line, address, data, time_zone) become recipients of its list, as an import would. Answers how many. */
+export async function fillList(
+  on: Pool | ClientBase,
+  id: CampaignId,
+  query: string,
+  values: readonly unknown[] = [],
+): Promise<number> {
+  const { rows } = await on.query(
+    `WITH import AS (
+       INSERT INTO postlane.list_import (list_id, source, finished_at)
+       SELECT list_id, 'test', now() FROM postlane.campaign WHERE id = ${Number(id)} RETURNING id, list_id
+     ), added AS (
+       INSERT INTO postlane.recipient (list_id, address, data, time_zone, import_id, line)
+       SELECT import.list_id, given.address, given.data, given.time_zone, import.id, given.line
+       FROM import, (${query}) AS given (line, address, data, time_zone)
+       ON CONFLICT (list_id, lower(address)) DO NOTHING RETURNING 1
+     )
+     SELECT import.id, (SELECT count(*) FROM added) AS added FROM import`,
+    values as unknown[],
+  );
+  await on.query("UPDATE postlane.list_import SET added = $2 WHERE id = $1", [rows[0].id, rows[0].added]);
+  return Number(rows[0].added);
+}
+
 /**
  * The rows of a query (line, address, data) become recipients, and messages at once. Within the caller's transaction.
  * Answers how many.
@@ -49,18 +73,7 @@ export async function makeRecipients(
     [id],
   );
   const { list_id, last_n } = before[0];
-  const imported = await client.query(
-    `INSERT INTO postlane.list_import (list_id, source, finished_at) VALUES ($1, 'test', now()) RETURNING id`,
-    [list_id],
-  );
-  const importId = imported.rows[0].id;
-  const added = await client.query(
-    `INSERT INTO postlane.recipient (list_id, address, data, import_id, line)
-     SELECT ${Number(list_id)}, given.address, given.data, ${Number(importId)}, given.line
-     FROM (${query}) AS given (line, address, data) ON CONFLICT (list_id, lower(address)) DO NOTHING`,
-    values as unknown[],
-  );
-  await client.query("UPDATE postlane.list_import SET added = $2 WHERE id = $1", [importId, added.rowCount]);
+  await fillList(client, id, `SELECT given.*, NULL FROM (${query}) AS given (line, address, data)`, values);
   const { rows: waves } = await client.query(
     `SELECT postlane.add_wave($1, 'everyone', NULL, clock_timestamp(), $2,
        (SELECT max(n) FROM postlane.recipient WHERE list_id = $3)) AS rows`,

@@ -207,17 +207,32 @@ export async function booksOf(pool: Pool, campaignId?: CampaignId): Promise<Read
 
 // ---- the balance sheet, all the time ----------------------------------------------------------------------------------
 
-// One statement and so one snapshot: what was accepted, what the books say, and what the queue really holds.
+// One statement and so one snapshot: what was accepted, what the books say, and what the queue really holds. Recipients of a
+// campaign are accepted with their wave, and wait in it until they have a message.
 const BALANCE = `
   WITH books AS (
     SELECT lane_id, campaign_id, accepted_on, state, n FROM postlane.balance_sheet
+  ), wave AS (
+    SELECT c.lane_id, w.* FROM postlane.campaign_wave AS w JOIN postlane.campaign AS c ON c.id = w.campaign_id
   ), waiting AS (
-    SELECT lane_id, campaign_id, accepted_on, state, count(*) AS n FROM postlane.queue GROUP BY 1, 2, 3, 4
-  ), accepted AS (
+    SELECT lane_id, campaign_id, accepted_on, state, sum(n) AS n FROM (
+      SELECT lane_id, campaign_id, accepted_on, state, count(*) AS n FROM postlane.queue GROUP BY 1, 2, 3, 4
+      UNION ALL
+      SELECT lane_id, campaign_id, accepted_on, state, rows - made - withdrawn FROM wave WHERE made + withdrawn < rows
+    ) AS entry GROUP BY 1, 2, 3, 4
+  ), messages AS (
     SELECT lane_id, campaign_id, count(*) AS n FROM postlane.message GROUP BY 1, 2
+  ), waves AS (
+    SELECT lane_id, campaign_id, sum(rows) AS rows, sum(made) AS made FROM wave GROUP BY 1, 2
+  ), accepted AS (
+    SELECT lane_id, campaign_id, coalesce(waves.rows, messages.n) AS n
+    FROM messages FULL JOIN waves USING (lane_id, campaign_id)
   ), booked AS (
     SELECT lane_id, campaign_id, sum(n) AS n FROM books GROUP BY 1, 2
   )
+  SELECT 'made ' || waves::text || ', messages ' || coalesce(messages.n, 0) AS problem
+  FROM waves LEFT JOIN messages USING (lane_id, campaign_id) WHERE waves.made <> coalesce(messages.n, 0)
+  UNION ALL
   SELECT 'below zero: ' || books::text AS problem FROM books WHERE n < 0
   UNION ALL
   SELECT 'accepted ' || coalesce(accepted::text, 'nothing') || ', in the books ' || coalesce(booked::text, 'nothing')
