@@ -21,11 +21,7 @@ test("every command of the page is accepted", async (t) => {
       .replaceAll("http://127.0.0.1:2580", rig.url)
       .replaceAll(/^curl /gm, "curl -sS --fail-with-body ");
     const { stdout } = await promisify(execFile)("sh", ["-ec", here], { env, cwd: rig.dataDir });
-    assert.match(
-      stdout,
-      /"id":"sub_\d+"|"object":"list_import"|"status":"running"|,ann@example\.com,queued,/,
-      command,
-    );
+    assert.match(stdout, /"id":"sub_\d+"|"object":"list_import"|"status":"running"|,ann@example\.com,queued,/, command);
   }
   assert.deepEqual(await countMail(rig), { submissions: 5, messages: 5 });
 });
