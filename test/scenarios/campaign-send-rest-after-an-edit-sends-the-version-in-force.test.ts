@@ -16,7 +16,12 @@ test("send-rest after an edit sends the version in force, as a draft when that i
   await inTransaction(pool, async (client) => addCampaignVersion(client, id, await insertContent(client, "Corrected")));
   await jsonOf(database, ["campaign", "cancel", "march"]);
   const made = await jsonOf<{ readonly status: string; readonly stood: unknown }>(database, [
-    ...["campaign", "send-rest", "march", "--name", "corrected", "--draft"],
+    "campaign",
+    "send-rest",
+    "march",
+    "--name",
+    "corrected",
+    "--draft",
   ]);
   assert.deepEqual([made.status, made.stood], ["draft", { canceled: 1 }]);
   const { rows } = await pool.query(

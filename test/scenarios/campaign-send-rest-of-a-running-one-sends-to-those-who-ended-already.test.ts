@@ -20,7 +20,9 @@ test("send-rest of a running campaign sends to those who ended already, and says
   assert.match(stdout, /^march-rest \(cmp_\d+\) sends to 1 recipient: 1 expired\nnot to 2 queued, 1 bounced\n$/);
   assert.match(stderr, /2 recipients may still get it/);
   const report = await jsonOf<{ readonly rests: readonly { name: string; status: string }[] }>(database, [
-    ...["campaign", "report", "march"],
+    "campaign",
+    "report",
+    "march",
   ]);
   assert.deepEqual(
     report.rests.map(({ name, status }) => [name, status]),
