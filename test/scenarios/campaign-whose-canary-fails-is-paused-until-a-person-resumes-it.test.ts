@@ -36,6 +36,11 @@ test("a campaign whose canary fails is paused, says why, and goes on with all wh
   await feeder.feed();
   assert.equal(await messages(pool), 100);
 
+  const explained = await runCommand(database, ["explain"]);
+  assert.match(
+    explained.stdout,
+    /campaign "march" is paused by its canary: 6 of the first 100 failed, 5 % may; 910 messages wait {2}\[canary_failed\]/,
+  );
   const { stdout } = await runCommand(database, ["campaign", "status", "march"]);
   assert.match(stdout, /: paused\n/);
   assert.match(
