@@ -4,10 +4,10 @@ import type { Pool } from "pg";
 import { createFeeder } from "../../src/campaigns/feed-campaigns.ts";
 import { judgeCanaries } from "../../src/campaigns/judge-canary.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { runCommand } from "../integration/cli-command.ts";
+import { endWithTest, lineOf, runCommand, startCommand } from "../integration/cli-command.ts";
 import { fillList, insertCampaign } from "../rig/campaign-list.ts";
 import { campaignSays } from "../rig/campaign-statuses.ts";
-import { booksOf, watchBooks } from "../rig/lane-mail.ts";
+import { booksOf, until, watchBooks } from "../rig/lane-mail.ts";
 import { testDatabase } from "../rig/postgres.ts";
 
 const ROWS = 1000;
@@ -79,6 +79,23 @@ test("a canary that does well is watched, and then all others go by themselves",
   await judgeCanaries(pool);
   await feeder.feed();
   assert.equal(await messages(pool), ROWS);
+});
+
+test("the front makes the canary, sees it fail and says so in its log", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  await draft(pool);
+  const front = startCommand(database, ["front"]);
+  endWithTest(t, front);
+  const line = lineOf(front, /"campaign\.stopped"/, "stderr");
+  await campaignSays(database, "start", "march", "--canary", "1%", "--canary-limit", "0%");
+  await until("the canary is made", async () => (await messages(pool)) === 10);
+  await settle(pool, 1, "bounced");
+  const { campaign, bounced, detail } = JSON.parse(await line) as Readonly<Record<string, unknown>>;
+  assert.deepEqual([campaign, bounced], ["march", 1]);
+  assert.match(String(detail), /^of the first 10 recipients 1 were tried: 1 bounced; 0 % may fail$/);
+  assert.equal((await campaignSays(database, "status", "march")).status, "paused");
+  assert.equal(await messages(pool), 10);
 });
 
 async function draft(pool: Pool) {
