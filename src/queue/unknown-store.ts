@@ -15,12 +15,21 @@ export interface UnknownRow {
   readonly version: number | null;
 }
 
+// Not the row's own: that is the latest claim's, and a claim that was given back since has left its version there. Where the
+// story is no longer kept, the row's is the best that is known.
+const VERSION = `nullif(coalesce((
+     SELECT coalesce(told.version, 0) FROM (
+       SELECT attempt, kind, at, version FROM postlane.event WHERE message_id = q.message_id OFFSET 0
+     ) AS told WHERE told.attempt = q.attempts AND told.kind = 'unknown' ORDER BY told.at DESC LIMIT 1
+   ), q.version), 0) AS version`;
+
 export const SETTLE_UNKNOWN = statement<UnknownRow>(
   "unknown_settle",
   `DELETE FROM postlane.queue AS q USING unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
    WHERE q.message_id = ANY ($1::bigint[]) AND q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
      AND (given.attempt IS NULL OR q.attempts = given.attempt)
-   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts, q.version`,
+   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts,
+     ${VERSION}`,
 );
 
 /** Rows that are (still) unknown after this very attempt leave the queue; a null attempt means whichever it was. */
@@ -40,7 +49,8 @@ export const RETRY_UNKNOWN = statement<UnknownRow>(
    FROM unnest($1::bigint[], $2::smallint[]) AS given (message_id, attempt)
    WHERE q.message_id = ANY ($1::bigint[]) AND q.message_id = given.message_id AND q.state = 'unknown' AND q.lease_id IS NULL
      AND (given.attempt IS NULL OR q.attempts = given.attempt)
-   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts, q.version`,
+   RETURNING q.message_id, q.lane_id, q.campaign_id, q.accepted_on::text AS accepted_on, q.attempts,
+     ${VERSION}`,
 );
 
 /** Rows that are (still) unknown are due again now: evidence says they did not arrive, or a person accepts two copies. */

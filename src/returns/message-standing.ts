@@ -86,10 +86,10 @@ export async function readStandings(
   const told = byMessage(await readTold(client, known, sinceMs));
   return new Map(
     messages.map((message) => {
-      const row = waiting.get(message.id);
       const story = told.get(message.id) ?? [];
+      const standing = standingOf(message, waiting.get(message.id), story);
       const { ttlMs } = laneSettingsOf(message.lane_id);
-      return [message.id, new MessageStanding(message, standingOf(message, row, story), ttlMs, versionsOf(row, story))];
+      return [message.id, new MessageStanding(message, standing, ttlMs, versionsOf(story))];
     }),
   );
 }
@@ -126,11 +126,12 @@ function standingOf(message: LockedMessage, row: WaitingRow | undefined, told: r
   };
 }
 
-/** What comes back is about the text that was sent in its attempt. */
-function versionsOf(row: WaitingRow | undefined, told: readonly ToldEvent[]): ReadonlyMap<number, number> {
-  const versions = new Map(row === undefined || row.version === null ? [] : [[row.attempts, row.version]]);
-  for (const { attempt, version } of told) if (version !== null) versions.set(attempt, version);
-  return versions;
+/**
+ * What comes back is about the text that was sent in its attempt. The row in the queue does not know: a later claim may have
+ * left its own version there.
+ */
+function versionsOf(told: readonly ToldEvent[]): ReadonlyMap<number, number> {
+  return new Map(told.flatMap(({ attempt, version }) => (version === null ? [] : [[attempt, version]])));
 }
 
 function isSettledState(kind: string): kind is SettledState {

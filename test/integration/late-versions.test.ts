@@ -82,6 +82,25 @@ test("a person who accepts, and an answer that comes after its lease", async (t)
   assert.deepEqual((await storyOf(pool, again)).at(-1), { attempt: 1, kind: "late_sent", version: 4 });
 });
 
+test("a claim with a later version that was given back changes nothing of what was sent before", async (t) => {
+  const { pool, context } = await rigFor(t);
+  for (const version of [null, 2]) {
+    const mails = [await claimed(context, version), await claimed(context, version), await claimed(context, version)];
+    for (const mail of mails) await settleAs(pool, mail, "unknown");
+    await pool.query("UPDATE postlane.queue SET version = 3");
+    const [accepted, late, logged] = mails as [SentMail, SentMail, SentMail];
+    await acceptUnknown(pool, [accepted.id]);
+    await settleLate({ pool }, [{ messageId: late.id, attempt: 1, answer: ANSWER }]);
+    await logLine(pool, logged);
+    await takeAll(context);
+    for (const mail of mails) {
+      const story = await storyOf(pool, mail);
+      assert.ok(story.length > 1);
+      assert.deepEqual(new Set(story.map((event) => event.version)), new Set([version]), JSON.stringify(story));
+    }
+  }
+});
+
 test("a dispatcher that lost its lease knows which version it sent, though nothing was told yet", async (t) => {
   const { pool, context } = await rigFor(t);
   const mail = await claimed(context, 2);

@@ -275,7 +275,11 @@ export class ModelDatabase {
         if (row?.state !== "unknown" || row.leaseId !== undefined || row.attempts !== attempt) continue;
         if (answer.kind === "unknown") continue;
         this.#become(row, answer.kind);
-        this.events.push({ messageId, attempt, kind: answer.kind, version: row.version });
+        // unknown-store.ts: VERSION. The row may have been claimed with another one since, and given back.
+        const told = this.events.findLast(
+          (event) => event.messageId === messageId && event.attempt === attempt && event.kind === "unknown",
+        );
+        this.events.push({ messageId, attempt, kind: answer.kind, version: told!.version });
         if (answer.kind !== "deferred") this.rows.delete(messageId);
         else {
           row.dueUs = Math.floor(this.nowMs() * 1000);
