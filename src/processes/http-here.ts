@@ -11,6 +11,7 @@ import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
+import { openPreflights } from "./preflights-here.ts";
 import { unsubscriberOf } from "./unsubscribe-here.ts";
 
 export interface HttpHere {
@@ -48,16 +49,26 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
   const longWork = createPool({ ...clientConfig, application_name: "postlane front long work" }, log, {
     connectionsMax: LONG_WORK_CONNECTIONS_MAX,
   });
+  const preflights = openPreflights(config, longWork.pool, log);
   removeLeftUploads(config.dataDir);
   return {
     api: { entry: () => entry, config, clock: systemClock, log },
     open({ keyring, acceptance }) {
       const accepting = createBatchAcceptance(batches.pool, bulkLanesOf(config));
       const unsubscriber = unsubscriberOf(reads.pool);
-      entry = { keyring, acceptance, batches: accepting, unsubscriber, longWork: longWork.pool, pool: reads.pool };
+      entry = {
+        keyring,
+        acceptance,
+        batches: accepting,
+        unsubscriber,
+        preflights,
+        longWork: longWork.pool,
+        pool: reads.pool,
+      };
     },
     async close() {
       entry = undefined;
+      await preflights.close();
       await Promise.all([reads.close(), batches.close(), longWork.close()]);
     },
   };
