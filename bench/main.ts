@@ -64,6 +64,10 @@ const BENCHMARKS: Readonly<Record<string, BenchEntry>> = {
     about: "messages composed a second on one core, beside liquidjs with Nodemailer's MailComposer",
     load: () => import("./merge.ts"),
   },
+  campaign: {
+    about: "a million rows with pauses, edits, crashes, a suppression, a cancel and send-rest: everyone once",
+    load: () => import("./campaign.ts"),
+  },
   isolation: {
     about: "waiting time of single transactional messages while bulk runs flat out",
     load: () => import("./isolation.ts"),

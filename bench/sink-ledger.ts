@@ -13,10 +13,12 @@ export interface Reception {
   readonly messageIdHeader: string;
   readonly returnPath: string;
   readonly recipient: string;
+  /** Words that the sink was asked to look for. */
+  readonly noted: string;
 }
 
-export function printReception({ atMs, connection, messageIdHeader, returnPath, recipient }: Reception): string {
-  return `${atMs.toFixed(3)}\t${connection}\t${messageIdHeader}\t${returnPath}\t${recipient}\n`;
+export function printReception({ atMs, connection, messageIdHeader, returnPath, recipient, noted }: Reception): string {
+  return `${atMs.toFixed(3)}\t${connection}\t${messageIdHeader}\t${returnPath}\t${recipient}\t${noted}\n`;
 }
 
 export interface LedgerReader {
@@ -50,7 +52,14 @@ export function openLedger(file: string): LedgerReader {
 
 function parseReception(line: string): Reception {
   const fields = line.split("\t");
-  if (fields.length !== 5) throw new Error(`the ledger has a line that the sink never writes: ${line}`);
-  const [atMs, connection, messageIdHeader, returnPath, recipient] = fields as [string, string, string, string, string];
-  return { atMs: Number(atMs), connection: Number(connection), messageIdHeader, returnPath, recipient };
+  if (fields.length !== 6) throw new Error(`the ledger has a line that the sink never writes: ${line}`);
+  const [atMs, connection, messageIdHeader, returnPath, recipient, noted] = fields as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  return { atMs: Number(atMs), connection: Number(connection), messageIdHeader, returnPath, recipient, noted };
 }

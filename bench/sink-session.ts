@@ -1,11 +1,13 @@
 // One SMTP session of the truth sink, without its socket: octets in, replies and accepted messages out. It is as fast as
 // it can be in one thread: the content is never split into lines, only its end is searched for and its head looked at
-// for the Message-ID. Believes every client, checks no address, and offers neither TLS nor SMTPUTF8.
+// for the Message-ID and, where somebody wants it, for certain words. Believes every client, checks no address, and offers neither TLS nor SMTPUTF8.
 
 export interface AcceptedMessage {
   readonly messageIdHeader: string;
   readonly returnPath: string;
   readonly recipients: readonly string[];
+  /** The wanted words that its head has, each once, with + between; empty when there are none. */
+  readonly noted: string;
 }
 
 export interface SinkAnswer {
@@ -35,7 +37,8 @@ const LINE_BYTES_MAX = 4_096;
 const CR = 13;
 const LF = 10;
 
-export function createSinkSession(): SinkSession {
+/** `wanted`: with the flag `g`; of a short message, all of it is head. */
+export function createSinkSession(wanted?: RegExp): SinkSession {
   let isInContent = false;
   let line = "";
   let returnPath: string | undefined;
@@ -108,7 +111,9 @@ export function createSinkSession(): SinkSession {
       tail = lastOctets(tail, part);
       return chunk.length;
     }
-    accepted.push({ messageIdHeader: messageIdIn(head), returnPath: returnPath ?? "", recipients });
+    const text = (head.length === 1 ? head[0]! : Buffer.concat(head)).toString("latin1");
+    const noted = wanted === undefined ? "" : [...new Set(text.match(wanted))].join("+");
+    accepted.push({ messageIdHeader: messageIdIn(text), returnPath: returnPath ?? "", recipients, noted });
     isInContent = false;
     reset();
     return end;
@@ -151,8 +156,7 @@ function betweenBrackets(command: string): string {
   return command.slice(from, command.indexOf(">", from));
 }
 
-function messageIdIn(head: readonly Buffer[]): string {
-  const text = (head.length === 1 ? head[0]! : Buffer.concat(head)).toString("latin1");
+function messageIdIn(text: string): string {
   const end = text.indexOf("\r\n\r\n");
   return /^message-id:\s*<([^>]*)>/im.exec(end < 0 ? text : text.slice(0, end))?.[1] ?? "";
 }

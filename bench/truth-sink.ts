@@ -9,7 +9,7 @@ import { openSync, writeSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { printReception } from "./sink-ledger.ts";
-import { createSinkSession, SINK_GREETING, type AcceptedMessage } from "./sink-session.ts";
+import { createSinkSession, SINK_GREETING, type AcceptedMessage, type SinkSession } from "./sink-session.ts";
 
 interface FromSink {
   readonly kind: "listening";
@@ -28,11 +28,17 @@ export interface TruthSink {
   stop(): Promise<void>;
 }
 
-/** Starts the sink's process and waits until it listens on a free port of the loopback. */
-export async function startTruthSink(ledgerFile: string): Promise<TruthSink> {
+/**
+ * Starts the sink's process and waits until it listens on a free port of the loopback. `wanted`: a regular expression of
+ * words that it notes in the ledger, such as the version of a text.
+ */
+export async function startTruthSink(ledgerFile: string, wanted?: string): Promise<TruthSink> {
   const modulePath = path.join(import.meta.dirname, "truth-sink-main.js");
   // Its own process group: Ctrl-C reaches us first, and we end it when the ledger was read.
-  const child = fork(modulePath, [ledgerFile], { stdio: ["ignore", "ignore", "inherit", "ipc"], detached: true });
+  const child = fork(modulePath, wanted === undefined ? [ledgerFile] : [ledgerFile, wanted], {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    detached: true,
+  });
   const ended = once(child, "exit");
   const first = await Promise.race([once(child, "message"), ended.then(() => undefined)]);
   if (first === undefined || child.pid === undefined) throw new Error("the sink did not start");
@@ -51,15 +57,16 @@ export async function startTruthSink(ledgerFile: string): Promise<TruthSink> {
 }
 
 /** The body of the sink's process: ends when its parent is gone. */
-export function serveTruthSink(ledgerFile: string): void {
+export function serveTruthSink(ledgerFile: string, wantedWords: string | undefined): void {
   const ledger = openSync(ledgerFile, "a", 0o600);
+  const wanted = wantedWords === undefined ? undefined : new RegExp(wantedWords, "g");
   const connections = new Map<net.Socket, { isDoomed: boolean }>();
   let connection = 0;
   const server = net.createServer({ noDelay: true }, (socket) => {
     const fate = { isDoomed: false };
     connections.set(socket, fate);
     socket.on("close", () => connections.delete(socket));
-    serveConnection(socket, ++connection, fate, ledger);
+    serveConnection(socket, createSinkSession(wanted), { connection: ++connection, fate, ledger });
   });
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as net.AddressInfo;
@@ -71,8 +78,12 @@ export function serveTruthSink(ledgerFile: string): void {
   process.on("disconnect", () => process.exit(0));
 }
 
-function serveConnection(socket: net.Socket, connection: number, fate: { isDoomed: boolean }, ledger: number): void {
-  const session = createSinkSession();
+function serveConnection(
+  socket: net.Socket,
+  session: SinkSession,
+  given: { readonly connection: number; readonly fate: { readonly isDoomed: boolean }; readonly ledger: number },
+): void {
+  const { connection, fate, ledger } = given;
   socket.on("error", () => {}); // A client that was killed: what it had sent is noted or it is not.
   socket.write(SINK_GREETING);
   socket.on("data", (chunk: Buffer) => {
@@ -89,9 +100,9 @@ function serveConnection(socket: net.Socket, connection: number, fate: { isDoome
 function linesOf(accepted: readonly AcceptedMessage[], connection: number): string {
   const atMs = performance.timeOrigin + performance.now();
   let lines = "";
-  for (const { messageIdHeader, returnPath, recipients } of accepted)
+  for (const { messageIdHeader, returnPath, recipients, noted } of accepted)
     for (const recipient of recipients)
-      lines += printReception({ atMs, connection, messageIdHeader, returnPath, recipient });
+      lines += printReception({ atMs, connection, messageIdHeader, returnPath, recipient, noted });
   return lines;
 }
 

@@ -48,7 +48,7 @@ async function resumedStatus(client: Parameters<typeof listWaves>[0], { id }: Ca
 
 /** What is possible with a campaign in this status, for the answer to what is not. */
 export const POSSIBLE: Readonly<Record<CampaignStatus, string>> = {
-  importing: "Its list is being read: it can be canceled",
+  importing: "Its list is being read: wait for that, or cancel it; if it was broken off, give the same command again",
   draft: "It can be started, edited or canceled",
   scheduled: "It can be paused, edited or canceled before its time comes",
   running: "It can be paused, edited or canceled",

@@ -92,13 +92,20 @@ export const WAIT_FOR_TURN = statement<unknown>("list_wait_for_turn", `SELECT pg
 export async function waitForTurn(on: Queryable): Promise<void> {
   await rowsOf(on, WAIT_FOR_TURN);
 }
-/** Until the end of the caller's transaction. */
 export const TAKE_SHORT_TURN = statement<{ readonly is_mine: boolean }>(
   "list_take_short_turn",
   `SELECT pg_try_advisory_xact_lock(hashtext('postlane.list_import'), $1) AS is_mine`,
 );
+// Those of admission-store.ts, a few milliseconds each; who comes after this waits for it.
+export const WAIT_FOR_ADMISSIONS = statement<unknown>(
+  "list_wait_for_admissions",
+  `SELECT pg_advisory_xact_lock(hashtext('postlane.list_admission'), $1)::text AS taken`,
+);
+/** Until the end of the caller's transaction nobody comes into the list. False: an import is under way. */
 export async function takeShortTurn(client: ClientBase, id: ListId): Promise<boolean> {
-  return (await rowsOf(client, TAKE_SHORT_TURN, [id]))[0]!.is_mine;
+  const isMine = (await rowsOf(client, TAKE_SHORT_TURN, [id]))[0]!.is_mine;
+  if (isMine) await rowsOf(client, WAIT_FOR_ADMISSIONS, [id]);
+  return isMine;
 }
 export async function endTurn(on: Queryable, id: ListId): Promise<void> {
   await rowsOf(on, END_TURN, [id]);

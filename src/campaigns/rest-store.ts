@@ -52,51 +52,50 @@ export const COPY = statement<StoodRow>(
    ), waves AS MATERIALIZED (
      SELECT w.campaign_id, w.scope, w.time_zone, w.after_n, w.upto_n, w.made + w.withdrawn < w.rows AS is_open, w.state
      FROM postlane.campaign_wave AS w JOIN family ON family.id = w.campaign_id
-   ), slice AS MATERIALIZED (
-     SELECT n, address, lower(address) AS name, data, time_zone, line FROM postlane.recipient
-     WHERE list_id = $2 AND n > $5 AND n <= $6
-   ), stood AS MATERIALIZED (
-     SELECT slice.n, family.id AS campaign_id,
-       CASE WHEN m.id IS NOT NULL THEN coalesce(q.state, ended.kind, 'forgotten')
-         WHEN wave.state IS NOT NULL THEN wave.state
-         WHEN family.id <> $1 AND member.n IS NOT NULL
-           THEN CASE family.status WHEN 'canceled' THEN 'not_accepted' ELSE 'queued' END
-       END AS standing, q.is_moving
-     FROM slice CROSS JOIN family LEFT JOIN LATERAL (
-       SELECT id FROM postlane.message WHERE campaign_id = family.id AND lower(recipient) = slice.name OFFSET 0
-     ) AS m ON true LEFT JOIN LATERAL (
-       SELECT state, due_at < 'infinity' OR lease_id IS NOT NULL AS is_moving FROM postlane.queue
-       WHERE message_id = m.id OFFSET 0
-     ) AS q ON true LEFT JOIN LATERAL (
-       SELECT kind FROM (
-         SELECT at, attempt, kind FROM postlane.event
-         WHERE message_id = CASE WHEN q.state IS NULL THEN m.id END AND at >= $8 OFFSET 0
-       ) AS told WHERE kind IN (${SETTLED}) ORDER BY at DESC, attempt DESC LIMIT 1
-     ) AS ended ON true LEFT JOIN LATERAL (
-       SELECT slice.n, slice.time_zone WHERE m.id IS NULL AND family.id = $1
-       UNION ALL
-       SELECT n, time_zone FROM postlane.recipient
-       WHERE list_id = CASE WHEN m.id IS NULL AND family.id <> $1 THEN family.list_id END
-         AND lower(address) = slice.name
-     ) AS member ON true LEFT JOIN LATERAL (
-       SELECT CASE WHEN waves.is_open THEN waves.state ELSE 'canceled' END AS state FROM waves
-       WHERE waves.campaign_id = family.id AND member.n > waves.after_n AND member.n <= waves.upto_n
-         AND CASE waves.scope WHEN 'zone' THEN member.time_zone = waves.time_zone
-           WHEN 'no_zone' THEN member.time_zone IS NULL ELSE true END
-       ORDER BY waves.is_open DESC LIMIT 1
-     ) AS wave ON true
    ), judged AS MATERIALIZED (
-     SELECT slice.n, coalesce(family_wide.latest, 'not_accepted') AS standing,
-       coalesce(family_wide.is_allowed, true) AS is_copied
-     FROM slice LEFT JOIN (
-       SELECT n, (array_agg(standing ORDER BY campaign_id DESC))[1] AS latest,
-         bool_and(standing = ANY ($7::text[]) AND (standing <> 'unknown' OR NOT coalesce(is_moving, false))) AS is_allowed
-       FROM stood WHERE standing IS NOT NULL GROUP BY n
-     ) AS family_wide USING (n)
+     SELECT slice.*, coalesce(stood.latest, 'not_accepted') AS standing, coalesce(stood.is_allowed, true) AS is_copied
+     FROM (
+       SELECT n, address, data, time_zone, line FROM postlane.recipient WHERE list_id = $2 AND n > $5 AND n <= $6 OFFSET 0
+     ) AS slice CROSS JOIN LATERAL (
+       SELECT (array_agg(one.standing ORDER BY one.campaign_id DESC))[1] AS latest,
+         bool_and(one.standing = ANY ($7::text[]) AND (one.standing <> 'unknown' OR NOT coalesce(one.is_moving, false)))
+           AS is_allowed
+       FROM (
+         SELECT family.id AS campaign_id, q.is_moving,
+           CASE WHEN m.id IS NOT NULL THEN coalesce(q.state, ended.kind, 'forgotten')
+             WHEN wave.state IS NOT NULL THEN wave.state
+             WHEN family.id <> $1 AND member.n IS NOT NULL
+               THEN CASE family.status WHEN 'canceled' THEN 'not_accepted' ELSE 'queued' END
+           END AS standing
+         FROM family LEFT JOIN LATERAL (
+           SELECT id FROM postlane.message WHERE campaign_id = family.id AND campaign_id <> 0
+             AND lower(recipient) = lower(slice.address) OFFSET 0
+         ) AS m ON true LEFT JOIN LATERAL (
+           SELECT state, due_at < 'infinity' OR lease_id IS NOT NULL AS is_moving FROM postlane.queue
+           WHERE message_id = m.id OFFSET 0
+         ) AS q ON true LEFT JOIN LATERAL (
+           SELECT kind FROM (
+             SELECT at, attempt, kind FROM postlane.event
+             WHERE message_id = CASE WHEN q.state IS NULL THEN m.id END AND at >= $8 OFFSET 0
+           ) AS told WHERE kind IN (${SETTLED}) ORDER BY at DESC, attempt DESC LIMIT 1
+         ) AS ended ON true LEFT JOIN LATERAL (
+           SELECT slice.n, slice.time_zone WHERE m.id IS NULL AND family.id = $1
+           UNION ALL
+           SELECT n, time_zone FROM postlane.recipient
+           WHERE list_id = CASE WHEN m.id IS NULL AND family.id <> $1 THEN family.list_id END
+             AND lower(address) = lower(slice.address)
+         ) AS member ON true LEFT JOIN LATERAL (
+           SELECT CASE WHEN waves.is_open THEN waves.state ELSE 'canceled' END AS state FROM waves
+           WHERE waves.campaign_id = family.id AND member.n > waves.after_n AND member.n <= waves.upto_n
+             AND CASE waves.scope WHEN 'zone' THEN member.time_zone = waves.time_zone
+               WHEN 'no_zone' THEN member.time_zone IS NULL ELSE true END
+           ORDER BY waves.is_open DESC LIMIT 1
+         ) AS wave ON true
+       ) AS one WHERE one.standing IS NOT NULL
+     ) AS stood
    ), copied AS (
      INSERT INTO postlane.recipient (list_id, address, data, time_zone, import_id, line)
-     SELECT $3, slice.address, slice.data, slice.time_zone, $4, slice.line
-     FROM slice JOIN judged USING (n) WHERE judged.is_copied ORDER BY slice.n
+     SELECT $3, address, data, time_zone, $4, line FROM judged WHERE is_copied ORDER BY n
    )
    SELECT standing, is_copied, count(*) AS n FROM judged GROUP BY standing, is_copied`,
 );

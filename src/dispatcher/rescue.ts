@@ -105,11 +105,16 @@ async function rescueLease(
   return report;
 }
 
+export interface LateAnswer {
+  readonly messageId: number;
+  readonly attempt: number;
+  readonly answer: JournalAnswer;
+  /** Of the template; absent: a journal tells it, which does not know. */
+  readonly version?: number | null;
+}
+
 /** Outcomes that come after their lease: kept as events, and rows that are still unknown after them are settled. */
-export async function settleLate(
-  context: Pick<RescueContext, "pool">,
-  late: readonly { readonly messageId: number; readonly attempt: number; readonly answer: JournalAnswer }[],
-): Promise<void> {
+export async function settleLate(context: Pick<RescueContext, "pool">, late: readonly LateAnswer[]): Promise<void> {
   if (late.length === 0) return;
   const named = late.map((one) => ({ ...one, messageId: one.messageId as ClaimedRow["message_id"] }));
   await inTransaction(context.pool, async (client) => {
@@ -121,16 +126,16 @@ export async function settleLate(
 
 async function settleLateAs(
   client: ClientBase,
-  late: readonly { messageId: ClaimedRow["message_id"]; attempt: number; answer: JournalAnswer }[],
+  late: readonly (LateAnswer & { readonly messageId: ClaimedRow["message_id"] })[],
   kind: "sent" | "bounced" | "deferred",
 ): Promise<void> {
   const meant = late.filter(({ answer }) => answer.kind === kind);
   if (meant.length === 0) return;
   const rows = await (kind === "deferred" ? retryIfUnknown(client, meant) : settleIfUnknown(client, meant));
   const moved = new Map(rows.map((row) => [row.message_id, row.version]));
-  const events = meant.map(({ messageId, attempt, answer: { outlet, host, reply } }) => {
+  const events = meant.map(({ messageId, attempt, answer: { outlet, host, reply }, version }) => {
     const queueId = kind === "sent" ? queueIdIn(reply) : undefined;
-    return { messageId, attempt, kind, outlet, host, reply, queueId, version: moved.get(messageId) };
+    return { messageId, attempt, kind, outlet, host, reply, queueId, version: moved.get(messageId) ?? version };
   });
   const news = events.filter(({ messageId }) => moved.has(messageId));
   await appendEvents(client, news);

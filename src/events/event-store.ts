@@ -98,13 +98,18 @@ export async function appendEvents(client: ClientBase, events: readonly MessageE
   ]);
 }
 
-// What the story tells already is not told again: a journal that comes back holds replies that were settled long ago.
+// What the story tells already is not told again: a journal that comes back holds replies that were settled long ago. It
+// does not know which version was sent; what was told of the same attempt does.
 export const APPEND_LATE = statement<unknown>(
   "event_append_late",
-  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port)
-   SELECT message_id, attempt, 'late_' || kind, outlet, host, reply, queue_id, client_port
-   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[])
-     AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port)
+  `INSERT INTO postlane.event (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, version)
+   SELECT message_id, attempt, 'late_' || kind, outlet, host, reply, queue_id, client_port, coalesce(version, (
+     SELECT told.version FROM postlane.event AS told WHERE told.message_id = given.message_id
+       AND told.attempt = given.attempt AND told.version IS NOT NULL LIMIT 1
+   ))
+   FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
+       $9::smallint[])
+     AS given (message_id, attempt, kind, outlet, host, reply, queue_id, client_port, version)
    WHERE NOT EXISTS (
      SELECT FROM postlane.event AS told WHERE told.message_id = given.message_id AND told.attempt = given.attempt
        AND told.kind IN (given.kind, 'late_' || given.kind)
@@ -123,6 +128,7 @@ export async function appendLateEvents(client: ClientBase, events: readonly Mess
     textArray(events.map((event) => event.reply)),
     textArray(events.map((event) => event.queueId)),
     numberArray(events.map((event) => event.clientPort ?? null)),
+    numberArray(events.map((event) => event.version ?? null)),
   ]);
 }
 

@@ -47,6 +47,27 @@ export const REASONS = {
     remedy: "`postlane campaign resume NAME`",
     tell: ({ campaign, waiting }) => `campaign "${campaign}" is paused; ${waiting} messages wait`,
   },
+  canary_failed: {
+    meaning: "Too much of the campaign's canary has failed, and the campaign is paused by that rule.",
+    evidence: ["campaign", "waiting", "rows", "failed", "limit_percent"],
+    remedy: "look at what failed (`postlane campaign status NAME`), then `postlane campaign resume NAME`",
+    tell: ({ campaign, waiting, rows, failed, limit_percent }) =>
+      `campaign "${campaign}" is paused by its canary: ${failed} of the first ${rows} failed, ${limit_percent} % may; ${waiting} messages wait`,
+  },
+  campaign_canary: {
+    meaning: "The campaign waits for what becomes of its canary.",
+    evidence: ["campaign", "waiting", "rows"],
+    remedy: "nothing: it goes on by itself, or is paused; `postlane campaign status NAME` says when",
+    tell: ({ campaign, waiting, rows }) =>
+      `campaign "${campaign}" waits for its canary of ${rows}; ${waiting} recipients have no message yet`,
+  },
+  campaign_pace: {
+    meaning: "The campaign goes at the pace that it was started with.",
+    evidence: ["campaign", "waiting", "pace_per_s"],
+    remedy: "nothing: a person wished it so",
+    tell: ({ campaign, waiting, pace_per_s }) =>
+      `campaign "${campaign}" goes at its pace of ${pace_per_s}/s; ${waiting} recipients have no message yet`,
+  },
   outlet_paused: {
     meaning: "The outlet is paused by a person.",
     evidence: ["outlet", "since"],

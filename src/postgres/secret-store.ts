@@ -18,6 +18,11 @@ export async function readUnsubscribeKey(on: Queryable): Promise<Buffer> {
   return await readSecret(on, "unsubscribe");
 }
 
+/** The key of the tokens in addresses to confirm a subscription by. */
+export async function readSubscriptionKey(on: Queryable): Promise<Buffer> {
+  return await readSecret(on, "subscription");
+}
+
 /** The key under which suppressed addresses are hashed. */
 export async function readSuppressionKey(on: Queryable): Promise<Buffer> {
   return await readSecret(on, "suppression");

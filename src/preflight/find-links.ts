@@ -10,6 +10,8 @@ export interface FoundLink {
   readonly target: string | undefined;
 }
 
+/** What is behind so much of it is not looked at: Gmail has clipped it long before. */
+const HTML_CHARS_MAX = 500_000;
 /** Longer ones are left out: nobody writes them. */
 const TAG_CHARS_MAX = 5000;
 const TAG = new RegExp(
@@ -20,7 +22,7 @@ const HREF = /(?:^|\s)href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/i;
 const SRC = /(?:^|\s)src\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/i;
 
 export function linksIn(html: string): readonly FoundLink[] {
-  return [...html.matchAll(TAG)].flatMap(([, tag = "", attributes = ""]) => {
+  return [...html.slice(0, HTML_CHARS_MAX).matchAll(TAG)].flatMap(([, tag = "", attributes = ""]) => {
     const isImage = tag.toLowerCase() === "img";
     const [, double, single, bare] = (isImage ? SRC : HREF).exec(attributes) ?? [];
     const target = double ?? single ?? bare;
@@ -104,7 +106,7 @@ const UNSUBSCRIBE_WORDS =
 /** Whether a reader sees where to unsubscribe: by its address, or by a link that says so. */
 export function showsUnsubscribe(html: string | undefined, text: string | undefined, url: string | undefined): boolean {
   if (url !== undefined && (decode(html ?? "").includes(url) || text?.includes(url))) return true;
-  const anchors = (html ?? "").matchAll(/<a\s[^>]{0,5000}>(.{0,1000}?)<\/a>/gis);
+  const anchors = (html ?? "").slice(0, HTML_CHARS_MAX).matchAll(/<a\s[^>]{0,5000}>(.{0,1000}?)<\/a>/gis);
   if ([...anchors].some(([anchor]) => UNSUBSCRIBE_WORDS.test(anchor))) return true;
   // In a text the word and the address are neighbours.
   return html === undefined && UNSUBSCRIBE_WORDS.test(text ?? "");

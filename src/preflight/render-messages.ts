@@ -6,7 +6,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { MergeData } from "../templates/compiled-template.ts";
 import { fillPieces } from "../templates/fill-pieces.ts";
 import { contentIdsOf, type TemplateFacts } from "./check-template-facts.ts";
-import type { FindingCollector } from "./collect-findings.ts";
+import { createFindings, type FindingCollector } from "./collect-findings.ts";
 import { linkProblem, linksIn, linksInText, showsUnsubscribe, type FoundLink, type LinkProblem } from "./find-links.ts";
 import type { OpenedCopies } from "./open-copies.ts";
 import { fillParts, headersOf } from "./preview-copy.ts";
@@ -96,6 +96,17 @@ function lookAt(work: Work, recipient: ListedRecipient, because: string | undefi
     work.findings.add("suppressed", because, recipient);
     return;
   }
+  const tookMs = renderTimed(work, recipient);
+  if (tookMs < SLOW_MS) return;
+  // Once more, for nothing but the time: a machine that is busy with something else makes any message slow.
+  const againMs = renderTimed({ ...work, findings: createFindings(), sizes: createSizeHistogram() }, recipient);
+  if (againMs < SLOW_MS) return;
+  const leastMs = Math.min(tookMs, againMs);
+  work.slowMs += leastMs;
+  work.findings.add("render_slow", `${Math.round(leastMs)} ms`, recipient);
+}
+
+function renderTimed(work: Work, recipient: ListedRecipient): number {
   const begunMs = work.clock.monotonicMs();
   try {
     renderOne(work, recipient);
@@ -103,10 +114,7 @@ function lookAt(work: Work, recipient: ListedRecipient, because: string | undefi
   } catch (error) {
     work.findings.add("render_failed", error instanceof Error ? error.message : String(error), recipient);
   }
-  const tookMs = work.clock.monotonicMs() - begunMs;
-  if (tookMs < SLOW_MS) return;
-  work.slowMs += tookMs;
-  work.findings.add("render_slow", `${Math.round(tookMs)} ms`, recipient);
+  return work.clock.monotonicMs() - begunMs;
 }
 
 function renderOne(work: Work, recipient: ListedRecipient): void {

@@ -252,7 +252,8 @@ async function finish(pool: Pool, leaseId: LeaseId, journal: Journal, end: Dispa
   const late = end.late.flatMap(({ row, attempt, event }) => {
     if (event === undefined || (event.kind !== "sent" && event.kind !== "bounced")) return [];
     const { kind, outlet = "", host = "", reply = "" } = event;
-    return [{ messageId: row.message_id, attempt, answer: { kind, outlet, host, reply, isOwnFault: true } as const }];
+    const answer = { kind, outlet, host, reply, isOwnFault: true } as const;
+    return [{ messageId: row.message_id, attempt, answer, version: row.version }];
   });
   await settleLate({ pool }, late).catch((error: unknown) => log.warn("late.settle_failed", { error: String(error) }));
 }

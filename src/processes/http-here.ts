@@ -12,7 +12,7 @@ import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
 import { openPreflights } from "./preflights-here.ts";
-import { unsubscriberOf } from "./unsubscribe-here.ts";
+import { subscriptionsOf, unsubscriberOf } from "./unsubscribe-here.ts";
 
 export interface HttpHere {
   readonly api: HttpApi;
@@ -55,16 +55,9 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
     api: { entry: () => entry, config, clock: systemClock, log },
     open({ keyring, acceptance }) {
       const accepting = createBatchAcceptance(batches.pool, bulkLanesOf(config));
-      const unsubscriber = unsubscriberOf(reads.pool);
-      entry = {
-        keyring,
-        acceptance,
-        batches: accepting,
-        unsubscriber,
-        preflights,
-        longWork: longWork.pool,
-        pool: reads.pool,
-      };
+      const pages = { unsubscriber: unsubscriberOf(reads.pool), subscriptions: subscriptionsOf(reads.pool) };
+      const pools = { longWork: longWork.pool, pool: reads.pool };
+      entry = { keyring, acceptance, batches: accepting, ...pages, preflights, ...pools };
     },
     async close() {
       entry = undefined;

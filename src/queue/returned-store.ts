@@ -23,11 +23,13 @@ export interface WaitingRow {
   readonly tries: number;
   readonly rescues: number;
   readonly is_claimed: boolean;
+  /** Of its campaign's template, in the latest attempt; null: the first, or no campaign's. */
+  readonly version: number | null;
 }
 
 export const READ = statement<WaitingRow>(
   "returned_read",
-  `SELECT message_id, state, attempts, tries, rescues, lease_id IS NOT NULL AS is_claimed
+  `SELECT message_id, state, attempts, tries, rescues, lease_id IS NOT NULL AS is_claimed, version
    FROM postlane.queue WHERE message_id = ANY ($1::bigint[])`,
 );
 

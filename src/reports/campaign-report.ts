@@ -4,6 +4,7 @@ import type { Pool } from "pg";
 import type { CampaignRow, CanaryState, PausedBecause } from "../campaigns/campaign-store.ts";
 import { listWaves, type WaveRow } from "../campaigns/wave-store.ts";
 import { printCampaignId } from "../mail/ids.ts";
+import type { Queryable } from "../postgres/statement.ts";
 import { readCampaignSheets, type CampaignSheetRow } from "./campaign-report-store.ts";
 import { totalsOf, type SheetTotals } from "./status-report.ts";
 
@@ -52,9 +53,9 @@ export interface CanaryReport {
   readonly passes_at: string | null;
 }
 
-export async function reportCampaigns(pool: Pool, rows: readonly CampaignRow[]): Promise<readonly CampaignReport[]> {
+export async function reportCampaigns(on: Queryable, rows: readonly CampaignRow[]): Promise<readonly CampaignReport[]> {
   const sheets = await readCampaignSheets(
-    pool,
+    on,
     rows.map((row) => row.id),
   );
   const sheetOf = new Map(sheets.map((sheet) => [sheet.campaign_id, sheet]));

@@ -2,6 +2,7 @@
 // bounded in time and in rows, in one transaction that writes nothing; `shapeSnapshot` is the pure half of it.
 
 import type { ClientBase, Pool } from "pg";
+import type { PausedBecause } from "../campaigns/campaign-store.ts";
 import type { LaneId } from "../mail/ids.ts";
 import type { Pulse } from "../mail/pulse.ts";
 import type { RelayReading } from "../mail/reading.ts";
@@ -26,6 +27,8 @@ export interface EngineSnapshot {
   readonly atMs: number;
   readonly lanes: readonly LaneView[];
   readonly pausedCampaigns: readonly PausedCampaign[];
+  /** Running, and their recipients wait for their pace or their canary; they count in no lane as to be sent. */
+  readonly heldBackCampaigns: readonly HeldBackCampaign[];
   readonly pauses: readonly PauseView[];
   readonly readings: readonly ReadingView[];
   readonly destinations: {
@@ -48,7 +51,7 @@ export interface LaneView {
   /** Why it takes no more mail for now. */
   readonly fullBecause: string | null;
   readonly states: Readonly<Record<State, number>>;
-  /** Queued or deferred, and of no paused campaign. */
+  /** Queued or deferred, of no paused campaign, and not held back by a pace or a canary. */
   readonly toSend: number;
   /** Of those, never tried. */
   readonly queued: number;
@@ -69,6 +72,17 @@ export interface PausedCampaign {
   readonly name: string;
   readonly lane: string;
   readonly waiting: number;
+  /** Null: a person did. */
+  readonly because: PausedBecause | null;
+}
+
+export interface HeldBackCampaign {
+  readonly name: string;
+  readonly lane: string;
+  readonly waiting: number;
+  readonly pacePerS: number | null;
+  /** Null: none, or it is decided. */
+  readonly canaryRows: number | null;
 }
 
 export interface PauseView {
@@ -135,10 +149,18 @@ export function shapeSnapshot(row: EngineRow, counted: readonly WaitingForRow[])
   return {
     atMs: row.at_ms,
     lanes: row.lanes.map((lane) => shapeLane(lane, row)),
-    pausedCampaigns: row.campaigns.map(({ id, name, lane_id }) => ({
+    pausedCampaigns: row.campaigns.map(({ id, name, lane_id, paused_because }) => ({
       name,
       lane: laneName(lane_id),
       waiting: sumOf(row.books.filter((line) => line.paused_campaign_id === id && isToSend(line.state))),
+      because: paused_because,
+    })),
+    heldBackCampaigns: row.held_back.map(({ name, lane_id, unmade, pace_per_s, canary_rows }) => ({
+      name,
+      lane: laneName(lane_id),
+      waiting: unmade,
+      pacePerS: pace_per_s,
+      canaryRows: canary_rows,
     })),
     pauses: row.pauses.map((line) => shapePause(line, line.lane_id === EVERY_LANE ? null : laneName(line.lane_id))),
     readings: row.readings.map(({ outlet, age_ms, body }) => ({
@@ -167,6 +189,7 @@ export function shapeSnapshot(row: EngineRow, counted: readonly WaitingForRow[])
 function shapeLane(lane: EngineRow["lanes"][number], row: EngineRow): LaneView {
   const books = row.books.filter((line) => line.lane_id === lane.id);
   const going = books.filter((line) => line.paused_campaign_id === null);
+  const heldBack = row.held_back.reduce((sum, line) => sum + (line.lane_id === lane.id ? line.unmade : 0), 0);
   return {
     name: lane.name,
     pausedAtMs: lane.paused_at_ms,
@@ -174,8 +197,8 @@ function shapeLane(lane: EngineRow["lanes"][number], row: EngineRow): LaneView {
     states: Object.fromEntries(
       STATES.map((state) => [state, sumOf(books.filter((line) => line.state === state))]),
     ) as Record<State, number>,
-    toSend: sumOf(going.filter((line) => isToSend(line.state))),
-    queued: sumOf(going.filter((line) => line.state === "queued")),
+    toSend: sumOf(going.filter((line) => isToSend(line.state))) - heldBack,
+    queued: sumOf(going.filter((line) => line.state === "queued")) - heldBack,
     dispatchers: row.leases.filter((lease) => lease.lane_id === lane.id).map(shapeDispatcher),
   };
 }

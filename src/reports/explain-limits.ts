@@ -2,13 +2,14 @@
 // those of lanes, of what is paused, of alarms, and what is only worth knowing; the files beside have the others.
 
 import type { Reason, ReasonCode } from "../mail/reasons.ts";
-import type { LaneView, PauseView } from "./engine-snapshot.ts";
+import type { HeldBackCampaign, LaneView, PausedCampaign, PauseView } from "./engine-snapshot.ts";
 import { destinationLimits } from "./explain-destinations.ts";
 import {
   costsOf,
   isHeard,
   laneNames,
   limitOf,
+  pace,
   printInstant,
   RANK,
   seconds,
@@ -29,6 +30,7 @@ export function findLimits(scene: Scene): readonly Limit[] {
     ...scene.snapshot.pauses.map((pause) => pauseLimit(pause, scene)),
     ...verdicts(scene),
     ...campaignPauses(scene),
+    ...campaignsHeldBack(scene),
     ...destinationLimits(scene),
     ...staleReadings(scene),
     ...relayTroubles(scene),
@@ -132,12 +134,34 @@ export function pauseReason(pause: PauseView): Reason {
 }
 
 function campaignPauses({ snapshot }: Scene): readonly Limit[] {
-  return snapshot.pausedCampaigns.map(({ name, lane, waiting }) =>
-    limitOf(waiting > 0 ? "part" : "note", stop("campaign_paused", { campaign: name, waiting }), {
-      lanes: [lane],
-      costs: costsOf(waiting),
+  return snapshot.pausedCampaigns.map((campaign) =>
+    limitOf(campaign.waiting > 0 ? "part" : "note", campaignPause(campaign), {
+      lanes: [campaign.lane],
+      costs: costsOf(campaign.waiting),
     }),
   );
+}
+
+function campaignPause({ name, waiting, because }: PausedCampaign): Reason {
+  if (because === null) return stop("campaign_paused", { campaign: name, waiting });
+  const { rows, deferred, bounced, held, expired, limit } = because.evidence;
+  const failed = deferred + bounced + held + expired;
+  return stop("canary_failed", { campaign: name, waiting, rows, failed, limit_percent: roundedPercent(limit) });
+}
+
+function campaignsHeldBack({ snapshot }: Scene): readonly Limit[] {
+  return snapshot.heldBackCampaigns.map((campaign) =>
+    limitOf("part", holdBack(campaign), { lanes: [campaign.lane], costs: costsOf(campaign.waiting) }),
+  );
+}
+
+function holdBack({ name, waiting, pacePerS, canaryRows }: HeldBackCampaign): Reason {
+  if (canaryRows !== null) return stop("campaign_canary", { campaign: name, waiting, rows: canaryRows });
+  return pace("campaign_pace", { campaign: name, waiting, pace_per_s: Number((pacePerS ?? 0).toPrecision(3)) });
+}
+
+function roundedPercent(share: number): number {
+  return Number((share * 100).toPrecision(3));
 }
 
 // ---- alarms and notes ------------------------------------------------------------------------------------------------

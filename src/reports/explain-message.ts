@@ -61,7 +61,10 @@ function concerns(limit: Limit, story: MessageStory, own: string | undefined): b
   if (lanes.length > 0 && !lanes.includes(story.lane)) return false;
   if (destination !== undefined && destination !== own) return false;
   if (reason.code === "destinations_failing") return false;
-  return reason.code !== "campaign_paused" || reason.evidence["campaign"] === story.campaign?.name;
+  // These hold back messages that are not made yet, and this one is.
+  if (reason.code === "campaign_pace" || reason.code === "campaign_canary") return false;
+  const { campaign } = reason.evidence;
+  return campaign === undefined || campaign === story.campaign?.name;
 }
 
 function lastReply({ events }: MessageStory): string | undefined {

@@ -5,6 +5,7 @@
 import type { ClientBase } from "pg";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
 import type { State } from "../mail/state.ts";
+import type { PausedBecause } from "../campaigns/campaign-store.ts";
 import type { PauseKind } from "../queue/pause-store.ts";
 import { rowsOf, statement, textArray } from "../postgres/statement.ts";
 
@@ -18,7 +19,14 @@ export interface EngineRow {
   }[];
   readonly leases: readonly LeaseLine[];
   readonly books: readonly BookLine[];
-  readonly campaigns: readonly { readonly id: number; readonly name: string; readonly lane_id: LaneId }[];
+  /** Those that are paused. */
+  readonly campaigns: readonly {
+    readonly id: number;
+    readonly name: string;
+    readonly lane_id: LaneId;
+    readonly paused_because: PausedBecause | null;
+  }[];
+  readonly held_back: readonly HeldBackLine[];
   readonly pauses: readonly PauseLine[];
   readonly readings: readonly { readonly outlet: string; readonly age_ms: number; readonly body: unknown }[];
   readonly failing: number;
@@ -46,6 +54,16 @@ export interface BookLine {
   readonly paused_campaign_id: number | null;
   readonly state: State;
   readonly n: number;
+}
+
+/** A running campaign with a pace or an undecided canary, and recipients whose time has come and who wait for that. */
+export interface HeldBackLine {
+  readonly name: string;
+  readonly lane_id: LaneId;
+  readonly unmade: number;
+  readonly pace_per_s: number | null;
+  /** Null: it has none, or it is decided. */
+  readonly canary_rows: number | null;
 }
 
 export interface PauseLine {
@@ -91,8 +109,13 @@ export const ENGINE = statement<EngineRow>(
      ${LIST_OF(`SELECT sheet.lane_id, c.id AS paused_campaign_id, sheet.state, sum(sheet.n)::float8 AS n
        FROM postlane.balance_sheet AS sheet
        LEFT JOIN postlane.campaign AS c ON c.id = sheet.campaign_id AND c.status = 'paused' GROUP BY 1, 2, 3`)} AS books,
-     ${LIST_OF(`SELECT id, name, lane_id FROM postlane.campaign WHERE status = 'paused'
+     ${LIST_OF(`SELECT id, name, lane_id, paused_because FROM postlane.campaign WHERE status = 'paused'
        ORDER BY id DESC LIMIT ${PAUSED_CAMPAIGNS_MAX}`)} AS campaigns,
+     ${LIST_OF(`SELECT c.name, c.lane_id, unmade.n::float8 AS unmade, c.pace_per_s,
+         CASE WHEN c.canary_state IN ('sending', 'watching') THEN c.canary_rows END AS canary_rows
+       FROM postlane.campaign_unmade AS unmade JOIN postlane.campaign AS c ON c.id = unmade.campaign_id
+       WHERE c.status = 'running' AND unmade.state = 'queued'
+         AND (c.pace_per_s IS NOT NULL OR c.canary_state IN ('sending', 'watching'))`)} AS held_back,
      ${LIST_OF(`SELECT kind, name, lane_id, ${MS_OF("paused_at")} AS paused_at_ms, reason FROM postlane.pause
        ORDER BY paused_at LIMIT ${PAUSES_MAX}`)} AS pauses,
      ${LIST_OF(`SELECT outlet, ${MS_OF("clock_timestamp() - at")} AS age_ms, body FROM postlane.reading

@@ -80,6 +80,12 @@ const STORY: MessageStory = {
   events: [],
 };
 
+const HELD_BACK = { name: "march", lane: "bulk", waiting: 990 };
+const CANARY_FAILED = {
+  code: "canary_failed",
+  evidence: { rows: 100, tried: 100, deferred: 2, bounced: 3, held: 1, expired: 1, limit: 0.05 },
+} as const;
+
 const SCENARIOS: readonly Scenario[] = [
   {
     name: "the disk of the relay is slow",
@@ -211,8 +217,28 @@ const SCENARIOS: readonly Scenario[] = [
   {
     name: "a campaign is paused",
     first: "campaign_paused",
-    snapshot: snapshotOf({ pausedCampaigns: [{ name: "march", lane: "bulk", waiting: 120 }] }),
+    snapshot: snapshotOf({ pausedCampaigns: [{ name: "march", lane: "bulk", waiting: 120, because: null }] }),
     says: /campaign "march" is paused; 120 messages wait/,
+  },
+  {
+    name: "a campaign is paused by its canary",
+    first: "canary_failed",
+    snapshot: snapshotOf({
+      pausedCampaigns: [{ name: "march", lane: "bulk", waiting: 990, because: CANARY_FAILED }],
+    }),
+    says: /campaign "march" is paused by its canary: 7 of the first 100 failed, 5 % may; 990 messages wait/,
+  },
+  {
+    name: "a campaign waits for its canary",
+    first: "campaign_canary",
+    snapshot: snapshotOf({ heldBackCampaigns: [{ ...HELD_BACK, pacePerS: 5, canaryRows: 10 }] }),
+    says: /campaign "march" waits for its canary of 10; 990 recipients have no message yet/,
+  },
+  {
+    name: "a campaign goes at its pace",
+    first: "campaign_pace",
+    snapshot: snapshotOf({ heldBackCampaigns: [{ ...HELD_BACK, pacePerS: 13.888_888, canaryRows: null }] }),
+    says: /campaign "march" goes at its pace of 13\.9\/s; 990 recipients have no message yet/,
   },
   {
     name: "an outlet is paused",
@@ -460,8 +486,8 @@ function messageScenarios(): readonly Scenario[] {
       question,
       snapshot: snapshotOf({
         pausedCampaigns: [
-          { name: "april", lane: "bulk", waiting: 500 },
-          { name: "march", lane: "bulk", waiting: 120 },
+          { name: "april", lane: "bulk", waiting: 500, because: null },
+          { name: "march", lane: "bulk", waiting: 120, because: null },
         ],
       }),
       given: about({ campaign: { id: "cmp_3", name: "march", status: "paused" } }),
@@ -551,7 +577,7 @@ test("a destination that fails and that nothing waits for limits nothing", () =>
 });
 
 test("a remedy is the command as it can be typed", () => {
-  const pausedCampaigns = [{ name: "it's march", lane: "bulk", waiting: 1 }];
+  const pausedCampaigns = [{ name: "it's march", lane: "bulk", waiting: 1, because: null }];
   const lanes = [laneOf("transactional"), laneOf("bulk", { pausedAtMs: NOW_MS }, { queued: 1 })];
   const [lane, campaign] = reportOf({ snapshot: snapshotOf({ lanes, pausedCampaigns }) }).limits;
   assert.equal(lane!.remedy, "`postlane lane resume bulk`");

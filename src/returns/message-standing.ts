@@ -17,12 +17,15 @@ export class MessageStanding {
   readonly before: State | undefined;
   readonly expiresAtMs: number;
   readonly #events: MessageEvent[] = [];
+  /** Of its campaign's template, by attempt; those of the first are not in it. */
+  readonly #versions: ReadonlyMap<number, number>;
   #now: Standing;
   #isAddressBad = false;
   #home: { readonly state: WaitingState; readonly delayMs: number | null } | undefined;
 
-  constructor(message: LockedMessage, standing: Standing, ttlMs: number) {
+  constructor(message: LockedMessage, standing: Standing, ttlMs: number, versions: ReadonlyMap<number, number>) {
     this.message = message;
+    this.#versions = versions;
     this.before = standing.state;
     this.expiresAtMs = Math.min(message.expires_ms ?? Infinity, message.accepted_ms + ttlMs);
     this.#now = standing;
@@ -49,8 +52,9 @@ export class MessageStanding {
   take(fact: ReturnFact, judgement: Extract<ReturnJudgement, { kind: "judged" }>): void {
     const { attempt, outlet } = fact;
     const told = new Map(this.#now.told);
+    const version = this.#versions.get(attempt);
     for (const event of judgement.events) {
-      this.#events.push({ messageId: this.message.id, attempt, outlet, ...event });
+      this.#events.push({ messageId: this.message.id, attempt, outlet, version, ...event });
       const key = `${attempt} ${event.kind}`;
       told.set(key, (told.get(key) ?? 0) + 1);
     }
@@ -82,8 +86,10 @@ export async function readStandings(
   const told = byMessage(await readTold(client, known, sinceMs));
   return new Map(
     messages.map((message) => {
-      const standing = standingOf(message, waiting.get(message.id), told.get(message.id) ?? []);
-      return [message.id, new MessageStanding(message, standing, laneSettingsOf(message.lane_id).ttlMs)];
+      const row = waiting.get(message.id);
+      const story = told.get(message.id) ?? [];
+      const { ttlMs } = laneSettingsOf(message.lane_id);
+      return [message.id, new MessageStanding(message, standingOf(message, row, story), ttlMs, versionsOf(row, story))];
     }),
   );
 }
@@ -118,6 +124,13 @@ function standingOf(message: LockedMessage, row: WaitingRow | undefined, told: r
     told: counts,
     queueId,
   };
+}
+
+/** What comes back is about the text that was sent in its attempt. */
+function versionsOf(row: WaitingRow | undefined, told: readonly ToldEvent[]): ReadonlyMap<number, number> {
+  const versions = new Map(row === undefined || row.version === null ? [] : [[row.attempts, row.version]]);
+  for (const { attempt, version } of told) if (version !== null) versions.set(attempt, version);
+  return versions;
 }
 
 function isSettledState(kind: string): kind is SettledState {

@@ -33,6 +33,7 @@ export interface ToldEvent {
   readonly attempt: number;
   readonly kind: string;
   readonly queue_id: string | null;
+  readonly version: number | null;
 }
 
 /** Of one message: tries for a week are some dozens. */
@@ -42,9 +43,9 @@ const CLOCKS_APART = "interval '1 hour'";
 
 export const EVENTS = statement<ToldEvent>(
   "standing_events",
-  `SELECT told.message_id, told.attempt, told.kind, told.queue_id
+  `SELECT told.message_id, told.attempt, told.kind, told.queue_id, told.version
    FROM unnest($1::bigint[]) AS given (message_id) CROSS JOIN LATERAL (
-     SELECT message_id, attempt, kind, queue_id FROM postlane.event
+     SELECT message_id, attempt, kind, queue_id, version FROM postlane.event
      WHERE message_id = given.message_id
        AND at >= 'epoch'::timestamptz + $2::float8 * interval '1 millisecond' - ${CLOCKS_APART}
      ORDER BY at DESC LIMIT ${EVENTS_MAX}

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import type { ClientBase, Pool } from "pg";
 import { inTransaction } from "../postgres/transaction.ts";
 import { AcceptanceBusy, acceptTogether, laneOf } from "./accept-submission.ts";
-import { lockKey, nameBatchOnce } from "./submission-store.ts";
+import { lockKey, nameOnce } from "./submission-store.ts";
 import {
   REFUSAL_CODES,
   type RefusalCode,
@@ -124,7 +124,7 @@ async function isRepeated(
   if (key === undefined || first === undefined) return accepted.every((answer) => answer.isRepeated);
   const fingerprint = createHash("sha256").update(JSON.stringify(submissions)).digest();
   const door = submissions[0]!.door;
-  return await nameBatchOnce(client, { key, fingerprint, firstId: first.submissionId, door, credential });
+  return (await nameOnce(client, { key, fingerprint, id: first.submissionId, door, credential })) !== undefined;
 }
 
 /** Each gets a key of its own, made of the batch's and its place: what was refused for now joins later, nothing twice. */

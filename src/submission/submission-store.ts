@@ -3,7 +3,7 @@
 import type { ClientBase } from "pg";
 import type { MessageId, SubmissionId } from "../mail/ids.ts";
 import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
-import type { RefusalCode, Submission } from "./submission.ts";
+import type { Email, RefusalCode, Submission } from "./submission.ts";
 
 export interface AcceptedRow {
   /** In the group, from 1. */
@@ -64,29 +64,36 @@ export async function lockKey(client: ClientBase, key: string, credential: strin
   return row!.is_mine;
 }
 
-// The rules of entry keep it, as they keep every other key; the id is of the first submission that it names.
-export const NAME_BATCH = statement<{ readonly earlier_id: SubmissionId | null }>(
-  "submission_name_batch",
+// The rules of entry keep it, as they keep every other key; the id is of whatever it names: a batch's first submission, a
+// subscription.
+export const NAME_ONCE = statement<{ readonly earlier_id: number | null }>(
+  "submission_name_once",
   `SELECT postlane.enqueue_once($1, $2, $3, $4, $5) AS earlier_id`,
 );
 
-/** Answers whether the credential has used the key for this very batch before. Raises PL005 and PL008. */
-export async function nameBatchOnce(
+/** What the credential has named so before, with this fingerprint; undefined: it names this from now on. Raises PL005 and PL008. */
+export async function nameOnce(
   client: ClientBase,
   given: {
     readonly key: string;
     readonly fingerprint: Buffer;
-    readonly firstId: SubmissionId;
+    readonly id: number;
     readonly door: string;
     readonly credential: string;
   },
-): Promise<boolean> {
-  const [row] = await rowsOf(client, NAME_BATCH, [
-    given.key,
-    given.fingerprint,
-    given.firstId,
-    given.door,
-    given.credential,
-  ]);
-  return row!.earlier_id !== null;
+): Promise<number | undefined> {
+  const { key, fingerprint, id, door, credential } = given;
+  const [row] = await rowsOf(client, NAME_ONCE, [key, fingerprint, id, door, credential]);
+  return row!.earlier_id ?? undefined;
+}
+
+export const CHECK_EMAIL = statement<unknown>(
+  "submission_check_email",
+  `SELECT cardinality(checked.recipients), (postlane.lane_of($2)).id
+   FROM postlane.check_email($1::jsonb, clock_timestamp()) AS checked`,
+);
+
+/** Raises what the rules of entry would, but for a lane that is full, and accepts nothing. */
+export async function checkEmail(on: Queryable, email: Email): Promise<void> {
+  await rowsOf(on, CHECK_EMAIL, [JSON.stringify(email), email.lane ?? "transactional"]);
 }

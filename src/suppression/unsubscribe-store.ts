@@ -74,3 +74,15 @@ export async function addUnsubscribes(on: Queryable, given: readonly NewUnsubscr
   ]);
   return new Set(rows.map(({ source }) => source));
 }
+
+export const END = statement<{ readonly scope: "bulk" | "list" }>(
+  "unsubscribe_end",
+  `DELETE FROM postlane.suppression WHERE hash = decode($1, 'hex') AND reason = 'unsubscribe'
+     AND (scope = 'bulk' OR (scope = 'list' AND list = $2))
+   RETURNING scope`,
+);
+
+/** Of the list, and of all bulk mail. Answers which there were; `hash` in hex. */
+export async function endUnsubscribes(on: Queryable, hash: string, list: string): Promise<readonly string[]> {
+  return (await rowsOf(on, END, [hash, list])).map(({ scope }) => scope);
+}

@@ -1,7 +1,7 @@
 // What has to be done from time to time, whoever sends: fold the books, make messages of campaigns ahead of the dispatchers,
 // judge their canaries, make tomorrow's partitions, sweep canceled campaigns, close finished ones, rescue leases whose
-// dispatcher is long gone, judge what came back, look for hand-overs that nobody confirmed, forget suppressions that have
-// ended, close lanes to more mail while the queue is full, raise the alarm. Every round is safe to run twice and by several
+// dispatcher is long gone, judge what came back, look for hand-overs that nobody confirmed, forget suppressions and
+// subscriptions that have ended, close lanes to more mail while the queue is full, raise the alarm. Every round is safe to run twice and by several
 // processes.
 
 import type { Pool } from "pg";
@@ -17,6 +17,7 @@ import { readIntakes, setIntake } from "../queue/lane-store.ts";
 import { pruneJudged } from "../returns/return-store.ts";
 import { countUnaccounted } from "../returns/unaccounted-store.ts";
 import { lookForUnaccounted } from "../returns/unaccounted.ts";
+import { pruneSubscriptions } from "../subscriptions/subscription-store.ts";
 import { pruneSuppressions } from "../suppression/suppression-store.ts";
 import { createAlarmWatch, createUnaccountedWatch, type Alarm } from "./alarm.ts";
 import { intakeChanges, type IntakeLimits, type LaneIntake } from "./intake.ts";
@@ -112,6 +113,9 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
     }),
     every(PRUNE_MS, "prune suppressions", async () => {
       while ((await pruneSuppressions(pool, PRUNE_ROWS_MAX)) > 0);
+    }),
+    every(PRUNE_MS, "prune subscriptions", async () => {
+      while ((await pruneSubscriptions(pool, PRUNE_ROWS_MAX)) > 0);
     }),
   ]);
   return {

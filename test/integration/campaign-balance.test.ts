@@ -2,10 +2,14 @@
 // was sent comes back, and when it is finished. Lanes and days too.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { addCampaignVersion } from "../../src/campaigns/campaign-store.ts";
 import { controlCampaign } from "../../src/campaigns/control-campaign.ts";
+import { importList } from "../../src/campaigns/import-list.ts";
 import { createRest } from "../../src/campaigns/send-rest.ts";
+import { startCampaign } from "../../src/campaigns/start-campaign.ts";
 import type { CampaignId, MessageId } from "../../src/mail/ids.ts";
 import { inTransaction } from "../../src/postgres/transaction.ts";
 import { reportInFull } from "../../src/reports/family-report.ts";
@@ -15,6 +19,7 @@ import {
   campaignRow,
   insertContent,
   makeDraft,
+  makeNext,
   sheetProblems,
   startNow,
   watchSheets,
@@ -97,6 +102,35 @@ test("a message that the books have once too often is seen", async (t) => {
   );
   const problems = await sheetProblems(pool);
   assert.equal(problems.length, 3, problems.join("\n"));
+});
+
+test("who moves to another time zone while waves are to come is sent to once, in the zone of the start", async (t) => {
+  const { pool, dataDir } = await testDatabase(t);
+  const [east, west] = ["Pacific/Kiritimati", "Pacific/Pago_Pago"];
+  const id = await makeDraft(pool, {
+    name: "march",
+    recipients: [0, 1, 2, 3].map((n) => ({ address: address(n), timeZone: n < 2 ? east : west })),
+  });
+  const { list_id } = await campaignRow(pool, id);
+  const localTime = new Date().toISOString().slice(0, 19);
+  await startCampaign(pool, id, { when: { kind: "local", localTime, zone: "UTC" } });
+  await makeNext(pool, id, 10);
+  // One who has got it moves west, one who waits moves east.
+  const file = path.join(dataDir, "moved.csv");
+  writeFileSync(file, `email,first_name,time_zone\n${address(0)},Ann,${west}\n${address(3)},Ann,${east}\n`);
+  await importList(pool, {
+    listId: list_id,
+    file,
+    columns: (["email", "first_name", "time_zone"] as const).map((name) => {
+      return { name, original: name, type: name === "time_zone" ? name : "text", isAddress: name === "email" };
+    }),
+    onRejected: async () => {},
+    onProgress: () => {},
+  });
+  await pool.query("UPDATE postlane.campaign_wave SET due_at = now()");
+  while ((await makeNext(pool, id, 1)) > 0);
+  assert.deepEqual(await booksOf(pool, id), { queued: 4 });
+  assert.deepEqual(await sheetProblems(pool), []);
 });
 
 /** A relay that refuses some for good, some for now, and of some says nothing at the end. */

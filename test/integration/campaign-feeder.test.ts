@@ -14,6 +14,7 @@ import { endTurn, takeTurn } from "../../src/campaigns/list-store.ts";
 import { startCampaign, type StartWish } from "../../src/campaigns/start-campaign.ts";
 import type { CampaignId, ListId } from "../../src/mail/ids.ts";
 import { systemClock } from "../../src/platform/clock.ts";
+import { readSnapshot } from "../../src/reports/engine-snapshot.ts";
 import { sweepCanceled } from "../../src/upkeep/sweep.ts";
 import { readProgress, readQueueSize } from "../../src/upkeep/upkeep-store.ts";
 import { createAlarmWatch } from "../../src/upkeep/alarm.ts";
@@ -188,7 +189,7 @@ test("a campaign that cannot be fed keeps no other from its mail", async (t) => 
   assert.equal((await madeOf(pool, id)).messages, 30);
 });
 
-test("a slow pace raises no alarm, and who has no message yet does not fill the lane", async (t) => {
+test("a slow pace is named and raises no alarm, and who has no message yet does not fill the lane", async (t) => {
   const { pool } = await testDatabase(t);
   const id = await draftOf(pool, 1000);
   await start(pool, id, { ...NOW, pacePerS: 1 / 60 });
@@ -197,6 +198,11 @@ test("a slow pace raises no alarm, and who has no message yet does not fill the 
   await feeder.feed();
   assert.equal((await madeOf(pool, id)).messages, 1, "a minute has one message");
   assert.equal((await readQueueSize(pool)).waiting, 1);
+  const { lanes, heldBackCampaigns } = await readSnapshot(pool);
+  assert.equal(lanes.find(({ name }) => name === "bulk")!.toSend, 1);
+  assert.deepEqual(heldBackCampaigns, [
+    { name: "news", lane: "bulk", waiting: 999, pacePerS: 1 / 60, canaryRows: null },
+  ]);
   await sendAll(pool);
   const watch = createAlarmWatch(60_000);
   for (const seconds of [0, 61, 122, 3600]) {

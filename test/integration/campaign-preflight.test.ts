@@ -336,6 +336,14 @@ test("how long it takes is measured, bounded by pace and max_rate, or not known"
     (await preflightCampaign({ pool, clock: systemClock, settings: given }, row)).duration;
   const unknown = { seconds: null, messages: 100, rate_per_s: null, basis: "not_measured", measured_by: null };
   assert.deepEqual(await durationOf(), unknown);
+  const pulse = JSON.stringify({ outlets: [{ name: "relay", pace_per_s: 20 }] });
+  await pool.query(
+    `INSERT INTO postlane.lease (lane_id, holder, boot_id, deadline, pulse)
+     SELECT $1, holder, 'boot', now() + interval '1 h', $2 FROM unnest(ARRAY['one', 'two']) AS holder`,
+    [campaign.lane_id, pulse],
+  );
+  const byGovernor = { seconds: 3, messages: 100, rate_per_s: 40, basis: "governor", measured_by: null };
+  assert.deepEqual(await durationOf(), byGovernor);
   const paced = { ...campaign, pace_per_s: 4 };
   const byPace = { seconds: 25, messages: 100, rate_per_s: 4, basis: "pace", measured_by: null };
   assert.deepEqual(await durationOf(paced), byPace);

@@ -50,6 +50,7 @@ describe("the truth sink", () => {
               messageIdHeader: `m${index}@x`,
               returnPath: `sender${index}@x.example`,
               recipients: [`r${index}@y.example`],
+              noted: "",
             })),
           );
           assert.equal(replies.match(/^250 2\.0\.0 in the ledger\r$/gm)?.length, bodies.length);
@@ -64,8 +65,17 @@ describe("the truth sink", () => {
     session.take(Buffer.from(`EHLO x\r\n${envelope(1)}`));
     const { accepted } = session.take(Buffer.from(".\r\n"));
     assert.deepEqual(accepted, [
-      { messageIdHeader: "", returnPath: "sender1@x.example", recipients: ["r1@y.example"] },
+      { messageIdHeader: "", returnPath: "sender1@x.example", recipients: ["r1@y.example"], noted: "" },
     ]);
+  });
+
+  it("notes the words that are wanted, each once, in whatever pieces they come", () => {
+    const session = createSinkSession(/edition-\d+/g);
+    session.take(Buffer.from(`EHLO x\r\n${envelope(1)}Subject: edition-2\r\n\r\nedi`));
+    const { accepted } = session.take(Buffer.from("tion-2\r\nedition-3\r\n.\r\n"));
+    assert.equal(accepted[0]?.noted, "edition-2+edition-3");
+    const next = session.take(Buffer.from(`${envelope(2)}\r\nnone\r\n.\r\n`));
+    assert.equal(next.accepted[0]?.noted, "");
   });
 
   it("refuses what comes out of order", () => {

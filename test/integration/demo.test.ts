@@ -57,7 +57,14 @@ describe("the demo", { timeout: 240_000 }, () => {
 
   it("explains an unknown message by the ledger", () => {
     const entry = { id: 7, recipient: "a@b.example", lane: "bulk", acceptedAtMs: 0, waiting: "unknown", settled: [] };
-    const reception = { atMs: 1, connection: 1, messageIdHeader: "", returnPath: "", recipient: "a@b.example" };
+    const reception = {
+      atMs: 1,
+      connection: 1,
+      messageIdHeader: "",
+      returnPath: "",
+      recipient: "a@b.example",
+      noted: "",
+    };
     assert.match(explainUnknown(entry, []), /^msg_7 to a@b\.example: the sink never got it/);
     assert.match(explainUnknown(entry, [reception]), /the sink has it once/);
     assert.match(explainUnknown(entry, [reception, reception]), /2 times, which must not happen/);

@@ -74,7 +74,7 @@ test("the snapshot of a real database has everything that limits", async (t) => 
     [3, 3, 700],
   );
   assert.deepEqual([transactional!.dispatchers[0]!.isAlive, bulk!.dispatchers[0]!.isAlive], [false, true]);
-  assert.deepEqual(snapshot.pausedCampaigns, [{ name: "march", lane: "bulk", waiting: 0 }]);
+  assert.deepEqual(snapshot.pausedCampaigns, [{ name: "march", lane: "bulk", waiting: 0, because: null }]);
   assert.deepEqual(snapshot.readings[0]!.reading, {
     queue: 7,
     queue_source: "spool",

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import PostalMime, { type Email } from "postal-mime";
 import { startLane } from "../rig/lane.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
+import { startQuietUpkeep } from "../rig/quiet-upkeep.ts";
 import { startScriptedSink, type ScriptedSink } from "../rig/scripted-sink.ts";
 import { readAttachments } from "../rig/read-attachments.ts";
 import { jsonOf, runCommand } from "./cli-command.ts";
@@ -48,6 +49,7 @@ test("a campaign's mails bring the template's image and attachment, which are st
 
   const sink = await startScriptedSink(t);
   await startLane(t, { database, relay: sink });
+  startQuietUpkeep(t, database.pool);
   await sink.waitFor(() => sink.accepted.length === names.length);
   const mails = await mailsOf(sink);
   assert.deepEqual(new Set(mails.map(({ subject }) => subject)), new Set(["Hi Ann", "Hi Bob", "Hi Cy"]));
@@ -91,6 +93,7 @@ test("a pushed folder is a campaign's template, too, and only another picture is
   await jsonOf(database, send("welcome@1", "--name", "first"));
   const sink = await startScriptedSink(t);
   await startLane(t, { database, relay: sink });
+  startQuietUpkeep(t, database.pool);
   await sink.waitFor(() => sink.accepted.length === 1);
   assert.deepEqual((await mailsOf(sink)).map(readAttachments), [[SHOWN, ATTACHED]]);
 });

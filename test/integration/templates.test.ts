@@ -16,6 +16,7 @@ import { pushVersionOnce } from "../../src/templates/template-store.ts";
 import { startLane } from "../rig/lane.ts";
 import { enqueue, storyOf, untilEmpty, untilState } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
+import { startQuietUpkeep } from "../rig/quiet-upkeep.ts";
 import { startScriptedSink, type ScriptedSink } from "../rig/scripted-sink.ts";
 import { jsonOf, runCommand } from "./cli-command.ts";
 import { assertProblem, startHttp } from "./http-rig.ts";
@@ -55,6 +56,7 @@ function templated(id: string, variables: object = {}, email: object = {}) {
 async function atWork(t: TestContext, database: TestDatabase): Promise<ScriptedSink> {
   const sink = await startScriptedSink(t);
   await startLane(t, { database, relay: sink });
+  startQuietUpkeep(t, database.pool);
   return sink;
 }
 

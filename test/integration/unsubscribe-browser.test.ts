@@ -2,15 +2,11 @@
 // the database has it. POSTLANE_TEST_SCREENSHOTS names a folder for pictures of it, to be looked at.
 
 import assert from "node:assert/strict";
-import path from "node:path";
-import { test, type TestContext } from "node:test";
-import { chromium, type Browser, type Page } from "playwright-core";
+import { test } from "node:test";
+import { assertFits, direction, phonePage, picture, startBrowser } from "../rig/phone.ts";
 import { needs } from "../rig/needs.ts";
 import { newsletter, suppressionsIn } from "../rig/unsubscribe.ts";
 import { startHttp } from "./http-rig.ts";
-
-const PHONE = { width: 360, height: 640 };
-const SCREENSHOTS = process.env["POSTLANE_TEST_SCREENSHOTS"];
 
 test("a person on a phone, without JavaScript, reads the page, presses the button, and is unsubscribed", async (t) => {
   if (!needs(t, "chromium")) return;
@@ -91,33 +87,3 @@ test("the page is in the language of the recipient's data, then of the browser, 
   await light.getByRole("heading", { name: "Désabonnement effectué" }).waitFor();
   await picture(light, "done-desktop");
 });
-
-async function startBrowser(t: TestContext): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium" });
-  t.after(() => browser.close());
-  return browser;
-}
-
-async function phonePage(browser: Browser, locale: string): Promise<Page> {
-  const options = { viewport: PHONE, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
-  return await (await browser.newContext({ ...options, locale, javaScriptEnabled: false })).newPage();
-}
-
-async function direction(page: Page): Promise<readonly (string | null)[]> {
-  const html = page.locator("html");
-  return [await html.getAttribute("lang"), await html.getAttribute("dir")];
-}
-
-/** Nothing is wider than the phone, and the buttons are large enough for a finger. */
-async function assertFits(page: Page): Promise<void> {
-  const main = (await page.locator("main").boundingBox())!;
-  assert.ok(main.x >= 0 && main.x + main.width <= PHONE.width, `it is ${main.width} wide at ${main.x}`);
-  for (const button of await page.getByRole("button").all()) {
-    const { x, width, height } = (await button.boundingBox())!;
-    assert.ok(height >= 44 && x >= 0 && x + width <= PHONE.width, `a button of ${width} × ${height}`);
-  }
-}
-
-async function picture(page: Page, name: string): Promise<void> {
-  if (SCREENSHOTS !== undefined) await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
-}

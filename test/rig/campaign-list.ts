@@ -3,6 +3,7 @@
 
 import type { ClientBase, Pool } from "pg";
 import type { CampaignId } from "../../src/mail/ids.ts";
+import { inTransaction } from "../../src/postgres/transaction.ts";
 
 export interface GivenCampaign {
   readonly name: string;
@@ -92,4 +93,18 @@ export async function listRecipients(
   const { list_id, last_n } = before[0];
   await fillList(client, id, `SELECT given.*, NULL FROM (${query}) AS given (line, address, data)`, values);
   return { list_id, last_n };
+}
+
+/** A draft `march` in lane bulk, well but for what `template` says otherwise, to `p<n>@d<n>.example`. */
+export async function draftNewsletter(
+  pool: Pool,
+  people: number,
+  template: Readonly<Record<string, unknown>> = {},
+): Promise<CampaignId> {
+  const whole = { from: "News <news@shop.example>", subject: "News", text: "Hello {{ first_name }}!", ...template };
+  const id = await insertCampaign(pool, { name: "march", lane: "bulk", status: "draft", template: whole });
+  const query = `SELECT n, 'p' || n || '@d' || n || '.example', json_build_object('first_name', 'Ann' || n)
+    FROM generate_series(1, $1::integer) AS n`;
+  await inTransaction(pool, (client) => listRecipients(client, id, query, [people]));
+  return id;
 }

@@ -88,6 +88,7 @@ export function snapshotOf(changes: Partial<EngineSnapshot> = {}): EngineSnapsho
     atMs: NOW_MS - 500,
     lanes: [laneOf("transactional"), laneOf("bulk", {}, { queued: 9000 })],
     pausedCampaigns: [],
+    heldBackCampaigns: [],
     pauses: [],
     readings: [{ outlet: "relay", ageMs: 700, reading }],
     destinations: { failing: 0, worst: [] },

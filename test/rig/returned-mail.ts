@@ -110,8 +110,8 @@ export async function settleAs(pool: Pool, mail: SentMail, state: "sent" | "unkn
       );
     }
     await client.query(
-      "INSERT INTO postlane.event (message_id, attempt, kind, outlet, queue_id) VALUES ($1, $2, $3, $4, $5)",
-      [mail.id, mail.attempt, state, OUTLET, state === "sent" ? mail.queueId : null],
+      "INSERT INTO postlane.event (message_id, attempt, kind, outlet, queue_id, version) VALUES ($1, $2, $3, $4, $5, $6)",
+      [mail.id, mail.attempt, state, OUTLET, state === "sent" ? mail.queueId : null, rows[0].version],
     );
     const { lane_id: laneId, campaign_id: campaignId, state: from } = rows[0];
     const { rows: days } = await client.query("SELECT $1::date::text AS day", [rows[0].accepted_on]);

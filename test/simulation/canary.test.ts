@@ -18,6 +18,7 @@ const PLANTED: readonly (readonly [PlantedBug, string, RegExp])[] = [
     /was settled as one|works on message|taken twice|the relay/,
   ],
   ["suppression_not_asked", "a claim that asks nobody who is suppressed", /recipient was suppressed/],
+  ["version_lost_by_rescue", "a rescue that forgets which version was claimed", /is told \w+ with version/],
   ["dispatcher_without_deadline", "a dispatcher that believes in its lease for ever", /after lease/],
 ];
 

@@ -19,7 +19,13 @@ import type { SnapshotCursor } from "../../src/postgres/snapshot-cursor.ts";
 import type { Random } from "../../src/platform/random.ts";
 import type { LaneOrders } from "../../src/queue/lane-store.ts";
 import type { ClaimedUnderLease } from "../../src/queue/lease-store.ts";
-import { KEEP_DUE, type ClaimedRow, type DestinationRow, type Want } from "../../src/queue/queue-store.ts";
+import {
+  KEEP_DUE,
+  type ClaimedRow,
+  type DestinationRow,
+  type Edition,
+  type Want,
+} from "../../src/queue/queue-store.ts";
 import { EPOCH_MS, type Life, type Owner, type VirtualTime } from "./virtual-clock.ts";
 import { mustHold } from "./violation.ts";
 
@@ -37,6 +43,7 @@ export interface ModelRow {
   attempts: number;
   tries: number;
   rescues: number;
+  version: number | null;
   state: WaitingState;
 }
 
@@ -59,6 +66,7 @@ export interface ModelEvent {
   readonly messageId: MessageId;
   readonly attempt: number;
   readonly kind: string;
+  readonly version: number | null;
 }
 
 /** How a call to the database fares. `late`: the caller is told of a failure, and the effect comes afterwards. */
@@ -81,6 +89,8 @@ export interface ModelDatabaseSettings {
   readonly settlesWithoutLease?: boolean;
   /** Planted by the canary: nobody is ever said to be suppressed. */
   readonly forgetsSuppressed?: boolean;
+  /** Planted by the canary: what a rescuer settles is told without the version of its claim. */
+  readonly rescueForgetsVersion?: boolean;
 }
 
 export class ModelDatabase {
@@ -95,6 +105,9 @@ export class ModelDatabase {
   readonly suppressed = new Set<MessageId>();
   /** `message attempt` of all that were claimed after that: they must never be handed over. */
   readonly forbiddenAttempts = new Set<string>();
+  /** `message attempt` → the version of its campaign's template that it was claimed with; the first, 1, for all others. */
+  readonly claimedVersions = new Map<string, number>();
+  readonly #editions = new Map<CampaignId, Edition>();
   isPaused = false;
   /** What dispatchers have stopped for its refusals; nobody resumes it. */
   pauses: Pause[] = [];
@@ -134,6 +147,7 @@ export class ModelDatabase {
       attempts: 0,
       tries: 0,
       rescues: 0,
+      version: null,
       state: dueInMs > 0 ? ("scheduled" as const) : ("queued" as const),
     }));
     this.#time.after(undefined, commitAfterMs, () => {
@@ -144,6 +158,12 @@ export class ModelDatabase {
         this.states.set(row.id, row.state);
       }
     });
+  }
+
+  // campaign-store.ts: ADD_VERSION. A version's content has its number: all messages are of content 1.
+  edit(campaignId: CampaignId): void {
+    const version = (this.#editions.get(campaignId)?.version ?? 1) + 1;
+    this.#editions.set(campaignId, { campaign_id: campaignId, version, content_id: version });
   }
 
   // lease-store.ts: ACQUIRE
@@ -181,9 +201,9 @@ export class ModelDatabase {
       discover: (campaignId, after, rowsMax) =>
         this.#call(life, "discover", () => this.#discover(laneId, campaignId, after, rowsMax)),
       nextDue: (wants) => this.#call(life, "next_due", () => wants.flatMap((want) => this.#nextDue(laneId, want))),
-      claim: async (wants, batchId, finishedBatchIds) => {
+      claim: async (wants, batchId, finishedBatchIds, editions) => {
         const rows = await this.#call(life, "claim", () =>
-          this.#claim({ laneId, leaseId, wants, batchId, finishedBatchIds }),
+          this.#claim({ laneId, leaseId, wants, batchId, finishedBatchIds, editions }),
         );
         this.#isChanged = true;
         for (const row of rows) holdings.rows.set(row.message_id, row);
@@ -230,7 +250,10 @@ export class ModelDatabase {
         if (lease.sharedBy > 0) return "locked";
         const lane = this.#settings.lanes.get(lease.laneId)!;
         const context = { lane, nowMs: this.nowMs(), random: () => this.#random.unit() };
-        const group = this.#claimedUnder(lease, leaseId).map((row) => rescueRow(row, believed, context));
+        const claimed = this.#claimedUnder(lease, leaseId).map((row) =>
+          this.#settings.rescueForgetsVersion === true ? { ...row, version: null } : row,
+        );
+        const group = claimed.map((row) => rescueRow(row, believed, context));
         this.#apply(leaseId, group, this.#commitNow());
         this.leases.delete(leaseId);
         return "rescued";
@@ -252,7 +275,7 @@ export class ModelDatabase {
         if (row?.state !== "unknown" || row.leaseId !== undefined || row.attempts !== attempt) continue;
         if (answer.kind === "unknown") continue;
         this.#become(row, answer.kind);
-        this.events.push({ messageId, attempt, kind: answer.kind });
+        this.events.push({ messageId, attempt, kind: answer.kind, version: row.version });
         if (answer.kind !== "deferred") this.rows.delete(messageId);
         else {
           row.dueUs = Math.floor(this.nowMs() * 1000);
@@ -340,8 +363,9 @@ export class ModelDatabase {
     readonly wants: readonly Want[];
     readonly batchId: number;
     readonly finishedBatchIds: readonly number[];
+    readonly editions: readonly Edition[];
   }): readonly ClaimedRow[] {
-    const { laneId, leaseId, wants, batchId, finishedBatchIds } = given;
+    const { laneId, leaseId, wants, batchId, finishedBatchIds, editions } = given;
     const lease = this.leases.get(leaseId);
     if (lease === undefined) return [];
     mustHold(!lease.batches.has(batchId), `batch ${batchId} of lease ${leaseId} was claimed twice`);
@@ -357,6 +381,8 @@ export class ModelDatabase {
     this.#isChanged = true;
     for (const row of picked) {
       row.leaseId = leaseId;
+      row.version = editions.find(({ campaign_id }) => campaign_id === row.campaignId)?.version ?? null;
+      this.claimedVersions.set(`${row.id} ${row.attempts + 1}`, row.version ?? 1);
       if (this.suppressed.has(row.id)) this.forbiddenAttempts.add(`${row.id} ${row.attempts + 1}`);
     }
     if (picked.length > 0)
@@ -431,7 +457,8 @@ export class ModelDatabase {
         row.tries = becomes.tries;
         row.rescues = becomes.rescues;
       }
-      if (event !== undefined) this.events.push({ messageId: row.id, attempt, kind: event.kind });
+      if (event !== undefined)
+        this.events.push({ messageId: row.id, attempt, kind: event.kind, version: told.version });
       if (event?.kind === "unknown") this.unknownAttempts.add(`${row.id} ${attempt}`);
     }
   }
@@ -453,7 +480,7 @@ export class ModelDatabase {
       is_paused: this.isPaused,
       database_ms: this.nowMs(),
       campaign_ids: [...this.runningCampaigns],
-      editions: [],
+      editions: [...this.#editions.values()].filter(({ campaign_id }) => this.runningCampaigns.has(campaign_id)),
       lease_ids: live.filter(([, lease]) => lease.laneId === laneId).map(([id]) => id),
       others_waiting_ms: waiting.length === 0 ? null : Math.max(...waiting),
     };
@@ -532,8 +559,8 @@ function claimedRow(row: ModelRow): ClaimedRow {
     expires_ms: row.expiresMs,
     recipient: row.recipient,
     data: null,
-    content_id: 1,
-    version: null,
+    content_id: row.version ?? 1,
+    version: row.version,
     content: null,
     raw: null,
   };

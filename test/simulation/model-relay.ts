@@ -15,6 +15,8 @@ import { mustHold } from "./violation.ts";
 export interface Taken {
   readonly messageId: MessageId;
   readonly attempt: number;
+  /** Of the campaign's template, as the content says. */
+  readonly version: number;
   readonly atMs: number;
 }
 
@@ -247,12 +249,13 @@ class ServerConnection {
     this.#answer("dot", () => this.#relay.take(named), this.#relay.queueMs());
   }
 
-  #nameOf(content: string): { readonly messageId: MessageId; readonly attempt: number } {
-    const [, id, attempt, recipient] = /^X-Attempt: (\d+)\.(\d+) for (\S+)\r\n/.exec(content) ?? [];
+  #nameOf(content: string): Omit<Taken, "atMs"> {
+    const [, id, attempt, recipient, version] =
+      /^X-Attempt: (\d+)\.(\d+) for (\S+)\r\nX-Version: (\d+)\r\n/.exec(content) ?? [];
     mustHold(recipient !== undefined, "a content came without its head");
     const isUnderOwnEnvelope = this.#sender === `bounce-${id}.${attempt}@out.example` && this.#recipient === recipient;
     mustHold(isUnderOwnEnvelope, `${id}.${attempt} for ${recipient} came from ${this.#sender} to ${this.#recipient}`);
-    return { messageId: Number(id) as MessageId, attempt: Number(attempt) };
+    return { messageId: Number(id) as MessageId, attempt: Number(attempt), version: Number(version) };
   }
 
   /** Decides, waits, does and says; then goes on with what has come meanwhile. */

@@ -308,6 +308,12 @@ function makeTrouble(world: World, time: VirtualTime, random: Random, plan: Plan
       stopForAWhile(random, time, (isOn) => void (isOn ? runningCampaigns.delete(id) : runningCampaigns.add(id))),
     );
   }
+  if (random.unit() < 0.7) {
+    for (let n = 1 + Math.floor(random.unit() * 4); n > 0; n--) {
+      const id = (1 + Math.floor(random.unit() * 2)) as CampaignId;
+      sometime(() => world.database.edit(id));
+    }
+  }
 }
 
 /** In the middle of its work. Frozen for about as long as a lease lasts, or killed. */
@@ -421,8 +427,8 @@ const mayBeHeld = (id: MessageId, plan: Plan): boolean => id % 23 === 7 || (plan
 function reportOf(seed: number, time: VirtualTime, world: World, messages: number): SimulationReport {
   const { events, unknownAttempts } = world.database;
   let hash = 0;
-  for (const { messageId, attempt, kind } of events) {
-    for (const character of `${messageId} ${attempt} ${kind}`)
+  for (const { messageId, attempt, kind, version } of events) {
+    for (const character of `${messageId} ${attempt} ${kind} ${version}`)
       hash = (Math.imul(hash, 31) + character.charCodeAt(0)) | 0;
   }
   return {

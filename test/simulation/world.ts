@@ -29,7 +29,8 @@ export type PlantedBug =
   | "journal_without_dots"
   | "settle_without_lease"
   | "dispatcher_without_deadline"
-  | "suppression_not_asked";
+  | "suppression_not_asked"
+  | "version_lost_by_rescue";
 
 export interface LaneOfWorld {
   readonly id: LaneId;
@@ -105,6 +106,7 @@ export class World {
       clockSkewMs: settings.clockSkewMs,
       settlesWithoutLease: settings.bug === "settle_without_lease",
       forgetsSuppressed: settings.bug === "suppression_not_asked",
+      rescueForgetsVersion: settings.bug === "version_lost_by_rescue",
     });
     this.relay = new ModelRelay(time, random, { ...settings.relay, onTaken: (taken) => this.#checkTaken(taken) });
     this.#front = time.beginLife("front");
@@ -345,8 +347,12 @@ export class World {
       case "fine": {
         const attempt = `${row.message_id}.${row.attempts + 1}`;
         const filling = ".fill".repeat(contentBytesOf(row.message_id) / 5);
-        const head = `X-Attempt: ${attempt} for ${row.recipient}\r\nX-Composed: ${this.#time.nowMs}\r\n`;
-        const content = { text: `${head}\r\n.${filling}\r\n`, isAscii: true };
+        const head = [
+          `X-Attempt: ${attempt} for ${row.recipient}`,
+          `X-Version: ${row.content_id}`,
+          `X-Composed: ${this.#time.nowMs}`,
+        ];
+        const content = { text: `${head.join("\r\n")}\r\n\r\n.${filling}\r\n`, isAscii: true };
         return this.#signed(life, row, { sender: `bounce-${attempt}@out.example`, recipient: row.recipient }, content);
       }
     }
@@ -422,9 +428,14 @@ export class World {
   // ---- the ledger ------------------------------------------------------------------------------------------------
 
   #checkTaken(taken: Taken): void {
-    const { messageId, attempt } = taken;
+    const { messageId, attempt, version } = taken;
     const isForbidden = this.database.forbiddenAttempts.has(`${messageId} ${attempt}`);
     mustHold(!isForbidden, `message ${messageId} was claimed when its recipient was suppressed, and was handed over`);
+    const claimed = this.database.claimedVersions.get(`${messageId} ${attempt}`);
+    mustHold(
+      version === claimed,
+      `attempt ${attempt} of message ${messageId} carries version ${version}, and was claimed with ${claimed}`,
+    );
     const earlier = this.#taken.get(messageId) ?? [];
     for (const other of earlier) {
       // The relay may be later with the earlier one.
@@ -442,7 +453,12 @@ export class World {
 
   /** What is told of each message is what the relay knows of it. */
   checkLedger(): void {
-    for (const { messageId, attempt, kind } of this.database.events) {
+    for (const { messageId, attempt, kind, version } of this.database.events) {
+      const claimed = this.database.claimedVersions.get(`${messageId} ${attempt}`);
+      mustHold(
+        !TOLD_OF_AN_ATTEMPT.has(kind) || (version ?? 1) === claimed,
+        `attempt ${attempt} of message ${messageId} is told ${kind} with version ${version}, and was claimed with ${claimed}`,
+      );
       const isTaken = this.#taken.get(messageId)?.some((taken) => taken.attempt === attempt) === true;
       if (kind === "sent")
         mustHold(isTaken, `message ${messageId} is sent by attempt ${attempt}, and the relay never had it`);
@@ -452,6 +468,8 @@ export class World {
     }
   }
 }
+
+const TOLD_OF_AN_ATTEMPT = new Set(["sent", "bounced", "deferred", "unknown"]);
 
 /** So short that what takes long in life takes seconds here. */
 const SHORT_TIMEOUTS = {

@@ -10,7 +10,7 @@ import { reportStart, type StartReport } from "../../reports/start-report.ts";
 import { countDispatchers } from "../../reports/status-report.ts";
 import { CommandFailure, EXIT_DONE, misused } from "./command-failure.ts";
 import { createOutput, type CommonOptions } from "./output.ts";
-import { countOf, printCount, printTime } from "./printing.ts";
+import { countOf, printTime } from "./printing.ts";
 import { readConfig } from "./read-config.ts";
 import { campaignNamed, refusedAs } from "./run-campaign.ts";
 import { withDatabase } from "./with-database.ts";
@@ -93,7 +93,8 @@ export function printStart(report: StartReport, { when, pacePerS, canary }: Star
 const NO_CANARY = "  without a canary: it would be all of them, or it is of the first start";
 
 function canaryLine(rows: number, { waitMs, limit }: NonNullable<StartWish["canary"]>): string {
-  return `  the first ${printCount(rows)} go ahead, are watched for ${printDuration(waitMs)}, and stop it when more than ${printPercent(limit)} of them fail`;
+  const canary = `  behind a canary of ${countOf(rows, "recipient")}, watched for ${printDuration(waitMs)}`;
+  return `${canary}; it stops all when more than ${printPercent(limit)} of them fail`;
 }
 
 function printPercent(share: number): string {

@@ -186,7 +186,7 @@ function refuseUnmoved({ moved, beingHandedOver }: SubmissionControl, code: "not
   });
 }
 
-function maySee({ scope, credential }: Caller["sender"], owner: string): boolean {
+export function maySee({ scope, credential }: Caller["sender"], owner: string): boolean {
   return scope !== "send" || owner === credential;
 }
 

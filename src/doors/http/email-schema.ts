@@ -22,7 +22,7 @@ export const ATTACHMENT = Type.Object(
 );
 const METADATA = Type.Record(Type.String(), Type.Unknown());
 const VARIABLES = Type.Record(Type.String(), Type.Unknown());
-const TEMPLATE = Type.Object(
+export const TEMPLATE = Type.Object(
   {
     id: Type.String({ description: "a template's name, or name@version" }),
     variables: Type.Optional(Type.Union([VARIABLES, Type.Null()], { description: "what it is filled in with" })),

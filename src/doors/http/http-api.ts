@@ -8,6 +8,7 @@ import type { Log } from "../../platform/log.ts";
 import type { Keyring } from "../../senders/keyring.ts";
 import type { BatchAcceptance } from "../../submission/accept-batch.ts";
 import type { Acceptance } from "../../submission/accept-submission.ts";
+import type { Subscriptions } from "../../subscriptions/confirm-subscription.ts";
 import type { Unsubscriber } from "../../suppression/unsubscribe.ts";
 
 export interface HttpApi {
@@ -23,6 +24,7 @@ export interface HttpEntry {
   readonly acceptance: Acceptance;
   readonly batches: BatchAcceptance;
   readonly unsubscriber: Unsubscriber;
+  readonly subscriptions: Subscriptions;
   /** For what takes longer than others wait: a list that is imported, a campaign that starts. */
   readonly longWork: Pool;
   readonly preflights: Preflights;

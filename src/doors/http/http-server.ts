@@ -21,7 +21,9 @@ import { addPeopleRoute } from "./people-route.ts";
 import { addPreflightRoutes } from "./preflight-routes.ts";
 import { addReportRoute } from "./report-route.ts";
 import { Problem } from "./problem.ts";
+import { addConfirmRoutes } from "../confirm/confirm-routes.ts";
 import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
+import { addSubscriptionRoutes } from "./subscription-routes.ts";
 import { addTemplateRoutes } from "./template-routes.ts";
 import { addSuppressionRoutes } from "./suppression-routes.ts";
 import { addTellingRoutes, type HttpAnswers } from "./telling-routes.ts";
@@ -52,6 +54,7 @@ export function createHttpServer(answers: HttpAnswers, api: HttpApi): FastifyIns
     addOpenApiRoute(open);
   });
   void server.register(async (open) => addUnsubscribeRoutes(open, api));
+  void server.register(async (open) => addConfirmRoutes(open, api));
   void server.register(async (keyed) => addApi(keyed, api));
   return server;
 }
@@ -92,6 +95,7 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   addOutletRoutes(server, api);
   addTemplateRoutes(server);
   addSuppressionRoutes(server, api);
+  addSubscriptionRoutes(server, api);
   addListRoutes(server);
   void server.register(async (uploads) => addListImportRoute(uploads, api));
   addCampaignRoutes(server);

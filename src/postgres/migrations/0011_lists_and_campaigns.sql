@@ -122,6 +122,17 @@ CREATE VIEW postlane.campaign_unmade AS
   FROM postlane.campaign_wave AS w JOIN postlane.campaign AS c ON c.id = w.campaign_id
   WHERE w.made + w.withdrawn < w.rows GROUP BY 1, 2, 3;
 
+-- Whether the time zones of a list's recipients must stay as they are. Who moves from one zone to another while a campaign goes
+-- out by local times could be in two of its waves, or in none: so until such a campaign has all its messages, zones are not
+-- renewed. (None starts while an import is under way.)
+CREATE FUNCTION postlane.zones_stay(the_list_id integer) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (
+    SELECT FROM postlane.campaign_wave AS w JOIN postlane.campaign AS c ON c.id = w.campaign_id
+    WHERE w.made + w.withdrawn < w.rows AND w.scope <> 'everyone' AND c.list_id = the_list_id
+  )
+$$;
+
 -- Rows of a file, which the caller has copied into pg_temp.import_row (list_id, address, data, time_zone, import_id, line),
 -- become recipients, the careful way: an address that is none is left out, and so is one that the list has. An import that is
 -- taken up again meets its own rows, which are neither added nor double. The quick way, for a chunk in which nobody can be
@@ -129,9 +140,6 @@ CREATE VIEW postlane.campaign_unmade AS
 --
 -- Chunks of one import come at the same time: sorted, they meet the same address in the same order, as new rows and as
 -- rows to be renewed.
---
--- Who moves from one zone to another while a campaign goes out by local times could be in two of its waves, or in none: so
--- until such a campaign has all its messages, zones are not renewed. (None starts while an import is under way.)
 CREATE FUNCTION postlane.add_recipients(
   the_import_id integer, OUT added bigint, OUT doubled bigint, OUT rejected bigint
 )
@@ -142,11 +150,7 @@ BEGIN
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
-  zones_stay := EXISTS (
-    SELECT FROM postlane.campaign_wave AS w JOIN postlane.campaign AS c ON c.id = w.campaign_id
-    WHERE w.made + w.withdrawn < w.rows AND w.scope <> 'everyone'
-      AND c.list_id = (SELECT i.list_id FROM postlane.list_import AS i WHERE i.id = the_import_id)
-  );
+  zones_stay := (SELECT postlane.zones_stay(i.list_id) FROM postlane.list_import AS i WHERE i.id = the_import_id);
   WITH good AS MATERIALIZED (
     SELECT given.*, lower(given.address) AS name,
       row_number() OVER (PARTITION BY lower(given.address) ORDER BY given.line) = 1 AS is_first
@@ -368,5 +372,5 @@ LANGUAGE sql AS $$
   SELECT coalesce(sum(unmade.left_over), 0)::bigint FROM unmade
 $$;
 
-REVOKE ALL ON FUNCTION postlane.add_recipients(integer), postlane.add_wave(integer, text, text, timestamptz, bigint, bigint),
+REVOKE ALL ON FUNCTION postlane.zones_stay(integer), postlane.add_recipients(integer), postlane.add_wave(integer, text, text, timestamptz, bigint, bigint),
   postlane.make_messages(integer, integer), postlane.withdraw_unmade(integer) FROM PUBLIC;

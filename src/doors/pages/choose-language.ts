@@ -1,7 +1,7 @@
-// The language of the page: what the recipient's data say, else what the browser asks for (RFC 9110 §12.5.4), else English.
+// The language of a page: what the recipient's data say, else what the browser asks for (RFC 9110 §12.5.4), else English.
 // Both are anybody's words: bounded, and anything unknown is passed over.
 
-import { PAGE_TEXTS, type Language } from "./page-texts.ts";
+import { LANGUAGES, type Language } from "./languages.ts";
 
 /** Languages that a browser may ask for; what follows is not looked at. */
 const ASKED_MAX = 20;
@@ -14,7 +14,7 @@ export function chooseLanguage(locale: string | null | undefined, acceptLanguage
 /** `pt-BR`, `de_AT.UTF-8` → the language that they begin with. */
 function known(tag: string): Language | undefined {
   const primary = /^[a-z]{2,3}(?=$|[-_.])/.exec(tag.trim().toLowerCase())?.[0];
-  return primary !== undefined && Object.hasOwn(PAGE_TEXTS, primary) ? (primary as Language) : undefined;
+  return primary !== undefined && Object.hasOwn(LANGUAGES, primary) ? (primary as Language) : undefined;
 }
 
 function firstKnown(acceptLanguage: string): Language | undefined {

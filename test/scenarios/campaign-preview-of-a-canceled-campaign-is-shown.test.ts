@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { jsonOf, runCommand } from "../integration/cli-command.ts";
+import { draftNewsletter } from "../rig/campaign-list.ts";
+import { testDatabase } from "../rig/postgres.ts";
+
+test("a preview of a canceled campaign is shown, and gives the terminal no orders", async (t) => {
+  const database = await testDatabase(t);
+  const { pool, dataDir } = database;
+  const id = await draftNewsletter(pool, 3, { text: "Hello \u001b[31m{{ first_name }}, ü!" });
+  await pool.query("UPDATE postlane.campaign SET status = 'canceled', canceled_at = now() WHERE id = $1", [id]);
+  const PREVIEW = ["campaign", "preview", "march"];
+  const shown = await runCommand(database, [...PREVIEW, "--line", "2"]);
+  assert.equal(shown.exitCode, 0, shown.stderr);
+  assert.match(shown.stdout, /^To: p2@d2\.example$/m);
+  assert.match(shown.stdout, /^Hello \u{fffd}\[31mAnn2, ü!$/mu);
+  assert.ok(!shown.stdout.includes("\u001b"));
+  const out = await runCommand(database, [...PREVIEW, "--recipient", "P3@D3.example", "--out", "copy.eml"]);
+  assert.equal(out.exitCode, 0, out.stderr);
+  const { raw } = await jsonOf<{ raw: string }>(database, [...PREVIEW, "--recipient", "p3@d3.example"]);
+  const withoutDate = (text: string) => text.replace(/^Date: .*$/m, "");
+  assert.equal(withoutDate(readFileSync(path.join(dataDir, "copy.eml"), "utf8")), withoutDate(raw));
+  const nobody = await runCommand(database, [...PREVIEW, "--recipient", "no@body.example"]);
+  assert.equal(nobody.exitCode, 1);
+  assert.match(nobody.stderr, /no@body\.example is not on the list of campaign "march"/);
+  const noHtml = await runCommand(database, [...PREVIEW, "--as", "html"]);
+  assert.match(noHtml.stderr, /has no HTML part/);
+});
