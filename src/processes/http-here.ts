@@ -11,6 +11,7 @@ import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
+import { openPreflights } from "./preflights-here.ts";
 import { subscriptionsOf, unsubscriberOf } from "./unsubscribe-here.ts";
 
 export interface HttpHere {
@@ -48,16 +49,19 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
   const longWork = createPool({ ...clientConfig, application_name: "postlane front long work" }, log, {
     connectionsMax: LONG_WORK_CONNECTIONS_MAX,
   });
+  const preflights = openPreflights(config, longWork.pool, log);
   removeLeftUploads(config.dataDir);
   return {
     api: { entry: () => entry, config, clock: systemClock, log },
     open({ keyring, acceptance }) {
       const accepting = createBatchAcceptance(batches.pool, bulkLanesOf(config));
       const pages = { unsubscriber: unsubscriberOf(reads.pool), subscriptions: subscriptionsOf(reads.pool) };
-      entry = { keyring, acceptance, batches: accepting, ...pages, longWork: longWork.pool, pool: reads.pool };
+      const pools = { longWork: longWork.pool, pool: reads.pool };
+      entry = { keyring, acceptance, batches: accepting, ...pages, preflights, ...pools };
     },
     async close() {
       entry = undefined;
+      await preflights.close();
       await Promise.all([reads.close(), batches.close(), longWork.close()]);
     },
   };

@@ -1,8 +1,9 @@
 // Making campaigns over HTTP: create, edit, start, send the rest; and each refusal with what is to be done.
 
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
-import { assertProblem, startHttp, type Answer, type HttpRig } from "./http-rig.ts";
+import { test } from "node:test";
+import { campaignRig, NEWS } from "./http-campaign-rig.ts";
+import { assertProblem, type Answer } from "./http-rig.ts";
 
 test("a campaign is created, edited and started, and its rest is sent once it was canceled", async (t) => {
   const { ask } = await campaignRig(t);
@@ -88,6 +89,29 @@ test("a campaign starts at a time, by local time, at a pace, with a canary; what
   assert.equal((await ask("GET", "/campaigns/april")).body.status, "draft");
 });
 
+test("the whole report has versions, and the campaigns that send its rest", async (t) => {
+  const { ask, create } = await campaignRig(t);
+  await create("march");
+  const first = (await ask("GET", "/campaigns/march/report")).body;
+  assert.deepEqual([first.object, first.id, first.versions, first.rests, first.family], [...REPORT, null, [], null]);
+  await ask("PATCH", "/campaigns/march", { template: "other" });
+  await ask("POST", "/campaigns/march/start");
+  await ask("POST", "/campaigns/march/cancel");
+  await ask("POST", "/campaigns/march/rest");
+  const { versions, rests, family } = (await ask("GET", "/campaigns/march/report")).body;
+  assert.deepEqual(
+    versions.map(({ version, messages }: { version: number; messages: number }) => [version, messages]),
+    [
+      [1, 0],
+      [2, 0],
+    ],
+  );
+  assert.deepEqual([rests.length, rests[0].rest_of, rests[0].books.accepted], [1, "cmp_1", 3]);
+  assert.deepEqual([family.recipients, family.books.states.queued, family.books.adds_up], [3, 3, true]);
+  const unknown = await ask("GET", "/campaigns/april/report");
+  assertProblem(unknown, { status: 404, code: "campaign_not_found" });
+});
+
 test("what the status does not permit is 409, with what is possible instead", async (t) => {
   const { ask, create } = await campaignRig(t);
   await create("march");
@@ -131,32 +155,6 @@ const MAKING = [
   ["POST", "/campaigns/march/start"],
   ["POST", "/campaigns/march/rest"],
 ] as const;
-const NEWS = { name: "march", list: "members", template: "news" };
+const REPORT = ["campaign_report", "cmp_1"];
 const EXISTS = { status: 409, code: "campaign_exists", field: "name" };
 const REFUSED = { status: 409, code: "campaign_refused" };
-
-interface CampaignRig {
-  readonly rig: HttpRig;
-  readonly ask: (method: string, path: string, body?: unknown) => Promise<Answer>;
-  /** A draft of this name. */
-  readonly create: (name: string) => Promise<void>;
-}
-
-/** With a list of three and templates to send to it. */
-async function campaignRig(t: TestContext): Promise<CampaignRig> {
-  const rig = await startHttp(t);
-  const key = await rig.key({ scope: "operate" });
-  const ask = (method: string, path: string, body?: unknown): Promise<Answer> => rig.ask(method, path, { key, body });
-  const csv = "email,first_name\nann@example.com,Ann\nbob@example.com,Bob\ncy@example.com,Cy\n";
-  await rig.ask("POST", "/lists/members/imports", { key, body: csv, headers: { "content-type": "text/csv" } });
-  await ask("PUT", "/templates/news", { subject: "News", text: "Hello {{ first_name }}" });
-  await ask("PUT", "/templates/other", { subject: "Other news", text: "Hello {{ first_name }}" });
-  await ask("PUT", "/templates/needs-town", { subject: "News", text: "Hello {{ town }}" });
-  return {
-    rig,
-    ask,
-    async create(name) {
-      assert.equal((await ask("POST", "/campaigns", { ...NEWS, name })).status, 200);
-    },
-  };
-}

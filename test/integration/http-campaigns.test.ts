@@ -127,12 +127,15 @@ test("a key of scope send sees no campaign and no list, and one of scope read ch
 const PEOPLE = 50_000;
 const READING = [
   "GET /campaigns/march/people?state=sent",
+  "GET /campaigns/march/report",
+  "GET /campaigns/march/preflight",
+  "GET /campaigns/march/preview",
   "GET /campaigns",
   "GET /campaigns/march",
   "GET /lists",
   "GET /lists/members",
 ];
-const OPERATING = ["pause", "resume", "cancel"].map((order) => `POST /campaigns/march/${order}`);
+const OPERATING = ["pause", "resume", "cancel", "preflight", "test"].map((order) => `POST /campaigns/march/${order}`);
 const FORBIDDEN = { send: [...READING, ...OPERATING], read: OPERATING };
 
 async function givenCampaign(

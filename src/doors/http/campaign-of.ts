@@ -15,9 +15,9 @@ export async function campaignOf(named: string, { entry, patience }: Caller): Pr
 }
 
 /** What cannot be done with it as it stands, and what can. */
-export function campaignRefused(status: CampaignStatus, order: string): Problem {
+export function campaignRefused(status: CampaignStatus, order: string, possible = POSSIBLE[status]): Problem {
   const standing = status === "draft" ? "a draft" : status;
   return new Problem("campaign_refused", `the campaign is ${standing}: ${order} is not possible`, {
-    hint: `${POSSIBLE[status]}.`,
+    hint: `${possible}.`,
   });
 }

@@ -44,18 +44,64 @@ const CAMPAIGN = {
   status: STATUS,
   created_at: Type.String(),
   started_at: nullable(Type.String()),
+  finished_at: nullable(Type.String()),
   canceled_at: nullable(Type.String()),
+  rest_of: nullable(Type.String({ description: "the campaign whose rest it sends" })),
   rows: Type.Integer({ description: "of its list: rejected, doubled, accepted and not_accepted together" }),
   rejected: Type.Integer(),
   doubled: Type.Integer(),
   not_accepted: Type.Integer({ description: "on its list, and not accepted for it" }),
   unmade: Type.Integer({ description: "accepted, and no message is made of them yet" }),
+  version: Type.Integer({ description: "of its template, from 1" }),
+  paused_because: nullable(
+    Type.Object(
+      { code: Type.String(), evidence: Type.Record(Type.String(), Type.Number()) },
+      { description: "which rule stopped it; null: a person, or it is not paused" },
+    ),
+  ),
+  pace_per_s: nullable(Type.Number()),
+  canary: nullable(
+    Type.Object({
+      state: Type.String({ description: "sending, watching, passed or stopped" }),
+      rows: Type.Integer({ description: "the first so many recipients" }),
+      wait_s: Type.Number(),
+      limit: Type.Number({ description: "share of them that may fail, 0 to 1" }),
+      tried_at: nullable(Type.String()),
+      passes_at: nullable(Type.String()),
+    }),
+  ),
   list: nullable(Type.String({ description: "what people unsubscribe from" })),
   no_unsubscribe: nullable(Type.String({ description: "why it has no way to unsubscribe" })),
   books: BOOKS,
 };
 
 export const CAMPAIGN_TOLD = Type.Object({ object: Type.Literal("campaign"), ...CAMPAIGN });
+const VERSION = Type.Object({
+  version: Type.Integer(),
+  in_force_at: Type.String(),
+  messages: Type.Integer({ description: "whose latest attempt had it" }),
+  first_at: nullable(Type.String()),
+  last_at: nullable(Type.String()),
+});
+
+export const CAMPAIGN_REPORT = Type.Object({
+  object: Type.Literal("campaign_report"),
+  ...CAMPAIGN,
+  versions: nullable(Type.Array(VERSION, { description: "null: there is only one" })),
+  suppressed_because: nullable(
+    Type.Array(Type.Object({ reason: Type.String(), n: Type.Integer() }), {
+      description: "null: nobody was, or they are too many to be looked through",
+    }),
+  ),
+  rests: Type.Array(Type.Object(CAMPAIGN), { description: "the campaigns that send its rest, the oldest first" }),
+  family: nullable(
+    Type.Object(
+      { recipients: Type.Integer(), not_accepted: Type.Integer(), books: BOOKS },
+      { description: "with its rests, each person once; null: it has none" },
+    ),
+  ),
+});
+
 export const CAMPAIGNS = Type.Object({
   object: Type.Literal("list"),
   has_more: Type.Boolean(),

@@ -39,6 +39,8 @@ export const REJECTED_ROWS_SHOWN_MAX = 20;
 
 /** What making, starting or editing a campaign may take, and sending its rest; of a million recipients, about 20 s. */
 export const CAMPAIGN_MS_MAX = 60_000;
+/** Whole reports at once; each may look through all of a list. */
+export const REPORTS_OPEN_MAX = 2;
 /** People that are exported at once; each has a page of 5,000 in memory, however slow its reader is. */
 export const EXPORTS_OPEN_MAX = 4;
 /** A reader that takes nothing for so long is cut off. */

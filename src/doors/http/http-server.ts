@@ -18,6 +18,8 @@ import { addListImportRoute } from "./list-import-route.ts";
 import { addListRoutes } from "./list-routes.ts";
 import { addOpenApiRoute, describeRoutes } from "./openapi.ts";
 import { addPeopleRoute } from "./people-route.ts";
+import { addPreflightRoutes } from "./preflight-routes.ts";
+import { addReportRoute } from "./report-route.ts";
 import { Problem } from "./problem.ts";
 import { addConfirmRoutes } from "../confirm/confirm-routes.ts";
 import { addUnsubscribeRoutes } from "../unsubscribe/unsubscribe-routes.ts";
@@ -98,5 +100,7 @@ function addApi(server: FastifyInstance, api: HttpApi): void {
   void server.register(async (uploads) => addListImportRoute(uploads, api));
   addCampaignRoutes(server);
   addCampaignWorkRoutes(server, api);
+  addPreflightRoutes(server, api);
+  addReportRoute(server, api);
   addPeopleRoute(server, api);
 }
