@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import PostalMime, { type Email } from "postal-mime";
+import { feedCampaigns } from "../rig/campaign-list.ts";
 import { startLane } from "../rig/lane.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { startScriptedSink, type ScriptedSink } from "../rig/scripted-sink.ts";
@@ -44,6 +45,7 @@ test("a campaign's mails bring the template's image and attachment, which are st
   const rows = names.map((name) => `${name.toLowerCase()}@example.net,${name}\n`).join("");
   writeFileSync(path.join(database.dataDir, "list.csv"), `email,name\n${rows}`);
   await jsonOf(database, send("news"));
+  await feedCampaigns(database.pool);
   assert.deepEqual(await stored(database), [LOGO, TERMS]);
 
   const sink = await startScriptedSink(t);
@@ -89,6 +91,7 @@ test("a pushed folder is a campaign's template, too, and only another picture is
 
   writeFileSync(path.join(database.dataDir, "list.csv"), "email,name\nann@example.net,Ann\n");
   await jsonOf(database, send("welcome@1", "--name", "first"));
+  await feedCampaigns(database.pool);
   const sink = await startScriptedSink(t);
   await startLane(t, { database, relay: sink });
   await sink.waitFor(() => sink.accepted.length === 1);

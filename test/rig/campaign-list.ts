@@ -2,7 +2,9 @@
 // the functions that the importer and the feeder call.
 
 import type { ClientBase, Pool } from "pg";
+import { createFeeder } from "../../src/campaigns/feed-campaigns.ts";
 import type { CampaignId } from "../../src/mail/ids.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 
 export interface GivenCampaign {
   readonly name: string;
@@ -68,4 +70,9 @@ export async function makeRecipients(
   );
   await client.query("SELECT * FROM postlane.make_messages($1, $2)", [id, waves[0].rows]);
   return waves[0].rows as number;
+}
+
+/** What the front does: until all messages that may be made are. */
+export async function feedCampaigns(pool: Pool): Promise<void> {
+  await createFeeder({ pool, clock: systemClock }).feed();
 }
