@@ -99,7 +99,7 @@ async function reopen(
   wish: CampaignOpening,
 ): Promise<OpenCampaign | CampaignRefused> {
   const { id, name, list_id: listId } = campaign;
-  const other = "give this one another --name";
+  const other = "give this one another name";
   if (campaign.status === "canceled") return refused("campaign", [`${wasCanceled(name)}; ${other}`]);
   if (!wish.from.includes(campaign.status)) return existsAlready(campaign);
   if (campaign.rest_of !== null) {
@@ -128,9 +128,7 @@ async function reopen(
 
 export function existsAlready({ name, status }: CampaignRow): CampaignRefused {
   const what = status === "draft" ? "is a draft" : `is ${status}`;
-  return refused("campaign", [
-    `there is a campaign "${name}", which ${what}: give this one another name, or change that one with \`campaign edit\``,
-  ]);
+  return refused("campaign", [`there is a campaign "${name}", which ${what}: give this one another name`]);
 }
 
 export function wasCanceled(name: string): string {

@@ -14,8 +14,7 @@ import {
   type CampaignSent,
   type CampaignWish,
 } from "../../src/campaigns/send-campaign.ts";
-import { createFeeder } from "../../src/campaigns/feed-campaigns.ts";
-import { systemClock } from "../../src/platform/clock.ts";
+import { feedCampaigns } from "../rig/campaign-list.ts";
 import { type TestDatabase, testDatabase } from "../rig/postgres.ts";
 
 interface Rig extends TestDatabase {
@@ -302,7 +301,7 @@ async function campaignRow({ pool }: Rig) {
 
 /** Once all messages that may be made are. */
 async function exactly({ pool }: Rig) {
-  await createFeeder({ pool, clock: systemClock }).feed();
+  await feedCampaigns(pool);
   const { rows } = await pool.query(
     `SELECT count(*) AS messages, count(DISTINCT lower(recipient)) AS people,
        (SELECT count(*) FROM postlane.queue WHERE state = 'queued') AS queued,

@@ -5,12 +5,11 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { createDraft } from "../../src/campaigns/create-campaign.ts";
-import { createFeeder } from "../../src/campaigns/feed-campaigns.ts";
 import { importKeptList, type KeptListImported, type KeptListWish } from "../../src/campaigns/keep-list.ts";
 import { findList, listImports } from "../../src/campaigns/list-store.ts";
 import { startCampaign } from "../../src/campaigns/start-campaign.ts";
-import { systemClock } from "../../src/platform/clock.ts";
 import { prepareTemplate } from "../../src/templates/prepare-template.ts";
+import { feedCampaigns } from "../rig/campaign-list.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 
 interface Rig extends TestDatabase {
@@ -160,7 +159,7 @@ test("typed columns are typed in the messages of a campaign: a number keeps its 
   });
   assert.ok(draft.kind === "created", JSON.stringify(draft));
   assert.equal((await startCampaign(rig.pool, draft.campaignId, { when: { kind: "now" } })).kind, "started");
-  await createFeeder({ pool: rig.pool, clock: systemClock }).feed();
+  await feedCampaigns(rig.pool);
   const { rows } = await rig.pool.query("SELECT data::text AS data FROM postlane.message");
   assert.deepEqual(rows, [{ data: '{"email":"ann@x.example","points":1234567890123456789.10,"extra":[true]}' }]);
 });

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import PostalMime, { type Email } from "postal-mime";
+import { feedCampaigns } from "../rig/campaign-list.ts";
 import { startLane } from "../rig/lane.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { startQuietUpkeep } from "../rig/quiet-upkeep.ts";
@@ -45,6 +46,7 @@ test("a campaign's mails bring the template's image and attachment, which are st
   const rows = names.map((name) => `${name.toLowerCase()}@example.net,${name}\n`).join("");
   writeFileSync(path.join(database.dataDir, "list.csv"), `email,name\n${rows}`);
   await jsonOf(database, send("news"));
+  await feedCampaigns(database.pool);
   assert.deepEqual(await stored(database), [LOGO, TERMS]);
 
   const sink = await startScriptedSink(t);
@@ -91,6 +93,7 @@ test("a pushed folder is a campaign's template, too, and only another picture is
 
   writeFileSync(path.join(database.dataDir, "list.csv"), "email,name\nann@example.net,Ann\n");
   await jsonOf(database, send("welcome@1", "--name", "first"));
+  await feedCampaigns(database.pool);
   const sink = await startScriptedSink(t);
   await startLane(t, { database, relay: sink });
   startQuietUpkeep(t, database.pool);

@@ -2,8 +2,10 @@
 // the functions that the importer and the feeder call.
 
 import type { ClientBase, Pool } from "pg";
+import { createFeeder } from "../../src/campaigns/feed-campaigns.ts";
 import type { CampaignId } from "../../src/mail/ids.ts";
 import { inTransaction } from "../../src/postgres/transaction.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 
 export interface GivenCampaign {
   readonly name: string;
@@ -107,4 +109,9 @@ export async function draftNewsletter(
     FROM generate_series(1, $1::integer) AS n`;
   await inTransaction(pool, (client) => listRecipients(client, id, query, [people]));
   return id;
+}
+
+/** What the front does: until all messages that may be made are. */
+export async function feedCampaigns(pool: Pool): Promise<void> {
+  await createFeeder({ pool, clock: systemClock }).feed();
 }
