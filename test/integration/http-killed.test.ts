@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { makeKey } from "../../src/senders/make-key.ts";
 import { until } from "../rig/lane-mail.ts";
@@ -49,6 +51,31 @@ test("killed while 50 clients submit, the front has lost nothing that it answere
   assert.equal(submissions.rows[0].n, answered.size);
 });
 
+test("killed while it imports a list, the front leaves a file that the next one removes, and the same list completes", async (t) => {
+  const database = await testDatabase(t);
+  const token = await keyOf(database, "operate");
+  const uploads = path.join(database.dataDir, "uploads");
+  const front = await startFront(t, database);
+  const sent = sendList(front, token).then(
+    () => "answered",
+    () => "cut off",
+  );
+  await until("some are in", async () => (await countRecipients(database)) > 0);
+  front.child.kill("SIGKILL");
+  await once(front.child, "close");
+  assert.equal(await sent, "cut off");
+  const before = await countRecipients(database);
+  assert.ok(before < ROWS, "it was killed too late to prove anything");
+  assert.equal(readdirSync(uploads).length, 1);
+
+  const next = await startFront(t, database);
+  assert.deepEqual(readdirSync(uploads), []);
+  const { rows, accepted, doubled } = (await (await sendList(next, token)).json()) as Record<string, number>;
+  // Taken up where it was: who is in already is not double.
+  assert.deepEqual([rows, accepted, doubled], [ROWS, ROWS, 0]);
+  assert.equal(await countRecipients(database), ROWS);
+});
+
 test("told to stop, the front answers whatever it has begun", async (t) => {
   const database = await testDatabase(t);
   const token = await keyOf(database);
@@ -63,8 +90,8 @@ test("told to stop, the front answers whatever it has begun", async (t) => {
   assert.equal(await countKeys(database), good, "what is there and what was answered");
 });
 
-async function keyOf({ pool }: TestDatabase): Promise<string> {
-  const rights = { name: "shop", scope: "send", lanes: null, from_domains: null, max_rate: null } as const;
+async function keyOf({ pool }: TestDatabase, scope: "send" | "operate" = "send"): Promise<string> {
+  const rights = { name: "shop", scope, lanes: null, from_domains: null, max_rate: null } as const;
   return (await makeKey(pool, { ...rights, gets_notices: true, is_deduplicated: true })).token;
 }
 
@@ -100,6 +127,22 @@ async function submit({ url }: Front, token: string, key: string): Promise<strin
   const body = (await response.json()) as { readonly id: string };
   if (response.status !== 200) throw new Error(`${response.status}: ${JSON.stringify(body)}`);
   return body.id;
+}
+
+const ROWS = 200_000;
+
+async function sendList({ url }: Front, token: string): Promise<Response> {
+  const lines = Array.from({ length: ROWS }, (_, n) => `user${n}@d${n % 500}.example`);
+  return await fetch(`${url}/lists/members/imports`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "text/csv" },
+    body: `email\n${lines.join("\n")}\n`,
+  });
+}
+
+async function countRecipients({ pool }: TestDatabase): Promise<number> {
+  const { rows } = await pool.query("SELECT count(*)::integer AS n FROM postlane.recipient");
+  return rows[0].n;
 }
 
 async function countKeys({ pool }: TestDatabase): Promise<number> {
