@@ -117,8 +117,9 @@ export function settledProblems(
 
 // ---- at the end ------------------------------------------------------------------------------------------------------
 
+/** A list has an address once, in whatever case: so recipients are compared without regard to it. */
 export interface CampaignWitnesses {
-  /** Who is to get one copy, or none if suppressed. */
+  /** Who is to get one copy, or none if suppressed; in lower case. */
   readonly listed: Iterable<string>;
   readonly suppressed: ReadonlySet<string>;
   /** `noted`: the text, by the word that stands in it. */
@@ -198,7 +199,8 @@ export function judgeCampaign({ listed, suppressed, receptions, fates, texts }: 
 
 function readReceptions(receptions: CampaignWitnesses["receptions"]): ReadonlyMap<string, readonly string[]> {
   const got = new Map<string, string[]>();
-  for (const { recipient, noted } of receptions) {
+  for (const { recipient: given, noted } of receptions) {
+    const recipient = given.toLowerCase();
     const words = got.get(recipient);
     if (words === undefined) got.set(recipient, [noted]);
     else words.push(noted);
@@ -216,7 +218,8 @@ const NOTHING_TOLD: Told = { sent: [], isUnknown: false };
 
 function readFates(fates: Iterable<MessageFate>): ReadonlyMap<string, Told> {
   const told = new Map<string, Told>();
-  for (const { recipient, campaign, waiting, settled, version } of fates) {
+  for (const { recipient: given, campaign, waiting, settled, version } of fates) {
+    const recipient = given.toLowerCase();
     const isSent = waiting === null && (settled === "sent" || settled === "delivered");
     if (!isSent && waiting !== "unknown") continue;
     const one = told.get(recipient) ?? { sent: [], isUnknown: false };

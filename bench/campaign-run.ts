@@ -117,7 +117,7 @@ interface Run {
   readonly sink: TruthSink;
   readonly ledger: LedgerReader;
   readonly receptions: { readonly recipient: string; readonly noted: string }[];
-  /** Who has got something. */
+  /** Who has got something, in lower case. */
   readonly reached: Set<string>;
   readonly suppressed: Set<string>;
   readonly sampler: Sampler;
@@ -251,8 +251,8 @@ async function settleUnknown(run: Run): Promise<void> {
   const { messages } = (await command(run, "unknown", "list", "--campaign", NAME, "--limit", "100000")) as {
     readonly messages?: readonly { readonly id: string; readonly recipient: string }[];
   };
-  const arrived = messages!.filter(({ recipient }) => run.reached.has(recipient));
-  const missing = messages!.filter(({ recipient }) => !run.reached.has(recipient));
+  const arrived = messages!.filter(({ recipient }) => run.reached.has(recipient.toLowerCase()));
+  const missing = messages!.filter(({ recipient }) => !run.reached.has(recipient.toLowerCase()));
   run.counts.unknown = messages!.length;
   run.counts.unknownArrived = arrived.length;
   for (const ids of inParts(arrived)) await command(run, "unknown", "accept", ...ids);
@@ -320,7 +320,7 @@ const QUIET_MS_MAX = 30_000;
 function readLedger(run: Run): void {
   for (const { recipient, noted, atMs } of run.ledger.next()) {
     run.receptions.push({ recipient, noted });
-    run.reached.add(recipient);
+    run.reached.add(recipient.toLowerCase());
     run.firstAtMs ??= atMs;
     run.lastAtMs = atMs;
   }

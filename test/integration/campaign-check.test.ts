@@ -86,6 +86,14 @@ describe("the judge of a campaign's end", () => {
     }
   });
 
+  it("takes one address in two cases for one person", () => {
+    const receptions = cleanEnd().receptions.with(0, { recipient: "ANN", noted: "edition-1" });
+    const fates = [...cleanEnd().fates].with(0, fate("ANN"));
+    assert.deepEqual(judged({ receptions, fates }), { counts: FINE, complaints: [] });
+    const again = [...receptions, { recipient: "ann", noted: "edition-1" }];
+    assert.deepEqual(judged({ receptions: again, fates }).counts, { ...FINE, duplicates: 1 });
+  });
+
   it("finds a suppressed one who got it, and one whom nobody has listed", () => {
     const more = (recipient: string) => [...cleanEnd().receptions, { recipient, noted: "edition-1" }];
     assert.deepEqual(judged({ receptions: more("dan") }).counts, { ...FINE, suppressedGot: 1 });
