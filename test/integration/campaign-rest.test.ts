@@ -207,7 +207,8 @@ test("who was added since goes to the rest once: the campaign itself does not se
   assert.deepEqual(await addressesOf(pool, rest.campaignId), [person(10), person(11)]);
   await addToList(pool, list_id, people(1, 12));
   const extended = await startCampaign(pool, id, { when: { kind: "now" } }, EXTENDABLE);
-  assert.deepEqual(extended, { kind: "started", accepted: 1, status: "running" });
+  assert.ok(extended.kind === "started");
+  assert.deepEqual([extended.accepted, extended.status], [1, "running"]);
   assert.deepEqual(await createRest(pool, id), { kind: "nobody", left: { queued: 6 } });
   assert.deepEqual(await sheetProblems(pool), []);
 });
