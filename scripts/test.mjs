@@ -31,12 +31,12 @@ if (units.length > 0) {
   const args = ["--test", "--test-concurrency=3", `--test-timeout=${FILE_MS_MAX}`, ...units];
   process.exitCode = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 }
-// Three files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
+// Four files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
 // wait for is real servers, so on a machine that is too busy a file gets a second chance, and is named at the end.
 const again = [];
 await runTwice(
   files.filter((file) => !isUnit(file) && !isJam(file) && !isTimed(file)),
-  3,
+  4,
 );
 await runTwice(files.filter(isTimed), 2);
 await runTwice(files.filter(isJam), 1);

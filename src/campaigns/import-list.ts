@@ -77,7 +77,8 @@ export async function importList(pool: Pool, wish: ListImportWish): Promise<Impo
     const pace = { isCareful: !isFresh };
     let counts: ImportCounts = { rows: begun.added, accepted: begun.added, doubled: 0, rejected: 0 };
     const chunks = writeChunks(list.batches, chunkWriter(wish, begun.id, list));
-    for await (const taken of severalAtOnce(chunks, (chunk) => takeChunk(pool, wish, begun.id, chunk, pace))) {
+    const take = (chunk: Chunk, before: Promise<unknown>) => takeChunk(pool, wish, begun.id, { chunk, before, pace });
+    for await (const taken of severalAtOnce(chunks, take)) {
       await wish.onRejected(taken.rejected);
       counts = addedUp(counts, taken.sums);
       wish.onProgress({ ...counts, bytesRead: taken.bytesRead, bytesTotal: size });
@@ -213,16 +214,18 @@ function rawOf(fields: readonly string[], delimiter: string): string {
 /** Results in the order of the chunks. On an error the others are waited for, so that nothing goes on behind it. */
 async function* severalAtOnce(
   chunks: AsyncIterable<Chunk>,
-  take: (chunk: Chunk) => Promise<Taken>,
+  take: (chunk: Chunk, before: Promise<unknown>) => Promise<Taken>,
 ): AsyncGenerator<Taken> {
   const underWay: Promise<Taken>[] = [];
+  let before: Promise<unknown> = Promise.resolve();
   try {
     for await (const chunk of chunks) {
       // This one was read meanwhile; it waits here for its turn.
       if (underWay.length >= CHUNKS_MAX) yield await underWay.shift()!;
-      const taking = take(chunk);
+      const taking = take(chunk, before);
       taking.catch(() => {}); // Heard when it is awaited.
       underWay.push(taking);
+      before = taking;
     }
     while (underWay.length > 0) yield await underWay.shift()!;
   } finally {
@@ -236,12 +239,13 @@ async function takeChunk(
   pool: Pool,
   wish: ListImportWish,
   importId: number,
-  chunk: Chunk,
-  pace: { isCareful: boolean },
+  given: { readonly chunk: Chunk; readonly before: Promise<unknown>; readonly pace: { isCareful: boolean } },
 ): Promise<Taken> {
+  const { chunk, before, pace } = given;
   if (!pace.isCareful) {
     try {
-      return await writeChunk(pool, wish, importId, chunk);
+      // Who may be double waits until the chunk before is in: of two rows the first one counts.
+      return await writeChunk(pool, wish, importId, chunk, before);
     } catch (error) {
       if (!isDouble(error)) throw error;
       // Somebody was in the list before; so others will be.
@@ -253,11 +257,18 @@ async function takeChunk(
 }
 
 /** All of the chunk, or nothing of it. */
-async function writeChunk(pool: Pool, wish: ListImportWish, importId: number, chunk: Chunk): Promise<Taken> {
+async function writeChunk(
+  pool: Pool,
+  wish: ListImportWish,
+  importId: number,
+  chunk: Chunk,
+  before?: Promise<unknown>,
+): Promise<Taken> {
   const { quick, quickRows, careful, firstLine, lastLine, bytesRead } = chunk;
   return await inTransaction(pool, async (client) => {
     await wish.mayGoOn?.(client);
     if (quickRows > 0) await copyQuickly(client, [quick]);
+    if (careful.length > 0) await before;
     const judged = careful.length === 0 ? NOTHING : await addCarefully(client, importId, careful);
     await keepRejected(client, importId, chunk.rejected);
     const sums = {

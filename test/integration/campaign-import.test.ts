@@ -178,6 +178,22 @@ test("what is no list is refused with the reason", async (t) => {
   assert.deepEqual(await exactly(rig), { messages: 0, people: 0, queued: 0, balance: 0 });
 });
 
+test("of two rows in neighbouring parts of a file the first one counts", async (t) => {
+  const rig = await importRig(t);
+  const lines = Array.from({ length: 30_000 }, (_, n) =>
+    // Every third row is a double of one about as many rows before as go into one transaction.
+    n >= 5_000 && n % 3 === 0 ? `USER${n - 4_999}@d.example,Second ${n}` : `user${n}@d.example,First ${n}`,
+  );
+  const sent = sentOf(await rig.send(rig.write("twice.csv", `email,first_name\n${lines.join("\n")}\n`)));
+  const { rows } = await rig.pool.query(
+    `SELECT count(*) FILTER (WHERE r.data::json ->> 'first_name' LIKE 'Second%' AND EXISTS (
+       SELECT FROM postlane.left_out AS l WHERE l.import_id = r.import_id AND lower(l.raw) = lower(r.address)
+         AND l.line < r.line)) AS later, count(*) AS n FROM postlane.recipient AS r`,
+  );
+  assert.deepEqual(rows, [{ later: 0, n: sent.accepted }]);
+  assert.ok(sent.doubled > 4_000, `${sent.doubled} doubled`);
+});
+
 test("an import that is killed in the middle is run again to the exact count", async (t) => {
   const rig = await importRig(t);
   const rows = 45_000;
