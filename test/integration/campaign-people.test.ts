@@ -108,7 +108,7 @@ test("a line tells where somebody stands, since when and why, and no cell can be
   );
   assert.deepEqual(
     (await rowsOf("double")).map(([line, raw, reason]) => [line, raw, reason]),
-    [["31", "P1@example.com", "is in the list already"]],
+    [["31", "P1@example.com", "stands on line 3 already"]],
   );
 });
 
