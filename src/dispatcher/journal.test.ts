@@ -5,7 +5,7 @@ import path from "node:path";
 import { test, type TestContext } from "node:test";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 import type { AttemptName } from "../mail/return-token.ts";
-import { openJournal, readJournal, type Journal, type JournalAnswer } from "./journal.ts";
+import { openJournal, readJournal, readJournalHead, type Journal, type JournalAnswer } from "./journal.ts";
 
 const HEAD = { bootId: "8b5c-boot", leaseId: 17 as LeaseId, laneId: 2 as LaneId, pid: 4711, processStart: "99001" };
 const SENT: JournalAnswer = {
@@ -166,6 +166,7 @@ test("it starts again with what is not settled, and the file stays small", (t) =
   for (const id of [100, 200, 300, 400, 500]) assert.equal(verdict(file, id), "answered");
   assert.equal(verdict(file, 1), "no_line");
   assert.deepEqual(readJournal(file)!.head, HEAD);
+  assert.deepEqual(readJournalHead(file), HEAD, "from its first line alone");
   assert.deepEqual(readdirSync(path.dirname(file)), [path.basename(file)]);
   journal.close();
 });
@@ -184,6 +185,7 @@ test("it goes on writing into the file that took the place of the old one", (t) 
 test("a file that is no journal, or is gone, is no evidence", (t) => {
   const file = place(t);
   assert.equal(readJournal(file), undefined);
+  assert.equal(readJournalHead(file), undefined);
   const foreign = [
     "",
     "\n",

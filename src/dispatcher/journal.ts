@@ -9,7 +9,7 @@
 //   d <message id> <attempt> <outlet> <port>   a final dot may be written from here on, from this port (0: none)
 //   a <message id> <attempt> <answer>    the reply, judged: JSON
 
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 import type { AttemptName } from "../mail/return-token.ts";
 
@@ -160,6 +160,22 @@ export interface JournalEvidence {
   readonly answered: readonly (AttemptName & { readonly answer: JournalAnswer })[];
 }
 
+/** The first line is far shorter. */
+const HEAD_BYTES_MAX = 1024;
+
+/** Of the first line alone: the journal of a process that lives may be large, and is met every few seconds. */
+export function readJournalHead(file: string): JournalHead | undefined {
+  const descriptor = openIfThere(file);
+  if (descriptor === undefined) return undefined;
+  try {
+    const octets = Buffer.alloc(HEAD_BYTES_MAX);
+    const text = octets.toString("latin1", 0, readSync(descriptor, octets));
+    return text.includes("\n") ? readHead(text.slice(0, text.indexOf("\n"))) : undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** Undefined when the file is no journal or gone, or was torn before its first line was whole: then it began nothing. */
 export function readJournal(file: string): JournalEvidence | undefined {
   const lines = readIfThere(file).split("\n");
@@ -206,12 +222,22 @@ function readPlace(text: string | undefined): DotPlace {
   return port === "0" ? { outlet } : { outlet, clientPort: Number(port) };
 }
 
-// Another process on this data directory may have rescued by it meanwhile.
 function readIfThere(file: string): string {
+  const descriptor = openIfThere(file);
+  if (descriptor === undefined) return "";
   try {
-    return readFileSync(file, "latin1");
+    return readFileSync(descriptor, "latin1");
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Undefined: another process on this data directory has rescued by it meanwhile. */
+function openIfThere(file: string): number | undefined {
+  try {
+    return openSync(file, "r");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }

@@ -18,7 +18,7 @@ import type { ClaimedRow } from "../queue/queue-store.ts";
 import { retryIfUnknown, settleIfUnknown } from "../queue/unknown-store.ts";
 import { strikeBadAddresses } from "../suppression/bounce-strikes.ts";
 import { writeSettlements } from "./database-queue.ts";
-import { readJournal, removeJournal, type JournalAnswer, type JournalEvidence } from "./journal.ts";
+import { readJournal, readJournalHead, removeJournal, type JournalAnswer, type JournalEvidence } from "./journal.ts";
 import type { Settlement } from "./lane-queue.ts";
 import { believedUnder, rescueRow } from "./rescue-decision.ts";
 
@@ -52,8 +52,9 @@ export async function rescueByJournals(
   for (const name of existsSync(journalDir) ? readdirSync(journalDir) : []) {
     if (!name.endsWith(".journal")) continue;
     const file = path.join(journalDir, name);
+    const head = readJournalHead(file);
+    if (head === undefined ? isBeingOpened(file, context.nowMs()) : isAlive(head)) continue;
     const evidence = readJournal(file);
-    if (evidence === undefined ? isBeingOpened(file, context.nowMs()) : isAlive(evidence.head)) continue;
     if (evidence !== undefined) {
       const report = await rescueLease(context, evidence.head.leaseId, evidence);
       if (report !== undefined) reports.push(report);
