@@ -115,7 +115,8 @@ test("campaign send imports and starts; status, pause, resume, list and cancel s
     [running.status, running.books.accepted, running.rate_per_s, running.eta_s],
     ["running", 3, 0, null],
   );
-  assert.equal((await runCommand(database, ["campaign", "pause", "march"])).exitCode, 0);
+  const pausing = await runCommand(database, ["campaign", "pause", "march"]);
+  assert.match(pausing.stdout, /^march \(cmp_\d+\) is paused: 0 messages handed over by now, 3 waiting\n$/);
   assert.equal((await jsonOf<Campaign>(database, ["campaign", "status", running.id])).status, "paused");
   const paused = await runCommand(database, ["campaign", "pause", "march"]);
   assert.equal(paused.exitCode, 0, "what is so already is no failure");

@@ -97,7 +97,7 @@ export function addCampaign(program: Command, end: End): void {
   leaf(
     campaign,
     "pause",
-    "Stop handing over a campaign's messages, within a second and however many wait. They keep their place; what is on the wire is finished.",
+    "Stop handing over a campaign's messages, within a second and however many wait. They keep their place; what is on the wire is finished. Says a second later how many were handed over by then.",
     ["postlane campaign pause march"],
   )
     .argument("<campaign>", "Its name or its id.")

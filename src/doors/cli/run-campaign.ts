@@ -192,26 +192,30 @@ function printListed({ id, name, lane, status, books, created_at }: CampaignRepo
   return [id, name, lane, status, ...counts, printTime(created_at)];
 }
 
+/** Until no dispatcher hands over any more of it, and what was on the wire is in the books. */
+const PAUSE_MS = 1000;
+
 export async function runCampaignPause(name: string, options: CommonOptions): Promise<number> {
-  return await control(name, options, "pause", () => "is paused; in force within a second");
+  const output = createOutput(options);
+  const report = await withDatabase(readConfig(options), async (pool) => {
+    const { campaign, wasSo } = await controlOrRefuse(pool, name, "pause");
+    if (!wasSo) await sleep(PAUSE_MS);
+    return await reportOne(pool, await campaignNamed(pool, campaign.name));
+  });
+  output.answer(report);
+  const { sent, delivered } = report.books.states;
+  output.print(
+    `${report.name} (${report.id}) is paused: ${countOf(sent + delivered, "message")} handed over by now, ${printCount(report.books.waiting)} waiting`,
+  );
+  return EXIT_DONE;
 }
 
 export async function runCampaignResume(name: string, options: CommonOptions): Promise<number> {
-  return await control(name, options, "resume", (status) =>
-    status === "scheduled" ? "waits for its time again" : "is running again",
-  );
-}
-
-async function control(
-  name: string,
-  options: CommonOptions,
-  order: Order,
-  done: (status: CampaignStatus) => string,
-): Promise<number> {
   const output = createOutput(options);
-  const { campaign, status } = await withDatabase(readConfig(options), (pool) => controlOrRefuse(pool, name, order));
+  const { campaign, status } = await withDatabase(readConfig(options), (pool) => controlOrRefuse(pool, name, "resume"));
   output.answer({ id: printCampaignId(campaign.id), name: campaign.name, status });
-  output.print(`${campaign.name} (${printCampaignId(campaign.id)}) ${done(status)}`);
+  const done = status === "scheduled" ? "waits for its time again" : "is running again";
+  output.print(`${campaign.name} (${printCampaignId(campaign.id)}) ${done}`);
   return EXIT_DONE;
 }
 
@@ -220,10 +224,10 @@ async function controlOrRefuse(
   pool: Pool,
   name: string,
   order: Order,
-): Promise<{ readonly campaign: CampaignRow; readonly status: CampaignStatus }> {
+): Promise<{ readonly campaign: CampaignRow; readonly status: CampaignStatus; readonly wasSo: boolean }> {
   const campaign = await campaignNamed(pool, name);
   const answer = await controlCampaign(pool, campaign.id, order);
-  if (answer.kind === "done") return { campaign, status: answer.status };
+  if (answer.kind === "done") return { campaign, status: answer.status, wasSo: answer.wasSo };
   throw refusedAs(campaign.name, answer.status, order);
 }
 
