@@ -8,6 +8,7 @@ import type { MessageId, SubscriptionId } from "../../src/mail/ids.ts";
 import { unsubscribeTokenOf } from "../../src/mail/unsubscribe-token.ts";
 import { createMac } from "../../src/platform/mac.ts";
 import { readSubscriptionKey, readUnsubscribeKey } from "../../src/postgres/secret-store.ts";
+import { assertLockedDown } from "../rig/phone.ts";
 import { startQuietUpkeep } from "../rig/quiet-upkeep.ts";
 import { until } from "../rig/lane-mail.ts";
 import { newsletter, suppressionsIn } from "../rig/unsubscribe.ts";
@@ -214,13 +215,5 @@ test("the page's headers forbid all that it does not need, and the words of othe
   const page = await answer.text();
   assert.match(page, /^<!doctype html>\n<html lang="sv" dir="ltr">/);
   assert.doesNotMatch(page.slice(page.indexOf("<main>")), /<script|<b>|['&](?!#\d+;)/);
-  const headers = Object.fromEntries(answer.headers);
-  assert.match(
-    headers["content-security-policy"] ?? "",
-    /^default-src 'none'; style-src 'sha256-[\w+/=]+'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'$/,
-  );
-  assert.deepEqual(
-    [headers["cache-control"], headers["referrer-policy"], headers["x-content-type-options"], headers["x-robots-tag"]],
-    ["no-store", "no-referrer", "nosniff", "noindex, nofollow"],
-  );
+  assertLockedDown(answer);
 });

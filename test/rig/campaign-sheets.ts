@@ -12,8 +12,9 @@ import type { CampaignId, LaneId, ListId, MessageId } from "../../src/mail/ids.t
 import { isSettled, type State } from "../../src/mail/state.ts";
 import type { Queryable } from "../../src/postgres/statement.ts";
 import { inTransaction } from "../../src/postgres/transaction.ts";
-import { foldBalance, recordStateChanges } from "../../src/queue/balance-store.ts";
+import { recordStateChanges } from "../../src/queue/balance-store.ts";
 import { reportCampaigns } from "../../src/reports/campaign-report.ts";
+import { watchProblems } from "./lane-mail.ts";
 
 export interface Recipient {
   readonly address: string;
@@ -184,29 +185,7 @@ export async function sheetProblems(pool: Pool): Promise<readonly string[]> {
   return [...counted.map(({ problem }) => problem), ...told];
 }
 
-const LOOK_MS = 30;
-
-/** Looks at all sheets again and again, and folds the books now and then as upkeep does. */
+/** Looks at all sheets again and again. */
 export function watchSheets(pool: Pool): { stop(): Promise<void> } {
-  const problems: string[] = [];
-  let looks = 0;
-  let isStopped = false;
-  const look = async (): Promise<void> => {
-    problems.push(...(await sheetProblems(pool)).map((problem) => `look ${looks}: ${problem}`));
-    if (++looks % 3 === 0) await foldBalance(pool);
-  };
-  const watching = (async () => {
-    while (!isStopped) {
-      await look();
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
-  })().catch((error: unknown) => problems.push(String(error)));
-  return {
-    async stop() {
-      isStopped = true;
-      await watching;
-      await look();
-      assert.deepEqual(problems, [], `a sheet did not add up in ${looks} looks`);
-    },
-  };
+  return watchProblems(pool, "a sheet", () => sheetProblems(pool));
 }

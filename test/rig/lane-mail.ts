@@ -259,14 +259,18 @@ export interface BooksWatch {
   stop(): Promise<void>;
 }
 
-/** Looks at the books again and again, and folds them now and then as upkeep does. */
+/** Looks at the books again and again. */
 export function watchBooks(pool: Pool): BooksWatch {
+  return watchProblems(pool, "the books", async () => (await pool.query(BALANCE)).rows.map(({ problem }) => problem));
+}
+
+/** Looks again and again for what does not add up, and folds the books now and then as upkeep does. */
+export function watchProblems(pool: Pool, what: string, problemsNow: () => Promise<readonly string[]>): BooksWatch {
   const problems: string[] = [];
   let looks = 0;
   let isStopped = false;
   const look = async (): Promise<void> => {
-    const { rows } = await pool.query(BALANCE);
-    problems.push(...rows.map(({ problem }) => `look ${looks}: ${problem}`));
+    problems.push(...(await problemsNow()).map((problem) => `look ${looks}: ${problem}`));
     if (++looks % 3 === 0) await foldBalance(pool);
   };
   const watching = (async () => {
@@ -280,7 +284,7 @@ export function watchBooks(pool: Pool): BooksWatch {
       isStopped = true;
       await watching;
       await look();
-      assert.deepEqual(problems, [], `the books did not add up in ${looks} looks`);
+      assert.deepEqual(problems, [], `${what} did not add up in ${looks} looks`);
     },
   };
 }

@@ -38,3 +38,16 @@ export async function assertFits(page: Page): Promise<void> {
 export async function picture(page: Page, name: string): Promise<void> {
   if (SCREENSHOTS !== undefined) await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
 }
+
+/** The page's headers forbid all that it does not need. */
+export function assertLockedDown(answer: Response): void {
+  const headers = Object.fromEntries(answer.headers);
+  assert.match(
+    headers["content-security-policy"] ?? "",
+    /^default-src 'none'; style-src 'sha256-[\w+/=]+'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'$/,
+  );
+  const told = ["cache-control", "referrer-policy", "x-content-type-options", "x-robots-tag"].map(
+    (name) => headers[name],
+  );
+  assert.deepEqual(told, ["no-store", "no-referrer", "nosniff", "noindex, nofollow"]);
+}
