@@ -1,6 +1,5 @@
 // How the canaries of running campaigns stand. While one is sending or watched, all messages that its campaign has are its own.
 
-import type { ClientBase } from "pg";
 import type { CampaignId } from "../mail/ids.ts";
 import { rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
@@ -49,7 +48,7 @@ export const FIGURES = statement<CanaryFigures>(
    ) AS books
    WHERE c.id = $1 AND c.canary_state IN ('sending', 'watching')`,
 );
-/** Undefined: it has none, or it is decided. Within the transaction that has locked the campaign. */
-export async function readCanary(client: ClientBase, id: CampaignId): Promise<CanaryFigures | undefined> {
-  return (await rowsOf(client, FIGURES, [id]))[0];
+/** Undefined: it has none, or it is decided. What it decides is judged within the transaction that has locked the campaign. */
+export async function readCanary(on: Queryable, id: CampaignId): Promise<CanaryFigures | undefined> {
+  return (await rowsOf(on, FIGURES, [id]))[0];
 }

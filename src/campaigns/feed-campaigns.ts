@@ -1,5 +1,6 @@
 // Makes messages of campaigns a little ahead of the dispatchers, in chunks, campaign by campaign in turns. Safe to run in
-// several processes: each chunk locks its campaign and reads how it stands. One that fails stops no other.
+// several processes: each chunk locks its campaign and reads how it stands. One that fails stops no other; one that only waits,
+// for its pace, its canary or the dispatchers, is not locked: that would be a commit for nothing at each look.
 
 import type { Pool } from "pg";
 import type { CampaignId } from "../mail/ids.ts";
@@ -19,7 +20,10 @@ export function createFeeder({ pool, clock }: { readonly pool: Pool; readonly cl
 
   const feedOne = async (id: CampaignId): Promise<boolean> => {
     const nowMs = clock.monotonicMs();
-    const { made, isHungry } = await makeChunk(pool, id, nowMs - (lastAtMs.get(id) ?? -Infinity));
+    const msSinceLast = nowMs - (lastAtMs.get(id) ?? -Infinity);
+    const standing = await readFeedState(pool, id);
+    if (!standing.is_beginning && feedingOf(standing, msSinceLast).rows === 0) return false;
+    const { made, isHungry } = await makeChunk(pool, id, msSinceLast);
     if (made > 0) lastAtMs.set(id, nowMs);
     return isHungry;
   };

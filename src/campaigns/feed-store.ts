@@ -43,9 +43,14 @@ export interface FeedState {
   readonly rows_max: number | null;
 }
 
-export const STATE = statement<FeedState>(
+export interface FeedStanding extends FeedState {
+  /** A time of it has come that the campaign, or the books, do not know of yet. */
+  readonly is_beginning: boolean;
+}
+
+export const STATE = statement<FeedStanding>(
   "feed_state",
-  `SELECT lane.full_because IS NOT NULL AS lane_is_full, waves.made, waves.due,
+  `SELECT c.status = 'scheduled' OR waves.has_come AS is_beginning, lane.full_because IS NOT NULL AS lane_is_full, waves.made, waves.due,
      greatest(0, coalesce((SELECT sum(n) FROM postlane.balance_sheet
        WHERE lane_id = c.lane_id AND campaign_id = c.id AND state = 'queued'), 0) - waves.counted)::bigint AS waiting,
      c.pace_per_s, c.pace_left, (extract(epoch FROM clock_timestamp() - c.fed_at) * 1000)::float8 AS fed_ms_ago,
@@ -53,12 +58,15 @@ export const STATE = statement<FeedState>(
    FROM postlane.campaign AS c JOIN postlane.lane ON lane.id = c.lane_id CROSS JOIN LATERAL (
      SELECT coalesce(sum(w.made), 0)::bigint AS made,
        coalesce(sum(w.rows - w.made - w.withdrawn) FILTER (WHERE w.due_at <= clock_timestamp()), 0)::bigint AS due,
-       coalesce(sum(w.rows - w.made - w.withdrawn) FILTER (WHERE w.state = 'queued'), 0)::bigint AS counted
+       coalesce(sum(w.rows - w.made - w.withdrawn) FILTER (WHERE w.state = 'queued'), 0)::bigint AS counted,
+       coalesce(bool_or(w.state = 'scheduled' AND w.due_at <= clock_timestamp() AND w.made + w.withdrawn < w.rows), false)
+         AS has_come
      FROM postlane.campaign_wave AS w WHERE w.campaign_id = c.id
    ) AS waves WHERE c.id = $1`,
 );
-export async function readFeedState(client: ClientBase, id: CampaignId): Promise<FeedState> {
-  return (await rowsOf(client, STATE, [id]))[0]!;
+/** What is made by it is decided anew within the transaction that has locked the campaign. */
+export async function readFeedState(on: Queryable, id: CampaignId): Promise<FeedStanding> {
+  return (await rowsOf(on, STATE, [id]))[0]!;
 }
 
 /** Recipients that got a message, and how many of these wait: who is suppressed does not. */

@@ -167,14 +167,14 @@ function chunkWriter(wish: ListImportWish, importId: number, { addressColumn, de
       const isNew = isPlain && memory.isNew(address);
       (isNew ? quick : careful).add({ line, address, data: data.json, timeZone });
     }
-    const lines = [...rows, ...rejects].map(({ line }) => line);
     return {
       quick: quick.take(),
       quickRows: quick.count,
       careful: careful.count === 0 ? [] : [careful.take()],
       rejected: rejected.toSorted((a, b) => a.line - b.line),
-      firstLine: lines.reduce((one, other) => Math.min(one, other), Infinity),
-      lastLine: lines.reduce((one, other) => Math.max(one, other), 0),
+      // Each of the two is in the order of the file.
+      firstLine: Math.min(rows[0]?.line ?? Infinity, rejects[0]?.line ?? Infinity),
+      lastLine: Math.max(rows.at(-1)?.line ?? 0, rejects.at(-1)?.line ?? 0),
       bytesRead,
     };
   };

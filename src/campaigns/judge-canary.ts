@@ -18,6 +18,9 @@ export interface StoppedCampaign {
 export async function judgeCanaries(pool: Pool): Promise<readonly StoppedCampaign[]> {
   const stopped: StoppedCampaign[] = [];
   for (const id of await campaignsWithCanary(pool)) {
+    const figures = await readCanary(pool, id);
+    // Nothing to be written: no campaign is locked for it, and nothing committed.
+    if (figures === undefined || canaryVerdict(figures).kind === "wait") continue;
     const stop = await inTransaction(pool, (client) => judgeCanary(client, id));
     if (stop !== undefined) stopped.push(stop);
   }
