@@ -80,6 +80,20 @@ test("a list that begins with a domain that takes nothing does not keep the othe
   }
 });
 
+test("one that only waits for its pace is not locked at each look", async (t) => {
+  const { pool } = await testDatabase(t);
+  const id = await draftOf(pool, 300);
+  await startCampaign(pool, id, { when: { kind: "now" }, pacePerS: 1 / 3600 });
+  const feeder = createFeeder({ pool, clock: systemClock });
+  await feeder.feed();
+  assert.equal((await madeOf(pool, id)).made, 1, "the first goes at once");
+  const lockedBy = async (): Promise<unknown> =>
+    (await pool.query("SELECT xmin::text, xmax::text FROM postlane.campaign WHERE id = $1", [id])).rows[0];
+  const before = await lockedBy();
+  await feeder.feed();
+  assert.deepEqual(await lockedBy(), before);
+});
+
 test("a paused campaign gets nothing made; resumed, it goes on", async (t) => {
   const { pool } = await testDatabase(t);
   const id = await draftOf(pool, 300);
