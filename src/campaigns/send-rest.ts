@@ -19,6 +19,7 @@ import {
 import { addUp, beginImport, createList, finishImport, lastRecipient, readList, takeShortTurn } from "./list-store.ts";
 import { copyRest, endOfSlice, lockFamily, noteRest, type StoodRow } from "./rest-store.ts";
 import { startWithin } from "./start-campaign.ts";
+import { storyBeginsAt } from "./story-begins.ts";
 
 /** States that nobody is sent a second message for, unless they are named. */
 export const ALSO = ["bounced", "unknown", "suppressed", "sent", "delivered"] as const satisfies readonly State[];
@@ -56,8 +57,6 @@ export type RestAnswer =
 const SLICE_ROWS = 20_000;
 const RESTABLE: readonly CampaignStatus[] = ["running", "paused", "canceled", "finished"];
 const ALWAYS = ["canceled", "expired", "not_accepted"] as const satisfies readonly RestStanding[];
-/** Between the clocks of the processes that write events. */
-const CLOCKS_APART_MS = 3_600_000;
 
 /** `campaignId`: the campaign, or one of its rests; the template in force is that one's. */
 export async function createRest(pool: Pool, campaignId: CampaignId, wish: RestWish = {}): Promise<RestAnswer> {
@@ -144,7 +143,7 @@ async function copyEligible(client: PoolClient, root: CampaignRow, wish: RestWis
     toListId: listId,
     importId,
     allowed: [...ALWAYS, ...(wish.also ?? [])],
-    since: new Date((root.started_at ?? root.created_at).getTime() - CLOCKS_APART_MS),
+    since: storyBeginsAt(root),
   };
   const rows: StoodRow[] = [];
   for (let afterN = 0; ;) {

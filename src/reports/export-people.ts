@@ -3,6 +3,7 @@
 // was read comes under what it is by then.
 
 import type { Pool } from "pg";
+import { storyBeginsAt } from "../campaigns/story-begins.ts";
 import { printMessageId, type CampaignId, type LaneId, type ListId } from "../mail/ids.ts";
 import { STATES, type State } from "../mail/state.ts";
 import { csvLine } from "../platform/csv-cell.ts";
@@ -36,8 +37,6 @@ export type PeopleQuestion =
 
 /** Rows of one statement: some tenths of a second. */
 const PAGE_ROWS = 5_000;
-/** Between the clocks of the processes that write events. */
-const CLOCKS_APART_MS = 3_600_000;
 
 export const PEOPLE_WANTED = `rejected, double, accepted, not_accepted, ${STATES.join(", ")} or version:N`;
 
@@ -96,9 +95,9 @@ export interface ListWalk {
   readonly lastN: number;
 }
 
-export function walkOf({ id, list_id, created_at, started_at }: CampaignToExport): ListWalk {
-  const since = new Date((started_at ?? created_at).getTime() - CLOCKS_APART_MS);
-  return { campaignId: id, listId: list_id, since, afterN: 0, lastN: Infinity };
+export function walkOf(campaign: CampaignToExport): ListWalk {
+  const { id, list_id } = campaign;
+  return { campaignId: id, listId: list_id, since: storyBeginsAt(campaign), afterN: 0, lastN: Infinity };
 }
 
 /** Stretches of the list, one after another. */
