@@ -8,7 +8,7 @@
 import { createReadStream, statSync } from "node:fs";
 import path from "node:path";
 import type { Pool, PoolClient } from "pg";
-import { addressProblem } from "../mail/address.ts";
+import { addressProblem, isPlainAddress } from "../mail/address.ts";
 import type { ListId } from "../mail/ids.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { createAddressMemory } from "./address-memory.ts";
@@ -155,7 +155,7 @@ function chunkWriter(wish: ListImportWish, importId: number, { addressColumn, de
     const rejected: RejectedRow[] = [...rejects];
     for (const { line, fields } of rows) {
       const address = fields[addressColumn]!.trim();
-      const isPlain = PLAIN_ADDRESS.test(address) && address.length <= PLAIN_CHARS_MAX && !address.includes("=?");
+      const isPlain = isPlainAddress(address);
       const problem = isPlain ? undefined : addressProblem(address);
       const data = problem === undefined ? writeData(fields) : { problem };
       if ("problem" in data) {
@@ -179,11 +179,6 @@ function chunkWriter(wish: ListImportWish, importId: number, { addressColumn, de
     };
   };
 }
-
-// The plain ones of `postlane.address_problem`: about these there is nothing to be judged.
-const PLAIN_ADDRESS =
-  /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*(?:\.[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*)+$/;
-const PLAIN_CHARS_MAX = 64;
 
 /** The names are the same in every row: written once, and each row only puts its values between them. */
 function dataWriter(

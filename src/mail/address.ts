@@ -24,7 +24,7 @@ export function parseMailbox(text: string): MailboxParsed {
 
 /** Why the text cannot be an address, or undefined when it can. Lengths: RFC 5321 §4.5.3.1, characters: RFC 6531 §3.3. */
 export function addressProblem(address: string): string | undefined {
-  if (PLAIN_ADDRESS.test(address) && address.length <= ADDRESS_OCTETS_MAX && !address.includes("=?")) return undefined;
+  if (isPlainAddress(address)) return undefined;
   if (address === "") return "no address";
   const at = address.lastIndexOf("@");
   if (at < 0) return "no @";
@@ -40,6 +40,11 @@ export function addressProblem(address: string): string | undefined {
   if (!domain.includes(".")) return "the domain has fewer than two labels";
   if (!LABELS.test(domain) || /[^.]{64}/u.test(domain)) return "the domain has a bad label";
   return undefined;
+}
+
+/** An address without a problem, for sure, and of ASCII alone, as nearly every one is. */
+export function isPlainAddress(address: string): boolean {
+  return PLAIN_ADDRESS.test(address) && address.length <= ADDRESS_OCTETS_MAX && !address.includes("=?");
 }
 
 /** The part after the last @, lower-cased. The local part's case is its owner's affair; the domain's never matters. */
