@@ -13,8 +13,8 @@ import { judgeCampaign, settledProblems, type CampaignVerdict } from "./campaign
 import { EDITION_WORDS, writeEdition, writeFaultyList, type WrittenList } from "./campaign-list.ts";
 import { startSampler, type Sampler } from "./campaign-sampler.ts";
 import { readFates, readSample, readTexts, type Sample } from "./campaign-store.ts";
-import { readDepth } from "./crash-store.ts";
-import { wallMs } from "./crash-submissions.ts";
+import { readDepth } from "../faults/rig/books-store.ts";
+import { wallMs } from "../faults/rig/submissions.ts";
 import { makeInstallation, type Installation, type Supervisor } from "./installation.ts";
 import { watchForPauses } from "./pause-watch.ts";
 import { runCommand } from "./run-command.ts";
@@ -134,7 +134,7 @@ interface Run {
 
 async function bringUp(scope: Scope, options: CampaignRunOptions): Promise<Run> {
   const installation = makeInstallation(scope, "campaign", options.inFolder);
-  const sink = await startTruthSink(path.join(installation.folder, "ledger"), EDITION_WORDS);
+  const sink = await startTruthSink(path.join(installation.folder, "ledger"), { wanted: EDITION_WORDS });
   scope.after(() => sink.stop());
   const list = await writeFaultyList(installation.folder, options.rows);
   installation.configure(configFor(sink.port, await maxRateFor(installation, options)));

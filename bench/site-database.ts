@@ -18,7 +18,8 @@ export interface SiteDatabase {
   close(): Promise<void>;
 }
 
-export function openSiteDatabase(dataDir: string): SiteDatabase {
+/** `where`: a data directory, whose embedded server is found again at each connect, or the URL of a server. */
+export function openSiteDatabase(where: string): SiteDatabase {
   let client: pg.Client | undefined;
   const drop = (): void => {
     const dropped = client;
@@ -27,7 +28,7 @@ export function openSiteDatabase(dataDir: string): SiteDatabase {
   };
   return {
     async call(work) {
-      client ??= await connect(dataDir);
+      client ??= await connect(where);
       if (client === undefined) return { kind: "not_sent" };
       try {
         return { kind: "committed", value: await work(client) };
@@ -49,11 +50,11 @@ function isRefusal(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.severity === "ERROR" && /^(?:PL|42|22|23)/.test(error.code ?? "");
 }
 
-async function connect(dataDir: string): Promise<pg.Client | undefined> {
+async function connect(where: string): Promise<pg.Client | undefined> {
   try {
-    const embedded = await findEmbedded(dataDir);
-    if (embedded === undefined) return undefined;
-    const client = new pg.Client({ ...embeddedConfig(embedded), application_name: "the site" });
+    const server = await serverAt(where);
+    if (server === undefined) return undefined;
+    const client = new pg.Client({ ...server, application_name: "the site" });
     client.on("error", () => {}); // The next call hears of it.
     await client.connect();
     return client;
@@ -61,3 +62,12 @@ async function connect(dataDir: string): Promise<pg.Client | undefined> {
     return undefined;
   }
 }
+
+async function serverAt(where: string): Promise<pg.ClientConfig | undefined> {
+  if (/^postgres(?:ql)?:/.test(where)) return { connectionString: where, ...PATIENCE };
+  const embedded = await findEmbedded(where);
+  return embedded === undefined ? undefined : { ...embeddedConfig(embedded), ...PATIENCE };
+}
+
+/** A site gives up, too, on a server that stands still. */
+const PATIENCE: pg.ClientConfig = { connectionTimeoutMillis: 5000, query_timeout: 30_000, keepAlive: true };

@@ -1,5 +1,5 @@
-// The process of the truth sink: `node truth-sink-main.js LEDGER [WORDS]`, started by startTruthSink with an IPC channel.
+// The process of the truth sink: `node truth-sink-main.js LEDGER OPTIONS`, started by startTruthSink with an IPC channel.
 
-import { serveTruthSink } from "./truth-sink.ts";
+import { serveTruthSink, type SinkOptions } from "./truth-sink.ts";
 
-serveTruthSink(process.argv[2]!, process.argv[3]);
+serveTruthSink(process.argv[2]!, JSON.parse(process.argv[3]!) as SinkOptions);

@@ -1,13 +1,13 @@
 // The end of the demo: figures out of the books and the ledger, the verdict, and a sentence for each message whose
 // hand-over the killed dispatcher left open. Pure.
 
-import { judgeRun, type CrashVerdict, type SiteKnowledge } from "../bench/crash-check.ts";
-import type { BookEntry } from "../bench/crash-store.ts";
+import { judgeRun, type RunVerdict, type SiteKnowledge } from "../faults/rig/judge-run.ts";
+import type { BookEntry } from "../faults/rig/books-store.ts";
 import type { Reception } from "../bench/sink-ledger.ts";
 import { print } from "./live-progress.ts";
 
 export interface DemoFigures {
-  readonly verdict: CrashVerdict;
+  readonly verdict: RunVerdict;
   readonly perS: number;
   readonly waiting: Readonly<Record<string, { readonly p50Ms: number; readonly p99Ms: number }>>;
   readonly unknowns: readonly string[];

@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readBooks, readDepth } from "../bench/crash-store.ts";
+import { readBooks, readDepth } from "../faults/rig/books-store.ts";
 import { makeInstallation, type Installation, type Supervisor } from "../bench/installation.ts";
 import { sendSignal } from "../bench/running-processes.ts";
 import { openLedger, type Reception } from "../bench/sink-ledger.ts";

@@ -2,7 +2,7 @@
 // `postlane.enqueue` in a transaction of its own, and they are spread over the newsletter's run, whatever its speed.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { enqueueOne } from "../bench/crash-store.ts";
+import { enqueueOne } from "../faults/rig/books-store.ts";
 import { openSiteDatabase } from "../bench/site-database.ts";
 
 export interface Resets {

@@ -56,6 +56,7 @@ async function runTwice(some, concurrency) {
 }
 
 function runAlone(file) {
+  const beganAt = performance.now();
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [file], {
       cwd: root,
@@ -66,7 +67,8 @@ function runAlone(file) {
     const said = [];
     child.stdout.on("data", (piece) => said.push(piece));
     child.once("close", (status) => {
-      process.stdout.write(Buffer.concat([Buffer.from(`# ${file}\n`), ...said]));
+      const seconds = ((performance.now() - beganAt) / 1000).toFixed(1);
+      process.stdout.write(Buffer.concat([Buffer.from(`# ${file} took ${seconds} s\n`), ...said]));
       if (status === null) console.log(`# ${file} was ended after ${FILE_MS_MAX / 1000} s`);
       resolve(status ?? 1);
     });

@@ -5,7 +5,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { describe, it } from "node:test";
-import { runCrash, TARGETS, type Target } from "../../bench/crash-run.ts";
+import { runCrash, TARGETS, type Target } from "../../faults/rig/kill-at-random.ts";
 import { processesOf } from "../../bench/running-processes.ts";
 
 const never = new Promise<never>(() => {});

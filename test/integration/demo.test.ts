@@ -56,7 +56,8 @@ describe("the demo", { timeout: 240_000 }, () => {
   });
 
   it("explains an unknown message by the ledger", () => {
-    const entry = { id: 7, recipient: "a@b.example", lane: "bulk", acceptedAtMs: 0, waiting: "unknown", settled: [] };
+    const message = { id: 7, recipient: "a@b.example", lane: "bulk", acceptedAtMs: 0 };
+    const entry = { ...message, waiting: "unknown", settled: [], unknownAttempts: 1, attempts: 1 };
     const reception = {
       atMs: 1,
       connection: 1,

@@ -35,7 +35,7 @@ function openingCommentLines({ text }: SourceFile): number {
 }
 
 it("file names are kebab-case", () => {
-  const files = readFiles(["src", "test", "bench", "demo", "scripts"], [".ts", ".mjs", ".c"]);
+  const files = readFiles(["src", "test", "bench", "faults", "demo", "scripts"], [".ts", ".mjs", ".c"]);
   const badly = files.filter((file) => !/(^|\/)[a-z0-9]+(?:-[a-z0-9]+)*(?:\.test)?\.(?:ts|mjs|c)$/.test(file.path));
   assert.deepEqual(
     badly.map((file) => file.path),

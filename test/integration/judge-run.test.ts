@@ -1,8 +1,8 @@
-// The judge of demo and crash runs, on planted faults: an alarm that cannot ring is worse than none.
+// The judge of demo and fault runs, on planted faults: an alarm that cannot ring is worse than none.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { judgeRun, type BookedMessage, type Witnesses } from "../../bench/crash-check.ts";
+import { judgeRun, type BookedMessage, type Witnesses } from "../../faults/rig/judge-run.ts";
 
 const booked = (id: number, waiting: string | null, ...settled: readonly string[]): BookedMessage => ({
   id,
@@ -32,7 +32,7 @@ function judged(change: Partial<Witnesses>) {
   return judgeRun({ ...cleanRun(), ...change });
 }
 
-describe("the judge of a crash run", () => {
+describe("the judge of a run", () => {
   it("finds nothing wrong with a clean run", () => {
     const verdict = judged({});
     assert.deepEqual(verdict.complaints, []);
@@ -92,5 +92,29 @@ describe("the judge of a crash run", () => {
       balance: { sent: 3, unknown: 2, queued: 1 },
     });
     assert.deepEqual([stuck.waiting, stuck.lost, stuck.isClean], [1, 0, false]);
+  });
+
+  it("excuses a duplicate by an attempt that was called unknown, and no second one", () => {
+    const books = [{ ...booked(1, null, "sent"), unknownAttempts: 1 }, ...cleanRun().books.slice(1)];
+    const again = [...cleanRun().receptions, { recipient: "r1@d.example" }];
+    const once = judged({ books, receptions: again });
+    assert.deepEqual([once.duplicates, once.unexplained, once.isClean], [1, 0, true]);
+    const twice = judged({ books, receptions: [...again, { recipient: "r1@d.example" }] });
+    assert.deepEqual([twice.duplicates, twice.unexplained, twice.isClean], [2, 1, false]);
+  });
+
+  it("finds mail that was received, and of which no story tells", () => {
+    const books = [{ ...booked(1, null, "sent"), attempts: 0 }, ...cleanRun().books.slice(1)];
+    const verdict = judged({ books });
+    assert.deepEqual([verdict.untold, verdict.isClean], [1, false]);
+  });
+
+  it("finds content with another message's marks, or with none of its end", () => {
+    const marksOf = (recipient: string) => `begin-${recipient}+end-${recipient}`;
+    const whole = cleanRun().receptions.map(({ recipient }) => ({ recipient, noted: marksOf(recipient) }));
+    assert.equal(judged({ receptions: whole, marksOf }).isClean, true);
+    const torn = [{ recipient: "r1@d.example", noted: "begin-r1@d.example" }, ...whole.slice(1)];
+    const verdict = judged({ receptions: torn, marksOf });
+    assert.deepEqual([verdict.mixedUp, verdict.isClean], [1, false]);
   });
 });

@@ -1,4 +1,4 @@
-// The SQL of demo and crash runs: submissions as a site writes them, and at the end what the books say of each message.
+// The SQL of demo and fault runs: submissions as a site writes them, and at the end what the books say of each message.
 
 import type pg from "pg";
 
@@ -36,6 +36,10 @@ export interface BookEntry {
   readonly waiting: string | null;
   /** Settled states in its story, the oldest first. */
   readonly settled: readonly string[];
+  /** Attempts in its story that were called unknown. */
+  readonly unknownAttempts: number;
+  /** Attempts in its story, whatever became of them. */
+  readonly attempts: number;
 }
 
 export interface Books {
@@ -68,10 +72,16 @@ const READ_BOOKS = `
   SELECT m.id, m.recipient, lane.name AS lane, (extract(epoch FROM m.accepted_at) * 1000)::float8 AS "acceptedAtMs",
     q.state AS waiting,
     ARRAY(SELECT e.kind FROM postlane.event AS e WHERE e.message_id = m.id
-      AND e.kind IN ('sent', 'delivered', 'bounced', 'expired', 'canceled', 'suppressed') ORDER BY e.at) AS settled
+      AND e.kind IN ('sent', 'delivered', 'bounced', 'expired', 'canceled', 'suppressed') ORDER BY e.at) AS settled,
+    story."unknownAttempts", story.attempts
   FROM (SELECT * FROM postlane.message WHERE id > $1 ORDER BY id LIMIT $2) AS m
   JOIN postlane.lane ON lane.id = m.lane_id
   LEFT JOIN postlane.queue AS q ON q.message_id = m.id
+  CROSS JOIN LATERAL (
+    SELECT (count(*) FILTER (WHERE e.kind = 'unknown'))::int AS "unknownAttempts", count(*)::int AS attempts
+    FROM postlane.event AS e WHERE e.message_id = m.id AND (e.kind LIKE 'late%'
+      OR e.kind IN ('sent', 'delivered', 'bounced', 'deferred', 'unknown', 'expired'))
+  ) AS story
   ORDER BY m.id`;
 
 export interface QueueDepth {

@@ -1,19 +1,19 @@
-// The site of a crash run: it submits to both lanes without a pause, single transactions to one and batches to the
-// other, and remembers what was acknowledged. Every recipient is written to once, so that a recipient names its
+// The site of a fault run: it submits to both lanes without a pause, single transactions to one and batches to the
+// other, and its ledger remembers what was acknowledged. Every recipient is written to once, so that a recipient names its
 // message. While the database is down it tries again and again, as a site's users would.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SiteKnowledge } from "./crash-check.ts";
-import { enqueueMany, enqueueOne, type SiteEmail } from "./crash-store.ts";
-import { openSiteDatabase, type SiteDatabase } from "./site-database.ts";
+import { openSiteDatabase, type SiteDatabase } from "../../bench/site-database.ts";
+import { enqueueMany, enqueueOne, type SiteEmail } from "./books-store.ts";
+import { openSiteLedger } from "./site-ledger.ts";
 
 export type Lane = "transactional" | "bulk";
 
 export interface Submissions {
-  readonly site: ReadonlyMap<string, SiteKnowledge>;
+  /** Submissions that were begun, and not refused. */
+  readonly begun: number;
   /** When the submission to this recipient was begun. */
   begunAtMs(recipient: string): number | undefined;
-  laneOf(recipient: string): Lane;
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
@@ -28,12 +28,23 @@ const DESTINATIONS = 200;
 const AGAIN_MS = 20;
 /** With so much under way, batches pause: a machine that cannot follow shall not pile up what has to be drained. */
 const UNDER_WAY_MAX = 5000;
-/** About a kilobyte, so that a message is more than one packet's worth with its headers. */
-const TEXT = "This message was sent by a crash run, to see whether it arrives once.\n".repeat(14);
 
-/** `countReceived`: how many messages the sink has. */
-export function startSubmissions(dataDir: string, rates: SubmissionRates, countReceived: () => number): Submissions {
-  const site = new Map<string, SiteKnowledge>();
+/** What the content to a recipient must be received with, as the sink notes it; and what the sink looks for. */
+export const marksOf = (recipient: string): string => `begin-${nameOf(recipient)}+end-${nameOf(recipient)}`;
+export const MARKS = String.raw`(?:begin|end)-[tb]\d+`;
+export const laneOf = (recipient: string): Lane => (recipient.startsWith("b") ? "bulk" : "transactional");
+
+const nameOf = (recipient: string): string => recipient.slice(0, recipient.indexOf("@"));
+
+/** `site`: a data directory or a URL. `countReceived`: how many messages the sink has. */
+export function startSubmissions(given: {
+  readonly site: string;
+  readonly ledgerFile: string;
+  readonly rates: SubmissionRates;
+  readonly countReceived: () => number;
+}): Submissions {
+  const { rates, countReceived } = given;
+  const ledger = openSiteLedger(given.ledgerFile);
   const begunAt = new Map<string, number>();
   let isStopped = false;
   let count = 0;
@@ -42,30 +53,31 @@ export function startSubmissions(dataDir: string, rates: SubmissionRates, countR
   const nextEmail = (lane: Lane, isAlone: boolean): SiteEmail => {
     const number = ++count;
     const to = `${lane[0]}${number}@${isAlone ? `alone${number}` : `d${number % DESTINATIONS}`}.crash.example`;
-    return { to, subject: `Message ${number}`, text: TEXT, lane };
+    return { to, subject: `Message ${number}`, text: textOf(nameOf(to)), lane };
   };
   const submit = async (
     database: SiteDatabase,
     emails: readonly SiteEmail[],
     work: Parameters<SiteDatabase["call"]>[0],
   ): Promise<void> => {
+    const recipients = emails.map(({ to }) => to);
     const nowMs = wallMs();
-    for (const { to } of emails) begunAt.set(to, nowMs);
+    for (const to of recipients) begunAt.set(to, nowMs);
+    ledger.note("sub", recipients);
     const call = await database.call(work);
     switch (call.kind) {
       case "committed":
-        for (const { to } of emails) site.set(to, "acknowledged");
-        return;
+        return ledger.note("ack", recipients);
       case "ambiguous":
-        for (const { to } of emails) site.set(to, "ambiguous");
-        return;
+        return ledger.note("amb", recipients);
       case "not_sent":
-        for (const { to } of emails) begunAt.delete(to);
+        ledger.note("nak", recipients);
+        for (const to of recipients) begunAt.delete(to);
         await sleep(AGAIN_MS);
     }
   };
   const keepSubmitting = async (pauseMs: number, once: (database: SiteDatabase) => Promise<void>): Promise<void> => {
-    const database = openSiteDatabase(dataDir);
+    const database = openSiteDatabase(given.site);
     let dueAt = performance.now();
     while (!isStopped) {
       await once(database);
@@ -81,7 +93,7 @@ export function startSubmissions(dataDir: string, rates: SubmissionRates, countR
       await submit(database, [email], (client) => enqueueOne(client, email));
     }),
     keepSubmitting(1000 / BATCHES_PER_S, async (database) => {
-      if (site.size - countReceived() > UNDER_WAY_MAX) return;
+      if (begunAt.size - countReceived() > UNDER_WAY_MAX) return;
       const emails = Array.from({ length: rates.bulkPerS / BATCHES_PER_S }, (_, index) =>
         nextEmail("bulk", index === 0),
       );
@@ -89,14 +101,22 @@ export function startSubmissions(dataDir: string, rates: SubmissionRates, countR
     }),
   ]);
   return {
-    site,
+    get begun() {
+      return begunAt.size;
+    },
     begunAtMs: (recipient) => begunAt.get(recipient),
-    laneOf: (recipient) => (recipient.startsWith("b") ? "bulk" : "transactional"),
     async stop() {
       isStopped = true;
       await loops;
+      ledger.close();
     },
   };
+}
+
+/** About a kilobyte, so that a message is more than one packet's worth with its headers. */
+function textOf(name: string): string {
+  const filling = "This message was sent by a fault run, to see whether it arrives once.\n".repeat(14);
+  return `begin-${name}\n${filling}end-${name}\n`;
 }
 
 /** The clock of the ledger. */

@@ -5,8 +5,8 @@
 import { cpSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { interruption } from "./interruption.ts";
-import { runCrash, TARGETS, type CrashReport } from "./crash-run.ts";
+import { interruption } from "../bench/interruption.ts";
+import { runCrash, TARGETS, type CrashReport } from "./rig/kill-at-random.ts";
 
 const HELP = `Usage: npm run crash -- [--kills N] [--seed S] [--targets LIST] [--keep FOLDER] [--json]
 

@@ -1,0 +1,29 @@
+// The faults that there are: every file of `cases/`, by its name.
+
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import type { Fault } from "./fault.ts";
+
+export interface NamedFault {
+  readonly name: string;
+  readonly fault: Fault;
+}
+
+/** `names`: parts of names that are wanted, all if there are none; behind a minus, parts that are not. */
+export async function findFaults(names: readonly string[] = []): Promise<readonly NamedFault[]> {
+  const wanted = names.filter((name) => !name.startsWith("-"));
+  const unwanted = names.filter((name) => name.startsWith("-")).map((name) => name.slice(1));
+  const folder = path.join(import.meta.dirname, "cases");
+  const found = readdirSync(folder)
+    .filter((file) => file.endsWith(".js"))
+    .map((file) => file.slice(0, -".js".length))
+    .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
+    .filter((name) => !unwanted.some((part) => name.includes(part)))
+    .toSorted((one, other) => one.localeCompare(other));
+  return await Promise.all(
+    found.map(async (name) => {
+      const { fault } = (await import(path.join(folder, `${name}.js`))) as { fault: Fault };
+      return { name, fault };
+    }),
+  );
+}
