@@ -106,6 +106,7 @@ export function startSubmissions(given: {
     },
     begunAtMs: (recipient) => begunAt.get(recipient),
     async stop() {
+      if (isStopped) return await loops.then(() => {});
       isStopped = true;
       await loops;
       ledger.close();

@@ -12,7 +12,7 @@ const never = new Promise<never>(() => {});
 
 describe("a crash run", { timeout: 240_000 }, () => {
   const mixes: Readonly<Record<string, readonly Target[]>> = {
-    "kills dispatchers and supervisor": ["bulk-dispatcher", "transactional-dispatcher", "supervisor"],
+    "kills dispatchers and supervisor": ["bulk-dispatcher", "transactional-dispatcher", "supervisor", "front", "agent"],
     "kills the database and cuts connections": ["postmaster", "backend", "connections"],
   };
   for (const [name, targets] of Object.entries(mixes)) {
