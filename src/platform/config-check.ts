@@ -4,11 +4,9 @@
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import type { TSchema } from "typebox";
-import { Check } from "typebox/value";
 import { isLoopback, parseHost } from "./config-host.ts";
-import type { SchemaNode } from "./config-schema.ts";
 import { isPlainObject, type KeyPath } from "./config-source.ts";
+import { fits, type SchemaNode } from "./plain-schema.ts";
 import { parseDuration, parseSize } from "./quantities.ts";
 
 export interface Report {
@@ -20,7 +18,7 @@ export function checkAgainstSchema(node: SchemaNode, value: unknown, keys: KeyPa
   else if (node.properties !== undefined) checkMapping(node, node.properties, value, keys, report);
   else if (node.patternProperties !== undefined) checkNamed(node, node.patternProperties, value, keys, report);
   else if (node.items !== undefined) checkList(node, node.items, value, keys, report);
-  else if (!Check(node as TSchema, value)) reportWrong(node, value, keys, report);
+  else if (!fits(node, value)) reportWrong(node, value, keys, report);
 }
 
 /** What several keys say together. `value` has passed `withoutNulls`, but may still be wrong in places. */
@@ -136,7 +134,7 @@ function listExpected({ expected, minItems, maxItems }: SchemaNode): string {
 
 function reportWrong(node: SchemaNode, value: unknown, keys: KeyPath, report: Report): void {
   const expected = node.expected ?? "another value";
-  const choices = (node as { readonly enum?: readonly string[] }).enum ?? [];
+  const choices = node.enum ?? [];
   report(
     keys,
     node.isSecret === true ? "something else (not shown)" : describe(value),

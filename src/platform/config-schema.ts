@@ -2,9 +2,9 @@
 // config.ts, since some of them depend on other keys. docs/reference/configuration.md describes every key, and a test
 // compares. A key stands here only when it does something.
 
-import Type, { type Static } from "typebox";
 import { addressProblem, parseMailbox } from "../mail/address.ts";
 import { parseHost, parseListen, parseNetwork } from "./config-host.ts";
+import { Type, type Properties, type Schema, type SchemaNode, type Static } from "./plain-schema.ts";
 import { parseEncryptionKey } from "./encryption-key-text.ts";
 import { parsePublicUrl } from "./public-url.ts";
 import { parseDuration, parseRate, parseShare, parseSize, printDuration, printSize } from "./quantities.ts";
@@ -264,35 +264,19 @@ export type ConfigInput = Static<typeof CONFIG_SCHEMA>;
 export type LaneInput = Static<typeof LANE>;
 export type SmtpOutletInput = Static<typeof SMTP_OUTLET>;
 
-/** The schema as data: the library's types say what may stand where, but not in a form that can be walked. */
-export const CONFIG_SCHEMA_NODE = CONFIG_SCHEMA as unknown as SchemaNode;
+/** The schema as data. */
+export const CONFIG_SCHEMA_NODE: SchemaNode = CONFIG_SCHEMA;
 
-/** A schema as data, as far as checking and documents look into it. */
-export interface SchemaNode {
-  readonly type?: string;
-  readonly const?: unknown;
-  readonly properties?: Readonly<Record<string, SchemaNode>>;
-  readonly required?: readonly string[];
-  readonly patternProperties?: Readonly<Record<string, SchemaNode>>;
-  readonly items?: SchemaNode;
-  readonly minItems?: number;
-  readonly maxItems?: number;
-  readonly anyOf?: readonly SchemaNode[];
-  readonly expected?: string;
-  readonly expectedName?: string;
-  readonly isSecret?: boolean;
+function mapping<const Given extends Properties>(properties: Given) {
+  return Type.Object(properties, { expected: "a mapping of keys" });
 }
 
-function mapping<const Properties extends Type.TProperties>(properties: Properties) {
-  return Type.Object(properties, { additionalProperties: false, expected: "a mapping of keys" });
+function named<Value extends SchemaNode>(value: Value, expected: string) {
+  return Type.Record(NAME_PATTERN, value, { expected, expectedName: NAME_EXPECTED });
 }
 
-function named<Value extends Type.TSchema>(value: Value, expected: string) {
-  return Type.Record(Type.String({ pattern: NAME_PATTERN }), value, { expected, expectedName: NAME_EXPECTED });
-}
-
-function choice<Names extends string[]>(...names: Names): Type.TEnum<Names> {
-  return Type.Enum<Names>([...names], { expected: names.length === 1 ? names.join("") : `one of ${names.join(", ")}` });
+function choice<const Name extends string>(...names: readonly Name[]): Schema<Name> {
+  return Type.Enum(names, { expected: names.length === 1 ? names.join("") : `one of ${names.join(", ")}` });
 }
 
 function integer(minimum: number, maximum: number) {

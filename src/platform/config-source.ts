@@ -5,7 +5,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parse, parseDocument, type Document } from "yaml";
 import { ConfigError, type ConfigOrigin } from "./config-error.ts";
-import type { SchemaNode } from "./config-schema.ts";
+import type { SchemaNode } from "./plain-schema.ts";
 
 const CONFIG_FILE_NAME = "postlane.yaml";
 

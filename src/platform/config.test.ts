@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { ConfigError, printProblem } from "./config-error.ts";
-import { CONFIG_SCHEMA_NODE, type SchemaNode } from "./config-schema.ts";
+import { CONFIG_SCHEMA_NODE } from "./config-schema.ts";
+import type { SchemaNode } from "./plain-schema.ts";
 import { loadConfig, type Config, type SmtpOutletConfig } from "./config.ts";
 
 const DAY_MS = 86_400_000;
