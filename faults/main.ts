@@ -4,12 +4,13 @@
 
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { interruption } from "../bench/interruption.ts";
+import { Interrupted, interruption } from "../bench/interruption.ts";
 import { inScope } from "../test/rig/scope.ts";
 import type { Fault, FaultOutcome } from "./fault.ts";
 import { findFaults, type NamedFault } from "./find-faults.ts";
 import { publish } from "./guarantees.ts";
 import type { FaultResult } from "./fault-result.ts";
+import { tryInProcess } from "./try-in-process.ts";
 import { lackOf } from "./rig/tools.ts";
 
 const HELP = `Usage: npm run faults -- [NAME…] [--full] [--json]
@@ -18,12 +19,14 @@ const HELP = `Usage: npm run faults -- [NAME…] [--full] [--json]
   --full          as often as docs/reference/guarantees.md counts; hours, not minutes
   --runs N        so often, in place of the small or the full count
   --seed S        repeats the dice (random)
+  --jobs N        so many at a time, each in a process of its own (1)
   --ledgers DIR   where the witnesses write, if not among temporary files: on another disk, say
   --publish       writes what was found into docs/reference/guarantees.md
   --list          only says what there is
-  --json          the last line is one JSON object
+  --json          the last line is one JSON object; with --whole, also what was seen beside the figures
 `;
 const RUNS_MAX = 1_000_000;
+const JOBS_MAX = 64;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -32,10 +35,12 @@ async function main(): Promise<number> {
       full: { type: "boolean", default: false },
       runs: { type: "string" },
       seed: { type: "string" },
+      jobs: { type: "string", default: "1" },
       ledgers: { type: "string" },
       publish: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
+      whole: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -45,26 +50,27 @@ async function main(): Promise<number> {
   if (!Number.isInteger(seed)) return refuse("--seed: a whole number", 2);
   if (runs !== undefined && !(Number.isInteger(runs) && runs >= 1 && runs <= RUNS_MAX))
     return refuse(`--runs: a whole number from 1 to ${RUNS_MAX}`, 2);
+  const jobs = Number(values.jobs);
+  if (!(Number.isInteger(jobs) && jobs >= 1 && jobs <= JOBS_MAX))
+    return refuse(`--jobs: a whole number from 1 to ${JOBS_MAX}`, 2);
   const found = await findFaults(positionals);
   if (found.length === 0) return refuse(`no fault's name contains ${positionals.join(" or ")}; see --list`, 2);
   if (values.list) return list(found);
 
-  const interrupted = interruption();
-  const results: FaultResult[] = [];
-  for (const named of found) {
-    const result = await tryOne(named, {
-      ...(runs === undefined ? {} : { runs }),
-      isFull: values.full,
-      seed,
-      interrupted,
-      ...(values.ledgers === undefined ? {} : { ledgersIn: values.ledgers }),
-    });
-    results.push(result);
-    tellPeople(result);
-  }
+  const trial: Trial = {
+    ...(runs === undefined ? {} : { runs }),
+    isFull: values.full,
+    seed,
+    interrupted: interruption(),
+    ...(values.ledgers === undefined ? {} : { ledgersIn: values.ledgers }),
+  };
+  const results =
+    jobs === 1
+      ? await inTurn(found, 1, (named) => tryOne(named, trial))
+      : await inTurn(found, jobs, ({ name }) => tryInProcess(name, optionsOf(trial), trial.interrupted));
   const commit = commitHere();
   if (values.publish) await publish(commit, results);
-  if (values.json) console.log(JSON.stringify({ commit, results: results.map(figuresOf) }));
+  if (values.json) console.log(JSON.stringify({ commit, results: values.whole ? results : results.map(figuresOf) }));
   return results.every(({ ok }) => ok) ? 0 : 1;
 }
 
@@ -78,6 +84,35 @@ function list(found: readonly NamedFault[]): number {
     console.log(`${name}\n  ${fault.what} (${fault.small} ${fault.unit}; full: ${fault.full})`);
   }
   return 0;
+}
+
+/** So many at a time, each told when it is over; answers in the order of the list. */
+async function inTurn(
+  found: readonly NamedFault[],
+  jobs: number,
+  tryIt: (named: NamedFault) => Promise<FaultResult>,
+): Promise<readonly FaultResult[]> {
+  const results: FaultResult[] = [];
+  const waiting = [...found.entries()];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, named] = next;
+      const result = await tryIt(named);
+      results[index] = result;
+      tellPeople(result);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  return results;
+}
+
+function optionsOf({ runs, isFull, seed, ledgersIn }: Trial): readonly string[] {
+  return [
+    `--seed=${seed}`,
+    ...(isFull ? ["--full"] : []),
+    ...(runs === undefined ? [] : [`--runs=${runs}`]),
+    ...(ledgersIn === undefined ? [] : [`--ledgers=${ledgersIn}`]),
+  ];
 }
 
 interface Trial {
@@ -102,11 +137,18 @@ async function tryOne({ name, fault }: NamedFault, trial: Trial): Promise<FaultR
       fault.run({ runs, isFull, seed, scope, say, ...(ledgersIn === undefined ? {} : { ledgersIn }) }),
       trial.interrupted,
     ]),
-  );
+  ).catch((error: unknown) => brokenOff(error));
   return {
     ...judgeOutcome(name, fault, outcome, { runs, isFull }),
     seconds: Math.round((performance.now() - beganAt) / 1000),
   };
+}
+
+/** A fault that could not go on to its end has shown nothing; only an interruption ends the others, too. */
+function brokenOff(error: unknown): FaultOutcome {
+  if (error instanceof Interrupted) throw error;
+  const complaints = [`broken off: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`];
+  return { runs: 0, accepted: 0, lost: 0, duplicates: 0, unknown: 0, recoveriesMs: [], complaints, notes: [] };
 }
 
 function isEverythingRequired(): boolean {

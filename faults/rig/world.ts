@@ -124,6 +124,7 @@ export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise
   say(
     `up: both lanes into the sink on port ${sink.port}, ${rates.bulkPerS + rates.transactionalPerS} messages a second`,
   );
+  const logFolder = path.join(installation.dataDir, "log");
   let looked = 0;
   const pausedMs = watchForPauses(scope);
   return {
@@ -153,7 +154,9 @@ export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise
         }
         if (lanes.every((lane) => arrivals.has(lane))) return Math.max(...lanes.map((lane) => arrivals.get(lane)!));
         if (wallMs() > sinceMs + RECOVERY_MS_MAX + pausedMs())
-          throw new Error(`no mail on ${lanes.join(" and ")} for ${RECOVERY_MS_MAX / 1000} s`);
+          throw new Error(
+            `no mail on ${lanes.join(" and ")} for ${RECOVERY_MS_MAX / 1000} s; the log ends:\n${lastWarnings(logFolder)}`,
+          );
         await Promise.race([sleep(LOOK_MS), supervisor.unexpectedEnd]);
       }
     },
@@ -161,7 +164,7 @@ export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise
       await submissions.stop();
       await drain(books, say);
       look();
-      return await judge({ books, receptions, ledgerFile, logFolder: path.join(installation.dataDir, "log") });
+      return await judge({ books, receptions, ledgerFile, logFolder });
     },
     async stop() {
       const code = await supervisor.stop();
@@ -233,13 +236,26 @@ async function judge(given: {
   return { verdict: { ...verdict, complaints, isClean: false }, stories };
 }
 
+const WARNINGS_MAX = 20;
+
+/** The last lines of the log that are more than information. */
+function lastWarnings(folder: string): string {
+  return linesIn(folder)
+    .filter((line) => /"level":"(?:warn|error)"/.test(line))
+    .slice(-WARNINGS_MAX)
+    .join("\n");
+}
+
+function linesIn(folder: string): readonly string[] {
+  const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.flatMap(({ name }) => readFileSync(path.join(folder, name), "utf8").split("\n"));
+}
+
 const SPILLED_LINES_MAX = 3;
 
 /** The first lines of the log that name a recipient: at level info it holds ids and domains, never an address. */
 function spilledIn(folder: string): readonly string[] {
-  const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());
-  return files
-    .flatMap(({ name }) => readFileSync(path.join(folder, name), "utf8").split("\n"))
+  return linesIn(folder)
     .filter((line) => /\b[tb]\d+@/.test(line))
     .slice(0, SPILLED_LINES_MAX);
 }

@@ -1,0 +1,67 @@
+// One fault in a process of its own, so that several can be tried at once and none takes the others with it.
+
+import { spawn } from "node:child_process";
+import path from "node:path";
+import type { FaultResult } from "./fault-result.ts";
+
+/** No small count takes a quarter of it. A full one takes what it takes. */
+const SMALL_MS_MAX = 300_000;
+
+/** `options`: of main.ts, without the name. */
+export async function tryInProcess(
+  name: string,
+  options: readonly string[],
+  interrupted: Promise<never>,
+): Promise<FaultResult> {
+  const mainPath = path.join(import.meta.dirname, "main.js");
+  // A process group of its own: Ctrl-C reaches us first, and we hand it on.
+  const child = spawn(process.execPath, [mainPath, name, "--json", "--whole", ...options], {
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  const said: string[] = [];
+  const written: string[] = [];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => written.push(text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => said.push(text));
+  const ended = new Promise<string>((resolve) =>
+    child.once("close", (code, signal) => resolve(String(signal ?? code))),
+  );
+  const isFull = options.includes("--full");
+  const late = setTimeout(() => child.kill("SIGINT"), isFull ? 2 ** 31 - 1 : SMALL_MS_MAX);
+  try {
+    const how = await Promise.race([ended, interrupted]);
+    return readResult(written.join("")) ?? diedResult(name, `it ended with ${how}: ${said.join("").slice(-2000)}`);
+  } catch (error) {
+    child.kill("SIGINT");
+    await ended;
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+function readResult(text: string): FaultResult | undefined {
+  const line = text.trim().split("\n").at(-1) ?? "";
+  try {
+    return (JSON.parse(line) as { results: readonly FaultResult[] }).results[0];
+  } catch {
+    return undefined;
+  }
+}
+
+function diedResult(name: string, complaint: string): FaultResult {
+  return {
+    name,
+    ok: false,
+    runs: 0,
+    accepted: 0,
+    lost: 0,
+    duplicates: 0,
+    unknown: 0,
+    recovery_ms_max: null,
+    skipped: null,
+    complaints: [complaint],
+    notes: [],
+    seconds: 0,
+  };
+}
