@@ -99,6 +99,14 @@ export async function readDepth(client: pg.Client): Promise<QueueDepth> {
   return rows[0] as QueueDepth;
 }
 
+/** Of the tables that hold what moves, with their indexes, and nothing of the past. */
+export async function readHotBytes(client: pg.Client): Promise<number> {
+  const { rows } = await client.query(`
+    SELECT sum(pg_total_relation_size(name::regclass))::float8 AS bytes FROM unnest(ARRAY[
+      'postlane.queue', 'postlane.claim_batch', 'postlane.lease', 'postlane.balance', 'postlane.balance_delta']) AS name`);
+  return (rows[0] as { bytes: number }).bytes;
+}
+
 async function readBalance(client: pg.Client): Promise<Readonly<Record<string, number>>> {
   const { rows } = await client.query("SELECT state, sum(n)::float8 AS n FROM postlane.balance_sheet GROUP BY state");
   return Object.fromEntries((rows as { state: string; n: number }[]).map(({ state, n }) => [state, n]));

@@ -135,7 +135,7 @@ function pickTarget(chance: number, wanted: readonly Target[]): Target {
 }
 
 /** Answers when it was killed. A target that is not there at this moment is waited for. */
-async function killTarget(world: World, target: Target, dice: () => number): Promise<number> {
+export async function killTarget(world: World, target: Target, dice: () => number): Promise<number> {
   const { installation } = world;
   switch (target) {
     case "bulk-dispatcher":

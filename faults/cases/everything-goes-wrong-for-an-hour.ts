@@ -1,0 +1,142 @@
+// The soak: under load, processes are killed, sessions ended, connections cut, PostgreSQL and dispatchers stand still for
+// seconds, one after the other and for long. Nothing may be lost or doubled, and neither memory nor the hot tables may
+// grow: what is to grow is the history of what was sent.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Fault } from "../fault.ts";
+import { readHotBytes } from "../rig/books-store.ts";
+import { seededDice } from "../rig/dice.ts";
+import { bringUpCrashWorld, killTarget, type Target } from "../rig/kill-at-random.ts";
+import { memoryOf, type MemorySample } from "../rig/memory-of.ts";
+import { stopFor } from "../rig/stop-for.ts";
+import { wallMs } from "../rig/submissions.ts";
+import { createTally, type Tally } from "../rig/tally.ts";
+import type { World } from "../rig/world.ts";
+
+const MINUTE_MS = 60_000;
+/** Far below what the machine can do, so that what piles up is seen as such. */
+const RATES = { transactionalPerS: 20, bulkPerS: 200 };
+const PAUSE_MS_MAX = 12_000;
+const SAMPLE_MS = 5000;
+/** Less is too short for a slope: the first minutes are for caches to fill and code to be compiled. */
+const SLOPE_MINUTES_MIN = 20;
+/** Between the second and the last quarter. What leaks grows without an end, and is far above it in an hour. */
+const GROWTH_MAX = 0.15;
+
+type Harm = { readonly name: string; readonly do: (world: World, dice: () => number) => Promise<unknown> };
+
+const kill = (target: Target): Harm => ({
+  name: `SIGKILL: ${target}`,
+  do: (world, dice) => killTarget(world, target, dice),
+});
+const dispatcherOf = (lane: string): Harm => ({
+  name: `${lane} dispatcher stands still for 4 s`,
+  do: async (world) =>
+    await stopFor(
+      4000,
+      world.installation.dispatchersOf(lane).map(({ pid }) => pid),
+    ),
+});
+
+const HARMS: readonly Harm[] = [
+  kill("bulk-dispatcher"),
+  kill("transactional-dispatcher"),
+  kill("agent"),
+  kill("postmaster"),
+  kill("backend"),
+  kill("connections"),
+  dispatcherOf("bulk"),
+  dispatcherOf("transactional"),
+  {
+    name: "PostgreSQL stands still for 5 s",
+    async do({ installation }) {
+      const postmaster = await installation.postmasterPid();
+      if (postmaster !== undefined) await stopFor(5000, [postmaster, ...(await installation.backendPids())]);
+    },
+  },
+];
+
+export const fault: Fault = {
+  promises: ["durable", "one_state", "no_duplicate", "unknown", "lease", "apart"],
+  what: "all of it mixed: kills, ended sessions, cut connections, a database and dispatchers that stand still",
+  unit: "minutes",
+  small: 1,
+  full: 60,
+  async run({ runs, seed, scope, say, ledgersIn }) {
+    const tally = createTally();
+    const where = ledgersIn === undefined ? {} : { ledgersIn };
+    const world = await bringUpCrashWorld(scope, { name: "soak", say, rates: RATES, ...where });
+    const dice = seededDice(seed);
+    await world.untilRecovered(wallMs());
+    const samples = takeSamples(world);
+    const beganAtMs = wallMs();
+    for (let minute = 1; minute <= runs;) {
+      await sleep(dice() * PAUSE_MS_MAX);
+      const harm = HARMS[Math.floor(dice() * HARMS.length)]!;
+      const [harmedAtMs, pausedMsBefore] = [wallMs(), world.pausedMs()];
+      await harm.do(world, dice);
+      const ms = (await world.untilRecovered(wallMs())) - harmedAtMs;
+      tally.recovered(ms, world.pausedMs() > pausedMsBefore);
+      say(`minute ${minute} of ${runs}: ${harm.name}; mail again after ${Math.round(ms)} ms`);
+      for (; wallMs() - beganAtMs >= minute * MINUTE_MS && minute <= runs; minute++) tally.ran();
+    }
+    judgeGrowth(await samples.stop(), runs, tally);
+    tally.judged(await world.judge());
+    await world.stop();
+    return tally.outcome();
+  },
+};
+
+interface Sample {
+  readonly memory: readonly MemorySample[];
+  /** Of tables that hold what moves, and nothing of the past. */
+  readonly hotBytes: number | undefined;
+}
+
+function takeSamples(world: World): { stop(): Promise<readonly Sample[]> } {
+  const samples: Sample[] = [];
+  let isOver = false;
+  const loop = (async () => {
+    while (!isOver) {
+      const call = await world.books.call(readHotBytes);
+      const hotBytes = call.kind === "committed" ? call.value : undefined;
+      samples.push({ memory: memoryOf(world.installation.folder, world.supervisor.pid), hotBytes });
+      await sleep(SAMPLE_MS);
+    }
+  })();
+  return {
+    async stop() {
+      isOver = true;
+      await loop;
+      return samples;
+    },
+  };
+}
+
+/** By medians: a process that was killed begins anew, and one sample says little. */
+function judgeGrowth(samples: readonly Sample[], minutes: number, tally: Tally): void {
+  const quarter = (n: number): readonly Sample[] =>
+    samples.slice(Math.floor((samples.length * (n - 1)) / 4), Math.floor((samples.length * n) / 4));
+  const figures = new Map<string, readonly [number, number]>();
+  const compare = (name: string, figureOf: (sample: Sample) => number | undefined): void => {
+    const [second, last] = [quarter(2), quarter(4)].map((some) => medianOf(some.flatMap((one) => figureOf(one) ?? [])));
+    if (second !== undefined && last !== undefined) figures.set(name, [second, last]);
+  };
+  for (const role of new Set(samples.flatMap(({ memory }) => memory.map((one) => one.role))))
+    compare(`memory of ${role}`, ({ memory }) => memory.find((one) => one.role === role)?.rssBytes);
+  compare("hot tables", ({ hotBytes }) => hotBytes);
+  for (const [name, [before, after]] of figures) {
+    const growth = after / before - 1;
+    tally.note(`${name}: ${mb(before)} in the second quarter, ${mb(after)} in the last`);
+    if (minutes < SLOPE_MINUTES_MIN) continue;
+    tally.expect(growth <= GROWTH_MAX, `${name} grew by ${(growth * 100).toFixed(0)} %: ${mb(before)} to ${mb(after)}`);
+  }
+}
+
+function medianOf(values: readonly number[]): number | undefined {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)];
+}
+
+function mb(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
