@@ -86,8 +86,8 @@ export const LANES: readonly Lane[] = ["transactional", "bulk"];
  * uses too can follow: what a backlog costs is not what is measured here.
  */
 const RATES: SubmissionRates = { transactionalPerS: 50, bulkPerS: 600 };
-/** A lane that is silent for this long does not come back: the run is broken off. */
-const RECOVERY_MS_MAX = 60_000;
+/** A lane that is silent for this long does not come back, however busy the machine is: the run is broken off. */
+const RECOVERY_MS_MAX = 120_000;
 /** Outlets and destinations that failed are left alone for 15 s; then what waits has to move. */
 const STUCK_MS = 60_000;
 const LOOK_MS = 5;
