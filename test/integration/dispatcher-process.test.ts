@@ -45,6 +45,21 @@ test("a lease that is lost is followed by a new one, also when the database does
   assert.equal(child.exitCode, null);
 });
 
+// Of a session that ends, or a server that stands still, there is no end to a process that has work.
+test("a lease that is lost is followed by a new one, though nothing but the lease can be read", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  const child = startSupervised(database, ["dispatcher", "--lane", "bulk"]);
+  endWithTest(t, child);
+  await isReady(child);
+  const [first] = await leases(database);
+  await pool.query("ALTER TABLE postlane.secret RENAME TO secret_away");
+  await pool.query("UPDATE postlane.lease SET deadline = clock_timestamp() - interval '1 second'");
+  await isReady(child);
+  assert.ok((await leases(database)).some((id) => id > first!));
+  assert.equal(child.exitCode, null);
+});
+
 function isReady(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     child.on("message", ({ kind }: { readonly kind: string }) => {

@@ -48,6 +48,11 @@ interface Transaction {
   readonly recipients: Map<string, RcptCommand>;
 }
 
+interface Begun {
+  readonly reply: SmtpReply;
+  readonly transaction?: Transaction;
+}
+
 /** However slowly the octets come: who dribbles would hold its memory for ever. RFC 5321 §4.5.3.2.5 gives 3 min a block. */
 const CONTENT_MS_MAX = 10 * 60_000;
 /** Between two mails, besides those that a mail needs. Postfix begins to count them as errors at 100. */
@@ -137,8 +142,11 @@ export class SmtpConversation extends SMTPConnection {
   }
 
   override handler_MAIL(line: Buffer, done: () => void): void {
-    this.#begin(line).then(
-      (reply) => this.#answer(reply, done),
+    within(this.#ports.clock, ANSWER_MS_MAX, this.#begin(line)).then(
+      (begun) => {
+        this.#transaction = begun?.transaction ?? this.#transaction;
+        this.#answer(begun?.reply ?? SILENT, done);
+      },
       (error: unknown) => {
         this.#ports.log.warn("smtp.key_not_asked", { error: error instanceof Error ? error.message : String(error) });
         this.#answer(SILENT, done);
@@ -163,18 +171,19 @@ export class SmtpConversation extends SMTPConnection {
     done();
   }
 
-  async #begin(line: Buffer): Promise<SmtpReply> {
-    if (this.#transaction !== undefined) return { code: 503, text: "5.5.1 a mail is begun already, RSET ends it" };
+  /** Changes nothing: who was answered meanwhile that it takes too long must not have begun a mail. */
+  async #begin(line: Buffer): Promise<Begun> {
+    if (this.#transaction !== undefined)
+      return { reply: { code: 503, text: "5.5.1 a mail is begun already, RSET ends it" } };
     const offer = this.#offer();
     const user = userOf(this.session.user);
     const sender = user === undefined ? (offer.needsAuth ? undefined : LOOPBACK_SENDER) : await this.#senderOf(user);
-    if (sender === undefined) return user === undefined ? replyWithoutAuth(offer) : KEY_IS_OVER;
+    if (sender === undefined) return { reply: user === undefined ? replyWithoutAuth(offer) : KEY_IS_OVER };
     const mail = readMail(line, this.#ports.limits.messageBytesMax);
-    if (mail.kind === "refused") return mail.reply;
+    if (mail.kind === "refused") return { reply: mail.reply };
     const problem = mailFromProblem(sender, mail) ?? (await this.#rateProblem(sender));
-    if (problem !== undefined) return problem;
-    this.#transaction = { sender, mail, recipients: new Map() };
-    return { code: 250, text: "2.1.0 go on" };
+    if (problem !== undefined) return { reply: problem };
+    return { reply: { code: 250, text: "2.1.0 go on" }, transaction: { sender, mail, recipients: new Map() } };
   }
 
   /** Asked anew for each mail: a key may be revoked while a session is open. Undefined: it is not good any more. */
@@ -185,8 +194,7 @@ export class SmtpConversation extends SMTPConnection {
 
   async #rateProblem(sender: Sender): Promise<SmtpReply | undefined> {
     if (sender.maxRatePerS === undefined) return undefined;
-    const answer = await within(this.#ports.clock, ANSWER_MS_MAX, this.#ports.keyring.take(sender, 1));
-    if (answer === undefined) return SILENT;
+    const answer = await this.#ports.keyring.take(sender, 1);
     if (answer.kind === "granted") return undefined;
     const waitS = Math.ceil(answer.retryAfterS);
     return { code: 450, text: `4.7.1 this key sends faster than it may, try again in ${waitS} s` };

@@ -47,8 +47,8 @@ export interface TakePorts {
   readonly log: Log;
 }
 
-/** As long as it may take until a client is told that the database does not answer. */
-export const ANSWER_MS_MAX = 3000;
+/** What waiting for the database in one command may take, so that a client is told of its silence within 3 s whatever happens. */
+export const ANSWER_MS_MAX = 2500;
 
 export async function takeMail(taken: TakenMail, ports: TakePorts): Promise<SmtpReply> {
   const checked = checkMail(taken, ports);
