@@ -35,6 +35,8 @@ export interface Supervisor {
   /** Everything that it printed so far. */
   printed(): string;
   kill(): void;
+  /** With everything that it started, at once: what is left of them when a machine dies. */
+  killAll(): void;
   /** As Ctrl-C or a service manager would: it drains. Resolves with its exit code. */
   stop(): Promise<number | null>;
   /** Rejects if it ends without having been asked or killed; never resolves. */
@@ -46,8 +48,16 @@ const UP_MS_MAX = 60_000;
 const STOP_MS_MAX = 60_000;
 const MAIN_PATH = path.resolve(import.meta.dirname, "../src/doors/cli/main.js");
 
+/** Words that a start of `postlane up` goes behind: a command that runs a command in surroundings of its own. */
+export type Launcher = () => readonly string[];
+
 /** `inFolder`: where the temporary folder is made; the server's user must be able to pass through it. */
-export function makeInstallation(scope: Scope, name: string, inFolder: string = os.tmpdir()): Installation {
+export function makeInstallation(
+  scope: Scope,
+  name: string,
+  inFolder: string = os.tmpdir(),
+  launcher: Launcher = () => [],
+): Installation {
   const folder = mkdtempSync(path.join(inFolder, `postlane-${name}-`));
   const dataDir = path.join(folder, "data");
   const configFile = path.join(folder, "postlane.yaml");
@@ -63,7 +73,11 @@ export function makeInstallation(scope: Scope, name: string, inFolder: string = 
     // With what bulk mail needs before it may begin, and so with the headers that it has in earnest.
     configure: (yaml) =>
       writeFileSync(configFile, `data_dir: ${JSON.stringify(dataDir)}\npublic_url: https://mail.example.com\n${yaml}`),
-    up: (more) => startSupervisor(scope, configFile, { ...env, ...more }),
+    up: (more) =>
+      startSupervisor(scope, [...launcher(), process.execPath, MAIN_PATH, "up", "--config", configFile], {
+        ...env,
+        ...more,
+      }),
     command: (...args) => ({ file: process.execPath, args: [MAIN_PATH, ...args, "--config", configFile] }),
     dispatchersOf: (lane) =>
       processesOf(folder).filter(({ command }) => command.includes(` dispatcher --lane ${lane} `)),
@@ -88,9 +102,13 @@ function environment(): NodeJS.ProcessEnv {
   };
 }
 
-async function startSupervisor(scope: Scope, configFile: string, env: NodeJS.ProcessEnv): Promise<Supervisor> {
+async function startSupervisor(
+  scope: Scope,
+  [program = "", ...args]: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<Supervisor> {
   // A process group of its own: Ctrl-C reaches us alone, and we end it in order.
-  const child = spawn(process.execPath, [MAIN_PATH, "up", "--config", configFile], {
+  const child = spawn(program, args, {
     env,
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
@@ -113,6 +131,10 @@ async function startSupervisor(scope: Scope, configFile: string, env: NodeJS.Pro
     kill() {
       isExpected = true;
       child.kill("SIGKILL");
+    },
+    killAll() {
+      isExpected = true;
+      if (isRunning(child)) sendSignal(-child.pid!, "SIGKILL");
     },
     async stop() {
       isExpected = true;

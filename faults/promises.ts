@@ -20,7 +20,7 @@ export const PROMISES = {
     text:
       "After the death of a process the journal says which messages may have arrived, and no others are unknown. When " +
       "the machine itself dies, the journal may have died with it: then everything that was claimed and not settled is " +
-      "unknown, at most `claim_ahead_max` and the open window of each dispatcher.",
+      "unknown: of each dispatcher at most `claim_ahead_max`, the open window, and what was answered since its last commit.",
   },
   unknown: {
     title: "What SMTP cannot tell is unknown, counted, and treated as the lane says",

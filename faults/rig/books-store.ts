@@ -121,3 +121,47 @@ export async function readStory(client: pg.Client, messageId: number): Promise<s
   );
   return (rows as { told: string }[]).map(({ told }) => told).join("; ");
 }
+
+/** An attempt that was under way: claimed, and not settled. */
+export interface ClaimedAttempt {
+  readonly messageId: number;
+  readonly attempt: number;
+  readonly leaseId: number;
+  readonly lane: string;
+  readonly recipient: string;
+}
+
+/** Undefined while a session of Postlane's is still there: what it has asked for may yet be committed. */
+export async function readClaimedOfDead(client: pg.Client): Promise<readonly ClaimedAttempt[] | undefined> {
+  const sessions = await client.query("SELECT FROM pg_stat_activity WHERE application_name LIKE 'postlane %' LIMIT 1");
+  if (sessions.rowCount !== 0) return undefined;
+  const { rows } = await client.query(`
+    SELECT q.message_id::float8 AS "messageId", q.attempts + 1 AS attempt, q.lease_id::float8 AS "leaseId", lane.name AS lane,
+      m.recipient
+    FROM postlane.queue AS q JOIN postlane.lane ON lane.id = q.lane_id JOIN postlane.message AS m ON m.id = q.message_id
+    WHERE q.lease_id IS NOT NULL`);
+  return rows as readonly ClaimedAttempt[];
+}
+
+export interface AttemptEnd {
+  readonly messageId: number;
+  readonly attempt: number;
+  /** In order, as the story of the message tells them; the first is what it was settled or left with. */
+  readonly kinds: readonly string[];
+}
+
+/** What became of attempts. */
+export async function readAttemptEnds(
+  client: pg.Client,
+  attempts: readonly Pick<ClaimedAttempt, "messageId" | "attempt">[],
+): Promise<readonly AttemptEnd[]> {
+  const { rows } = await client.query(
+    `SELECT given.message_id::float8 AS "messageId", given.attempt, ARRAY(
+       SELECT e.kind FROM postlane.event AS e
+       WHERE e.message_id = given.message_id AND e.attempt = given.attempt ORDER BY e.at
+     ) AS kinds
+     FROM unnest($1::bigint[], $2::int[]) AS given (message_id, attempt)`,
+    [attempts.map(({ messageId }) => messageId), attempts.map(({ attempt }) => attempt)],
+  );
+  return rows as readonly AttemptEnd[];
+}

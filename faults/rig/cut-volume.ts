@@ -55,7 +55,7 @@ export async function makeCutVolume(scope: Scope, { megabytes, isLying = false }
     current = undefined;
     // The power goes first: whoever still writes writes into nothing.
     attached.nbdkit.kill("SIGKILL");
-    for (const pid of usersOf(folder)) sendSignal(pid, "SIGKILL");
+    await killUsers(folder);
     run("umount", "--lazy", folder);
     await attached.detach();
   };
@@ -131,6 +131,16 @@ async function until(isSo: () => boolean, complaint: string): Promise<void> {
 
 function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode === null && signalCode === null;
+}
+
+/** Again and again: one of them may have begun another while we looked. */
+async function killUsers(folder: string): Promise<void> {
+  const kill = (): boolean => {
+    const users = usersOf(folder);
+    for (const pid of users) sendSignal(pid, "SIGKILL");
+    return users.length === 0;
+  };
+  await until(kill, `processes still work in ${folder}`);
 }
 
 /** Processes with a file or their working directory in a folder. */

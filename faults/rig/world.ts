@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { makeInstallation, type Installation, type Supervisor } from "../../bench/installation.ts";
+import { makeInstallation, type Installation, type Launcher, type Supervisor } from "../../bench/installation.ts";
 import { watchForPauses } from "../../bench/pause-watch.ts";
 import { openLedger, type LedgerReader, type Reception } from "../../bench/sink-ledger.ts";
 import { openSiteDatabase, type SiteDatabase } from "../../bench/site-database.ts";
@@ -47,6 +47,8 @@ export interface WorldOptions {
   readonly siteUrl?: string;
   /** Variables of every process of Postlane's. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What each of its supervisors is started behind. */
+  readonly launcher?: Launcher;
   /** Where mail goes in place of the sink itself: a proxy of the fault's, say. Given the sink's port. */
   readonly relayPort?: (sinkPort: number) => Promise<number>;
 }
@@ -96,7 +98,7 @@ const LOOKS_PER_LINE = 100;
 
 export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise<World> {
   const { say, rates = RATES } = options;
-  const installation = makeInstallation(scope, options.name, options.inFolder);
+  const installation = makeInstallation(scope, options.name, options.inFolder, options.launcher);
   const ledgers = mkdtempSync(path.join(options.ledgersIn ?? os.tmpdir(), `postlane-${options.name}-ledgers-`));
   scope.after(() => rmSync(ledgers, { recursive: true, force: true }));
   const sink = await startTruthSink(path.join(ledgers, "sink"), { wanted: MARKS, isSynced: true });

@@ -245,13 +245,15 @@ function openJournalOf(config: Config, lane: LaneSettings, laneId: LaneId, lease
 }
 
 async function finish(pool: Pool, leaseId: LeaseId, journal: Journal, end: DispatcherEnd, log: Log): Promise<void> {
-  journal.flush();
-  journal.close();
+  // Where everything is settled, what the journal has not written yet is of no use: it may be why we drained.
   if (end.kind === "drained") {
+    journal.close();
     await endLease(pool, leaseId);
     journal.remove();
     return;
   }
+  journal.flush();
+  journal.close();
   // The journal stays for the rescuer; what came late is settled now if the rescuer was here already.
   const late = end.late.flatMap(({ row, attempt, event }) => {
     if (event === undefined || (event.kind !== "sent" && event.kind !== "bounced")) return [];

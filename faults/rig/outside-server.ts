@@ -1,0 +1,48 @@
+// A PostgreSQL that Postlane did not start and does not watch: the embedded binaries on a folder of the fault's own, a disk
+// whose power can be cut or that can be full, reached by DATABASE_URL. Its programs lie on the ordinary disk, where a
+// machine has them for long. Nobody brings it up again but the fault.
+
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { silentLog } from "../../src/platform/log.ts";
+import { layOut, majorOf, packagedBinaries, type BinariesSource } from "../../src/postgres/embedded-binaries.ts";
+import { removeEmbedded, startEmbedded, type EmbeddedServer } from "../../src/postgres/embedded.ts";
+import type { Scope } from "../../test/rig/scope.ts";
+
+export interface OutsideServer {
+  /** The same after every start. */
+  readonly databaseUrl: string;
+  /** Starts it again, after its end; resolves when it takes sessions. */
+  startAgain(): Promise<void>;
+}
+
+/**
+ * For a disk of a few hundred megabytes: WAL stays below 128 MB, and checkpoints come all the time, so that a cut meets
+ * them too. Never a word about fsync or full_page_writes: they are on.
+ */
+const SETTINGS = { shared_buffers: "64MB", max_wal_size: "128MB", min_wal_size: "32MB", checkpoint_timeout: "30s" };
+
+/** `folder`: others may pass through it, since the server does not run as root. */
+export async function startOutsideServer(scope: Scope, folder: string): Promise<OutsideServer> {
+  const dataDir = path.join(folder, "server");
+  const binaries = programs(scope);
+  const start = async (): Promise<EmbeddedServer> =>
+    await startEmbedded({ dataDir, log: silentLog, binaries, settings: SETTINGS });
+  scope.after(() => removeEmbedded(dataDir));
+  const { user, socketDir, port, database } = await start();
+  return {
+    databaseUrl: `postgresql://${user}@/${database}?host=${encodeURIComponent(socketDir)}&port=${port}`,
+    async startAgain() {
+      await start();
+    },
+  };
+}
+
+function programs(scope: Scope): BinariesSource {
+  const packaged = packagedBinaries();
+  const home = mkdtempSync(path.join(os.tmpdir(), "postlane-programs-"));
+  scope.after(() => rmSync(home, { recursive: true, force: true }));
+  chmodSync(home, 0o711);
+  return { kind: "installed", binFolder: layOut(packaged, home).binFolder, major: majorOf(packaged) };
+}
