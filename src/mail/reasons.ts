@@ -296,6 +296,22 @@ export const REASONS = {
     tell: ({ open_s, pid, application }) =>
       `a transaction is open for ${open_s} s (server process ${pid}${application === undefined ? "" : `, ${application}`})`,
   },
+  vacuum_held_back: {
+    meaning: "Vacuum cannot clean up behind the queue, and there is much to clean up: claims slow down, tables grow.",
+    evidence: ["dead_rows", "table", "holder", "held_s"],
+    optional: ["pid", "application", "user", "prepared", "slot"],
+    remedy:
+      "end who holds it back: `pg_terminate_backend(PID)`, ROLLBACK PREPARED, `pg_drop_replication_slot('NAME')`; or let autovacuum work",
+    tell: ({ dead_rows, table, holder, held_s }) =>
+      `${dead_rows} dead rows, most in table ${table}, are not cleaned up; vacuum is held back for ${held_s} s or longer by ${holder}`,
+  },
+  slot_keeps_wal: {
+    meaning: "For a replication slot the server keeps more of its log of changes than its disk should hold.",
+    evidence: ["slot", "wal_bytes", "is_active"],
+    remedy: "bring its replica back, or `pg_drop_replication_slot('NAME')`",
+    tell: ({ slot, wal_bytes, is_active }) =>
+      `replication slot ${slot}${Number(is_active) === 1 ? "" : ", which nobody uses,"} keeps ${(Number(wal_bytes) / 1e9).toFixed(1)} GB of the server's log of changes`,
+  },
   cpu_full: {
     meaning: "This machine's CPU has no time left.",
     evidence: ["waiting_percent"],

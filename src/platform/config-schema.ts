@@ -254,6 +254,13 @@ const CONFIG_SCHEMA = mapping({
       min_free_disk: Type.Optional(size("1 GB")),
     }),
   ),
+  vacuum_alarm: Type.Optional(
+    mapping({
+      dead_rows: Type.Optional(integer(1000, 1_000_000_000)),
+      held_for: Type.Optional(duration(SECOND_MS, DAY_MS, "30 s")),
+      slot_wal: Type.Optional(size("5 GB")),
+    }),
+  ),
   no_progress_alarm: Type.Optional(duration(SECOND_MS, DAY_MS, "60 s")),
   rescue_grace: Type.Optional(duration(0, DAY_MS, "60 s")),
   lease: Type.Optional(duration(3 * SECOND_MS, 10 * MINUTE_MS, "15 s")),

@@ -50,6 +50,8 @@ export interface Config {
   /** Hosts and addresses inside the machine or its network that webhooks may go to all the same. */
   readonly webhookAllow: readonly string[];
   readonly noProgressAlarmMs: number;
+  /** From when on it is told that vacuum is held back. */
+  readonly vacuumAlarm: { readonly deadRows: number; readonly heldForMs: number; readonly slotWalBytes: number };
   readonly rescueGraceMs: number;
   /** Up to where mail is taken in. */
   readonly queue: { readonly waitingMax: number; readonly databaseBytesMax: number; readonly freeDiskBytesMin: number };
@@ -243,6 +245,11 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
       waitingMax: input.queue?.max_waiting ?? 10_000_000,
       databaseBytesMax: bytes(input.queue?.max_size ?? "100 GB"),
       freeDiskBytesMin: bytes(input.queue?.min_free_disk ?? "1 GB"),
+    },
+    vacuumAlarm: {
+      deadRows: input.vacuum_alarm?.dead_rows ?? 200_000,
+      heldForMs: ms(input.vacuum_alarm?.held_for ?? "30 s"),
+      slotWalBytes: bytes(input.vacuum_alarm?.slot_wal ?? "5 GB"),
     },
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),

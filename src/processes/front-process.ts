@@ -39,6 +39,7 @@ export async function runFront(config: Config): Promise<number> {
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: config.noProgressAlarmMs,
+      vacuumAlarm: config.vacuumAlarm,
       ...returnSettingsOf(config),
       intake: config.queue,
       bulkLanes: bulkLanesOf(config),
@@ -56,7 +57,7 @@ export async function runFront(config: Config): Promise<number> {
         telling.watch.hear({ ...about, isRaised });
         if (isRaised) log.error("alarm.raised", { ...about, detail });
         else log.info("alarm.ended", { ...about, detail });
-        const subject = "lane" in about ? `lane ${about.lane}` : `outlet ${about.outlet}`;
+        const subject = subjectOf(about);
         tellSupervisor({ kind: "told", line: isRaised ? `ALARM: ${detail}` : `${subject}: ${detail}` });
       },
       onIntake: ({ lane, full_because }) => {
@@ -92,6 +93,13 @@ export async function runFront(config: Config): Promise<number> {
   await database.close();
   return 0;
 }
+
+function subjectOf(about: AlarmSubject): string {
+  if ("reason" in about) return "database";
+  return "lane" in about ? `lane ${about.lane}` : `outlet ${about.outlet}`;
+}
+
+type AlarmSubject = { readonly lane: string } | { readonly outlet: string } | { readonly reason: unknown };
 
 /** The embedded database lies in the data directory. */
 async function freeDiskBytesOf({ databaseUrl, dataDir }: Config): Promise<number | undefined> {

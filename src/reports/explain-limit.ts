@@ -52,6 +52,8 @@ export interface Surroundings {
   readonly dispatcherSeenAtMs: Readonly<Record<string, number>>;
   /** Lanes for which upkeep has raised its alarm, since when. */
   readonly alarms: readonly { readonly lane: string; readonly sinceMs: number }[];
+  /** Of the database, what upkeep has raised its alarm about. */
+  readonly databaseAlarms: readonly Reason[];
   /** Share of the last seconds in which a task of this machine waited for CPU; null: not known. */
   readonly cpuWaiting: number | null;
 }

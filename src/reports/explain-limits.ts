@@ -61,7 +61,7 @@ function distinct(limits: readonly Limit[]): readonly Limit[] {
 
 /** What tells apart two limits of one code that have neither outlet nor destination. */
 function nameIn({ reason: { evidence } }: Limit): string {
-  return String(evidence["campaign"] ?? evidence["pid"] ?? "");
+  return String(evidence["campaign"] ?? evidence["pid"] ?? evidence["slot"] ?? "");
 }
 
 function union(one: readonly string[], other: readonly string[]): readonly string[] {

@@ -43,7 +43,10 @@ export function stuckCommits({ snapshot }: Scene): readonly Limit[] {
 
 export function machineTroubles(scene: Scene): readonly Limit[] {
   const waiting = toSendOf(scene.snapshot.lanes);
-  const found = [...longTransaction(scene.snapshot)];
+  const { databaseAlarms } = scene.around;
+  const isNamed = ({ evidence }: Reason): boolean =>
+    databaseAlarms.some((alarm) => alarm.evidence["pid"] === evidence["pid"]);
+  const found = [...databaseAlarms, ...longTransaction(scene.snapshot).filter((reason) => !isNamed(reason))];
   // Neither harms anybody while nothing is to be sent.
   if (waiting > 0) found.push(...slowCommits(scene.snapshot), ...cpuFull(scene.around));
   return found.map((reason) => limitOf("trouble", reason));

@@ -3,6 +3,7 @@
 // given up by the pool's own timeout, and nothing is written, neither to the database nor to the log's disk.
 
 import type { Pool } from "pg";
+import type { Reason } from "../mail/reasons.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createPauses } from "../platform/pauses.ts";
@@ -13,8 +14,8 @@ import { failureOf, type Known } from "./explain-question.ts";
 
 export interface EngineWatch {
   known(): Known;
-  /** Upkeep's alarms, as they are raised and taken back; those of a lane are kept in mind. */
-  hear(alarm: { readonly lane?: string; readonly isRaised: boolean }): void;
+  /** Upkeep's alarms, as they are raised and taken back; those of a lane and of the database are kept in mind. */
+  hear(alarm: { readonly lane?: string; readonly reason?: Reason; readonly isRaised: boolean }): void;
   stop(): Promise<void>;
 }
 
@@ -37,6 +38,7 @@ export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: En
   const cpu = createCpuPressure();
   const seen: Record<string, number> = {};
   const alarms = new Map<string, number>();
+  const databaseAlarms = new Map<string, Reason>();
   let snapshot: EngineSnapshot | undefined;
   let answeredAtMs = clock.wallMs();
   let askedAtMs: number | undefined;
@@ -70,6 +72,7 @@ export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: En
       ...(silence === undefined ? {} : { databaseSilent: { sinceMs: answeredAtMs, error: silence } }),
       dispatcherSeenAtMs: seen,
       alarms: Array.from(alarms, ([lane, sinceMs]) => ({ lane, sinceMs })),
+      databaseAlarms: [...databaseAlarms.values()],
       cpuWaiting: cpu.share(),
     };
     return { snapshot, around };
@@ -85,7 +88,12 @@ export function watchEngine({ pool, clock, config, readCpuPressure, onLook }: En
 
   return {
     known,
-    hear({ lane, isRaised }) {
+    hear({ lane, reason, isRaised }) {
+      if (reason !== undefined) {
+        const key = `${reason.code} ${reason.code === "slot_keeps_wal" ? reason.evidence["slot"] : ""}`;
+        if (isRaised) databaseAlarms.set(key, reason);
+        else databaseAlarms.delete(key);
+      }
       if (lane === undefined) return;
       if (isRaised) alarms.set(lane, clock.wallMs());
       else alarms.delete(lane);

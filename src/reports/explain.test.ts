@@ -19,7 +19,7 @@ import {
 } from "../../test/rig/engine-snapshots.ts";
 import { GOVERNED_CODES, GOVERNED_REASONS } from "../../test/rig/governed-reasons.ts";
 import type { EngineSnapshot } from "./engine-snapshot.ts";
-import type { ExplainConfig, Surroundings } from "./explain-limit.ts";
+import { pace, type ExplainConfig, type Surroundings } from "./explain-limit.ts";
 import { explain, type ExplainGiven, type ExplainReport, type Question } from "./explain.ts";
 import type { MessageStory } from "./message-story.ts";
 
@@ -321,6 +321,29 @@ const SCENARIOS: readonly Scenario[] = [
     first: "long_transaction",
     snapshot: snapshotOf({ transaction: { pid: 4711, openMs: 95_000, application: "psql" } }),
     says: /open for 95 s \(server process 4711, psql\)/,
+  },
+  {
+    name: "vacuum is held back, by the transaction that is open for long",
+    first: "vacuum_held_back",
+    snapshot: snapshotOf({ transaction: { pid: 4711, openMs: 95_000, application: "psql" } }),
+    around: {
+      databaseAlarms: [
+        pace("vacuum_held_back", {
+          dead_rows: 300_000,
+          table: "queue",
+          holder: "a transaction (server process 4711, psql)",
+          held_s: 31,
+          pid: 4711,
+        }),
+      ],
+    },
+    says: /^300000 dead rows, most in table queue, .*by a transaction \(server process 4711, psql\)$/,
+  },
+  {
+    name: "a replication slot that nobody uses keeps the log of changes",
+    first: "slot_keeps_wal",
+    around: { databaseAlarms: [pace("slot_keeps_wal", { slot: "old", wal_bytes: 7.25e9, is_active: 0 })] },
+    says: /replication slot old, which nobody uses, keeps 7\.3 GB/,
   },
   {
     name: "the relay refuses the credentials",

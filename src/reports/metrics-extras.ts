@@ -5,7 +5,7 @@ import type { ClientBase, Pool } from "pg";
 import type { LaneId } from "../mail/ids.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { listLanes } from "../queue/lane-store.ts";
-import { readJudged, readWalFsyncs, type JudgedRow } from "./metrics-store.ts";
+import { readDeadRows, readJudged, readWalFsyncs, type JudgedRow } from "./metrics-store.ts";
 import { limitStatementTime, readOldest } from "./status-store.ts";
 
 export interface MetricsExtras {
@@ -13,6 +13,7 @@ export interface MetricsExtras {
   readonly oldestS: Readonly<Record<string, number>>;
   readonly judged: readonly JudgedRow[];
   readonly walFsyncs?: number;
+  readonly deadRows?: number;
 }
 
 const NO_EXTRAS: MetricsExtras = { oldestS: {}, judged: [] };
@@ -46,7 +47,13 @@ async function look(pool: Pool): Promise<MetricsExtras> {
   const oldestS = await orNothing(pool, readOldestByLane);
   const judged = await orNothing(pool, readJudged);
   const walFsyncs = await orNothing(pool, readWalFsyncs);
-  return { oldestS: oldestS ?? {}, judged: judged ?? [], ...(walFsyncs === undefined ? {} : { walFsyncs }) };
+  const deadRows = await orNothing(pool, readDeadRows);
+  return {
+    oldestS: oldestS ?? {},
+    judged: judged ?? [],
+    ...(walFsyncs === undefined ? {} : { walFsyncs }),
+    ...(deadRows === undefined ? {} : { deadRows }),
+  };
 }
 
 async function orNothing<T>(pool: Pool, read: (client: ClientBase) => Promise<T>): Promise<T | undefined> {

@@ -50,3 +50,12 @@ export async function readWalFsyncs(client: ClientBase): Promise<number | undefi
   const [row] = await rowsOf(client, server!.version < VERSION_18 ? WAL_SYNCS_UNTIL_17 : WAL_SYNCS_FROM_18);
   return row?.fsyncs;
 }
+
+export const DEAD_ROWS = statement<{ readonly rows: number }>(
+  "metrics_dead_rows",
+  `SELECT coalesce(sum(n_dead_tup), 0)::float8 AS rows FROM pg_stat_user_tables WHERE schemaname = 'postlane'`,
+);
+export async function readDeadRows(client: ClientBase): Promise<number> {
+  const [row] = await rowsOf(client, DEAD_ROWS);
+  return row!.rows;
+}

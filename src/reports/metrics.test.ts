@@ -32,6 +32,7 @@ const EXTRAS: MetricsExtras = {
   oldestS: { bulk: 12.5, transactional: 0 },
   judged: [{ source: "maildir", judgement: "bounced", returns: 4 }],
   walFsyncs: 1200,
+  deadRows: 90_000,
 };
 const reading = {
   queue: 400,

@@ -3,6 +3,7 @@
 // has of these. No destination, no campaign, no address and no secret is ever a label.
 
 import { WAITING_STATES, STATES } from "../mail/state.ts";
+import type { ReasonCode } from "../mail/reasons.ts";
 import type { RelayReading } from "../mail/reading.ts";
 import type { DispatcherView, EngineSnapshot, LaneView } from "./engine-snapshot.ts";
 import { isHeard, type ExplainConfig } from "./explain-limit.ts";
@@ -363,6 +364,8 @@ function gaugeMetrics({ readings }: EngineSnapshot): readonly Metric[] {
 
 // ---- beside the road -------------------------------------------------------------------------------------------------
 
+const DATABASE_ALARMS = ["vacuum_held_back", "slot_keeps_wal"] as const satisfies readonly ReasonCode[];
+
 function upkeepMetrics({ around }: Known, { lanes }: EngineSnapshot, config: ExplainConfig): readonly Metric[] {
   const isRaised = (name: string): boolean => around.alarms.some(({ lane }) => lane === name);
   const configured = lanes.filter(({ name }) => Object.hasOwn(config.lanes, name));
@@ -371,6 +374,14 @@ function upkeepMetrics({ around }: Known, { lanes }: EngineSnapshot, config: Exp
       "upkeep_no_progress",
       "1 while the alarm is raised: messages wait and none is settled.",
       configured.map(({ name }) => ({ labels: { lane: name }, value: isRaised(name) ? 1 : 0 })),
+    ),
+    gauge(
+      "upkeep_database_alarm",
+      "1 while upkeep's alarm of this code is raised, about what holds back vacuum or keeps the server's log of changes.",
+      DATABASE_ALARMS.map((code) => ({
+        labels: { code },
+        value: around.databaseAlarms.some((reason) => reason.code === code) ? 1 : 0,
+      })),
     ),
   ];
 }
@@ -406,13 +417,18 @@ function returnsMetrics(
 
 function databaseMetrics(
   { transaction, commitStuckMs }: EngineSnapshot,
-  { walFsyncs }: MetricsExtras,
+  { walFsyncs, deadRows }: MetricsExtras,
 ): readonly Metric[] {
   return [
     gauge(
       "database_longest_transaction_seconds",
       "Age of the oldest transaction that vacuum must wait for.",
       one((transaction?.openMs ?? 0) / 1000),
+    ),
+    gauge(
+      "database_dead_rows",
+      "Rows of Postlane's tables that are dead and not cleaned up, as the server's statistics have it.",
+      deadRows === undefined ? [] : one(deadRows),
     ),
     gauge(
       "database_stuck_commit_seconds",

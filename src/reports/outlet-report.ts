@@ -20,7 +20,7 @@ export interface ReportedOutlet {
 }
 
 export function reportOutlets(snapshot: EngineSnapshot, config: Config, nowMs: number): readonly ReportedOutlet[] {
-  const around = { nowMs, dispatcherSeenAtMs: {}, alarms: [], cpuWaiting: null };
+  const around = { nowMs, dispatcherSeenAtMs: {}, alarms: [], databaseAlarms: [], cpuWaiting: null };
   const limits = findLimits({ snapshot, config, around }).filter(({ rank }) => rank < RANK.note);
   return Object.values(config.outlets).map(({ name, type }) => {
     const pulses = snapshot.lanes

@@ -3,8 +3,9 @@
 // they are accounted for. Pure.
 
 import type { LaneProgress } from "./upkeep-store.ts";
+import type { VacuumAlarm } from "./vacuum-alarm.ts";
 
-export type Alarm = LaneAlarm | OutletAlarm;
+export type Alarm = LaneAlarm | OutletAlarm | VacuumAlarm;
 
 interface LaneAlarm {
   readonly lane: string;

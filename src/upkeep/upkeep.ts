@@ -1,7 +1,7 @@
 // What has to be done from time to time, whoever sends: fold the books, make messages of campaigns ahead of the dispatchers,
 // judge their canaries, make tomorrow's partitions, sweep canceled campaigns, close finished ones, rescue leases whose
 // dispatcher is long gone, judge what came back, look for hand-overs that nobody confirmed, forget suppressions and
-// subscriptions that have ended, close lanes to more mail while the queue is full, raise the alarm. Every round is safe to run twice and by several
+// subscriptions that have ended, close lanes to more mail while the queue is full, raise alarms. Every round is safe to run twice and by several
 // processes.
 
 import type { Pool } from "pg";
@@ -23,9 +23,12 @@ import { createAlarmWatch, createUnaccountedWatch, type Alarm } from "./alarm.ts
 import { intakeChanges, type IntakeLimits, type LaneIntake } from "./intake.ts";
 import { sweepCanceled } from "./sweep.ts";
 import { readProgress, readQueueSize } from "./upkeep-store.ts";
+import { createVacuumWatch, type VacuumLimits } from "./vacuum-alarm.ts";
+import { readVacuumState } from "./vacuum-store.ts";
 
 export interface UpkeepSettings {
   readonly noProgressAlarmMs: number;
+  readonly vacuumAlarm: VacuumLimits;
   /** Outlets whose relay reports back on what it took. */
   readonly confirmingOutlets: readonly string[];
   /** How long judged notices are kept: as long as the other side may report back. */
@@ -55,6 +58,8 @@ const ROUND_MS = 1000;
 const FEED_MS = 100;
 /** The database's size is found out by looking at all its files. */
 const INTAKE_MS = 2000;
+/** Who holds back vacuum has done so for half a minute, or is of no interest. */
+const VACUUM_MS = 5000;
 const PARTITIONS_MS = 3_600_000;
 const PARTITION_DAYS_AHEAD = 3;
 const RESCUE_MS = 5000;
@@ -74,6 +79,7 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
   const { pool, clock, log } = ports;
   const watch = createAlarmWatch(settings.noProgressAlarmMs);
   const unaccounted = createUnaccountedWatch();
+  const vacuum = createVacuumWatch(settings.vacuumAlarm);
   const feeder = createFeeder({ pool, clock });
   const pauses = createPauses(clock);
   const every = async (ms: number, name: string, work: () => Promise<void>): Promise<void> => {
@@ -98,6 +104,9 @@ export function startUpkeep(settings: UpkeepSettings, ports: UpkeepPorts): Upkee
     }),
     every(ROUND_MS, "alarm", async () => {
       for (const alarm of watch.look(await readProgress(pool), clock.monotonicMs())) ports.onAlarm(alarm);
+    }),
+    every(VACUUM_MS, "vacuum", async () => {
+      for (const alarm of vacuum.look(await readVacuumState(pool), clock.monotonicMs())) ports.onAlarm(alarm);
     }),
     every(INTAKE_MS, "intake", () => judgeIntake(settings, ports)),
     every(PARTITIONS_MS, "partitions", () => createPartitionsAhead(pool, PARTITION_DAYS_AHEAD)),

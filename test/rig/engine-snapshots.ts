@@ -108,5 +108,5 @@ export function bulkSaying(pulse: object, outlet: object = {}, changes: Partial<
 }
 
 export function surroundings(changes: Partial<Surroundings> = {}): Surroundings {
-  return { nowMs: NOW_MS, dispatcherSeenAtMs: {}, alarms: [], cpuWaiting: 0.1, ...changes };
+  return { nowMs: NOW_MS, dispatcherSeenAtMs: {}, alarms: [], databaseAlarms: [], cpuWaiting: 0.1, ...changes };
 }

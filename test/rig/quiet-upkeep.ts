@@ -19,6 +19,7 @@ export function startQuietUpkeep(
   const upkeep = startUpkeep(
     {
       noProgressAlarmMs: 60_000,
+      vacuumAlarm: { deadRows: 1e9, heldForMs: 60_000, slotWalBytes: 1e12 },
       confirmingOutlets: [],
       returnsKeptMs: 1000,
       intake: given.intake ?? { waitingMax: 1e9, databaseBytesMax: 1e15, freeDiskBytesMin: 0 },

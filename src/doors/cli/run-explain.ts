@@ -76,7 +76,7 @@ const LOOK_AFTER_FRONT_MS_MAX = 1500;
 
 async function lookOurselves(config: Config, question: Question, msMax: number): Promise<ExplainReport | undefined> {
   const nowMs = systemClock.wallMs();
-  const around: Surroundings = { nowMs, dispatcherSeenAtMs: {}, alarms: [], cpuWaiting: null };
+  const around: Surroundings = { nowMs, dispatcherSeenAtMs: {}, alarms: [], databaseAlarms: [], cpuWaiting: null };
   try {
     return await withinTime(look(config, question, around), msMax);
   } catch (error) {

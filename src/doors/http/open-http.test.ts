@@ -156,7 +156,7 @@ const ANSWERS: HttpAnswers = {
   readQuestion: (kind, name) => readQuestion(kind, name, config),
   async explain(question) {
     if (question.kind === "message") return undefined;
-    const around = { nowMs: 0, dispatcherSeenAtMs: {}, alarms: [], cpuWaiting: null };
+    const around = { nowMs: 0, dispatcherSeenAtMs: {}, alarms: [], databaseAlarms: [], cpuWaiting: null };
     return explain({ snapshot: undefined, around, question }, config);
   },
 };
