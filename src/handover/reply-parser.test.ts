@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { REPLY_TEXT_MAX } from "../mail/reply.ts";
-import { createReplyParser, feedReplies, REPLY_LINE_BYTES_MAX, REPLY_LINES_MAX } from "./reply-parser.ts";
+import {
+  createReplyParser,
+  feedReplies,
+  REPLY_LINE_BYTES_KEPT,
+  REPLY_LINE_BYTES_MAX,
+  REPLY_LINES_MAX,
+} from "./reply-parser.ts";
 
 function parse(text: string) {
   const parser = createReplyParser();
@@ -70,7 +76,23 @@ test("what is no SMTP reply is a fault, and the replies before it count", () => 
   }
 });
 
-test("a line and the number of lines have a limit", () => {
+test("a long line is read to its end, and only its beginning is kept", () => {
+  const { replies, lines, error } = parse(
+    `250-2.0.0 ${"x".repeat(65_536)}\r\n250 ${"y".repeat(65_536)}\r\n550 5.1.1 no\r\n`,
+  );
+  assert.equal(error, undefined);
+  assert.deepEqual(
+    replies.map(({ code, enhanced, text }) => [code, enhanced, text.length]),
+    [
+      [250, "2.0.0", REPLY_TEXT_MAX],
+      [550, "5.1.1", "no".length],
+    ],
+  );
+  assert.ok(lines.flat().every((line) => line.length <= REPLY_LINE_BYTES_KEPT));
+  assert.match(parse(`250 ${"x".repeat(65_536)}\n`).error ?? "", /CRLF/);
+});
+
+test("a line without an end and the number of lines have a limit", () => {
   const room = REPLY_LINE_BYTES_MAX - "250 \r\n".length;
   assert.equal(parse(`250 ${"x".repeat(room)}\r\n`).error, undefined);
   assert.match(parse(`250 ${"x".repeat(room + 1)}\r\n`).error ?? "", /too long/);

@@ -1,13 +1,16 @@
 // Turns what a server sends, in whatever pieces it arrives, into whole replies (RFC 5321 §4.2).
-// It assumes nothing about segmentation. It is strict: lines end in CRLF, every line of a reply carries the same code,
-// and lines and their number are bounded. After the first fault it yields nothing more: whoever cannot frame a reply
-// can no longer know which command an answer belongs to, so the connection has to end.
+// It assumes nothing about segmentation. It is strict: lines end in CRLF, every line of a reply carries the same code, and
+// the number of lines is bounded. A long line is read to its end and only its beginning kept: a yes that explains itself
+// at length is a yes. After the first fault it yields nothing more: whoever cannot frame a reply can no longer know which
+// command an answer belongs to, so the connection has to end.
 // It never looks at what a reply means.
 
 import { REPLY_TEXT_MAX, type Reply } from "../mail/reply.ts";
 
-/** Octets of one line with its CRLF. RFC 5321 §4.5.3.1.5 allows 512; servers that explain themselves send more. */
-export const REPLY_LINE_BYTES_MAX = 2048;
+/** Octets that are kept of one line. RFC 5321 §4.5.3.1.5 allows 512; servers that explain themselves send more. */
+export const REPLY_LINE_BYTES_KEPT = 2048;
+/** Octets of one line with its CRLF. RFC 5321 §4.5.3.1 wants no limit at all: this one only ends what has no end. */
+export const REPLY_LINE_BYTES_MAX = 1_048_576;
 /** Lines of one reply. The longest EHLO replies have about thirty. */
 export const REPLY_LINES_MAX = 100;
 
@@ -18,8 +21,10 @@ export interface ParsedReply {
 }
 
 export interface ReplyParser {
-  /** Octets of an unfinished line, one character each. */
+  /** Octets of an unfinished line, one character each: its beginning, and its last one. */
   rest: string;
+  /** Octets of the unfinished line that are not in `rest`. */
+  droppedBytes: number;
   /** Code of the unfinished reply, or empty. */
   code: string;
   lines: string[];
@@ -28,7 +33,7 @@ export interface ReplyParser {
 }
 
 export function createReplyParser(): ReplyParser {
-  return { rest: "", code: "", lines: [], error: undefined };
+  return { rest: "", droppedBytes: 0, code: "", lines: [], error: undefined };
 }
 
 /** The replies that these bytes complete. Those before a fault are still valid; `parser.error` then says the fault. */
@@ -42,16 +47,23 @@ export function feedReplies(parser: ReplyParser, bytes: Buffer): ParsedReply[] {
     if (parser.error !== undefined) return replies;
     if (reply !== undefined) replies.push(reply);
     from = end + 1;
+    parser.droppedBytes = 0;
   }
-  parser.rest = from === 0 ? text : text.slice(from);
-  if (parser.rest.length >= REPLY_LINE_BYTES_MAX) parser.error = "a reply line is too long";
+  keepRest(parser, from === 0 ? text : text.slice(from));
   return replies;
+}
+
+// The last octet may be the CR of the line's end.
+function keepRest(parser: ReplyParser, rest: string): void {
+  if (rest.length + parser.droppedBytes >= REPLY_LINE_BYTES_MAX) parser.error = "a reply line is too long";
+  parser.rest = rest.length <= REPLY_LINE_BYTES_KEPT ? rest : rest.slice(0, REPLY_LINE_BYTES_KEPT - 1) + rest.at(-1)!;
+  parser.droppedBytes += rest.length - parser.rest.length;
 }
 
 function takeLine(parser: ReplyParser, text: string, from: number, end: number): ParsedReply | undefined {
   parser.error = faultOfLine(parser, text, from, end);
   if (parser.error !== undefined) return undefined;
-  const line = text.slice(Math.min(from + 4, end - 1), end - 1);
+  const line = text.slice(Math.min(from + 4, end - 1), Math.min(end - 1, from + REPLY_LINE_BYTES_KEPT - 1));
   const isLast = text[from + 3] !== "-";
   if (isLast && parser.lines.length === 0) return singleLineReply(text.slice(from, from + 3), line);
   parser.code = text.slice(from, from + 3);
@@ -60,7 +72,7 @@ function takeLine(parser: ReplyParser, text: string, from: number, end: number):
 }
 
 function faultOfLine(parser: ReplyParser, text: string, from: number, end: number): string | undefined {
-  if (end + 1 - from > REPLY_LINE_BYTES_MAX) return "a reply line is too long";
+  if (end + 1 - from + parser.droppedBytes > REPLY_LINE_BYTES_MAX) return "a reply line is too long";
   if (text[end - 1] !== "\r" || end === from) return "a reply line does not end in CRLF";
   if (!startsWithCode(text, from, end)) return "a line is not an SMTP reply";
   if (parser.lines.length === 0) return undefined;

@@ -62,7 +62,8 @@ async function openedConnection(text: string) {
   };
   const open = async (): Promise<void> => {
     socket.emit("connect");
-    await hear("220 x\r\n250-x\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
+    await hear("220 x\r\n");
+    await hear("250-x\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
     const content = { text, isAscii: true };
     const prepared = prepareTransaction(
       { token: "t", envelope: { sender: "", recipient: "b@example.net" }, content },
@@ -100,6 +101,20 @@ test("each phase waits as long as RFC 5321 §4.5.3.2 wants, counted from the las
   clock.advance(2000);
   assert.equal(socket.destroyed, true);
   assert.deepEqual(results, []);
+});
+
+test("a reply that trickles in has no more time than one that does not come", async () => {
+  const { socket, clock, results, hear } = await openedConnection("");
+  socket.emit("connect");
+  await hear("220 x\r\n");
+  for (const piece of "250-sink") {
+    clock.advance(37_000);
+    await hear(piece);
+  }
+  clock.advance(3999);
+  assert.equal(results.length, 0);
+  clock.advance(1);
+  assert.equal(results[0]?.kind === "failed" && `${results[0].phase} ${results[0].code}`, "ehlo timeout");
 });
 
 test("the final dot is waited for ten minutes", async () => {

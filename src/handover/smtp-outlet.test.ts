@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { letter, letters, listDriver, loopbackSockets, manualClock, startOutlet } from "../../test/rig/handover-rig.ts";
-import { DROP, SILENCE, startScriptedSink } from "../../test/rig/scripted-sink.ts";
+import { DROP, replyAndDrop, SILENCE, startScriptedSink } from "../../test/rig/scripted-sink.ts";
 import { createSmtpOutlet } from "./smtp-outlet.ts";
 import { silentLog } from "../platform/log.ts";
 import { seededRandom } from "../platform/random.ts";
@@ -169,6 +169,19 @@ test("a host that breaks before it takes a message is set aside, and the other o
   assert.ok(healthy.accepted.length >= 96, `${healthy.accepted.length} by the healthy one`);
   const stats = outlet.stats().hosts.find(({ host }) => host.endsWith(`:${broken.port}`));
   assert.ok((stats?.failureCount ?? 0) <= 1);
+});
+
+test("a host that greets and hangs up is left alone for a while, and a message is told", async (t) => {
+  for (const last of [replyAndDrop("250 sink.example"), "250 sink.example\r\n421 4.3.2 too busy"]) {
+    const sink = await startScriptedSink(t, { answer: ({ verb }) => (verb === "EHLO" ? last : undefined) });
+    const { driver, outlet } = startOutlet(t, [sink.port], letters(2), { limit: 1 });
+    const result = (await driver.whenFinished(1)).get("token-1");
+    assert.ok(result?.kind === "failed" || (result?.kind === "replied" && result.reply.code === 421), result?.kind);
+    for (let turn = 0; turn < 50; turn++) await nextTurn();
+    assert.equal(sink.connectionCount, 1);
+    assert.equal(outlet.stats().hosts[0]?.failureCount, 1);
+    assert.equal(driver.results.size, 1);
+  }
 });
 
 test("what cannot be SMTP is refused when the outlet is made", () => {

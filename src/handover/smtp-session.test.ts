@@ -317,6 +317,12 @@ test("unsolicited, malformed and impossible replies end the connection", () => {
   assert.equal(summary(after.results.get("B")), "not_started");
 });
 
+test("without PIPELINING, a reply that comes ahead of its command is not taken for it", () => {
+  const talk = begun(opened("250 relay"), "A").hear("250 mail\r\n250 rcpt");
+  assert.equal(summary(talk.results.get("A")), "failed rcpt bad_reply safe");
+  assert.ok(!talk.said().includes("DATA"));
+});
+
 test("a reply behind the fault is not read", () => {
   const talk = begun(opened(), "A").hear("250 m\r\njunk\r\n250 r\r\n354 d");
   assert.equal(summary(talk.results.get("A")), "failed rcpt bad_reply safe");

@@ -49,7 +49,7 @@ export type SessionAction =
   /** The current transaction may go past its dot, if the journal permits. */
   | { readonly kind: "want_permit" }
   | { readonly kind: "finished"; readonly token: AttemptToken; readonly result: AttemptResult }
-  /** It never came to `ready`; any message would have ended like this. */
+  /** It never came to `ready`, or ended before anything was begun; any message would have ended like this. */
   | { readonly kind: "not_opened"; readonly failure: AttemptReplied | AttemptFailed; readonly mayTryInClear: boolean }
   /** The server is to blame if it failed us on a connection by which no message went. */
   | { readonly kind: "close"; readonly isServerFault: boolean };
@@ -139,7 +139,10 @@ export function secured(session: SmtpSession): SessionAction[] {
 export function received(session: SmtpSession, bytes: Buffer): SessionAction[] {
   if (isDeaf(session)) return [];
   const { parser } = session;
-  for (const parsed of feedReplies(parser, bytes)) {
+  const replies = feedReplies(parser, bytes);
+  // Only a whole reply is an answer: one that trickles in does not keep its timer from firing (RFC 5321 §4.5.3.2).
+  if (replies.length === 0 && parser.error === undefined) return [];
+  for (const parsed of replies) {
     takeReply(session, parsed);
     if (isDeaf(session)) return endStep(session);
   }
@@ -150,7 +153,7 @@ export function received(session: SmtpSession, bytes: Buffer): SessionAction[] {
 /** The connection is gone, or could not be made. */
 export function lost(session: SmtpSession, code: string, detail: string): SessionAction[] {
   if (session.stage === "closed") return [];
-  if (wasClosedBeforeUse(session)) return endBeforeUse(session);
+  if (!wasOpenedInVain(session) && wasClosedBeforeUse(session)) return endBeforeUse(session);
   endByFault(session, session.stage === "handshake" ? "tls" : code, detail);
   return endStep(session);
 }
@@ -230,6 +233,8 @@ export function isClosed(session: SmtpSession): boolean {
 // ── Opening ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function takeReply(session: SmtpSession, parsed: ParsedReply): void {
+  // What we would say next is not out yet: this is one reply too many, and it must not be taken for the next one's.
+  if (session.out !== "") return endByFault(session, "bad_reply", `unsolicited reply: ${printReply(parsed.reply)}`);
   if (session.stage === "open") takeTransactionReply(session, parsed.reply);
   else takeOpeningReply(session, parsed);
 }
@@ -475,6 +480,7 @@ function write(session: SmtpSession, text: string): void {
 // answers, or that is between 354 and its content; to RSET or to a lone dot it answers nobody. To the MAIL of a
 // connection that has served before it is a server's way to limit messages or age: the message was not begun.
 function endBy421(session: SmtpSession, kind: Expected | undefined, reply: Reply): void {
+  if (wasOpenedInVain(session)) return giveUpUnused(session, replied(session, "mail", reply));
   const isEndOfService = wasClosedBeforeUse(session);
   const isForCurrent = !isEndOfService && kind !== "rset" && kind !== "lone_dot" && kind !== "quit";
   if (isForCurrent) finishCurrent(session, replied(session, phaseOf(session), reply));
@@ -484,6 +490,7 @@ function endBy421(session: SmtpSession, kind: Expected | undefined, reply: Reply
 
 function endByFault(session: SmtpSession, code: string, detail: string): void {
   const failed = failure(session, code, detail);
+  if (wasOpenedInVain(session)) return giveUpUnused(session, failed);
   if (session.stage === "open") finishCurrent(session, failed);
   else session.actions.push({ kind: "not_opened", failure: failed, mayTryInClear: isHandshakeOptional(session) });
   close(session, true);
@@ -498,6 +505,17 @@ function endUnopened(session: SmtpSession, phase: Phase, reply: Reply): void {
 
 const isHandshakeOptional = ({ stage, settings }: SmtpSession): boolean =>
   stage === "handshake" && settings.tls === "opportunistic" && !settings.implicitTls;
+
+// Nothing was ever asked of an open connection that the server ends: as good as one that could not be opened. Where each
+// of them goes like that, somebody has to be told, and the host left alone for a while.
+function wasOpenedInVain({ stage, begunCount, expected }: SmtpSession): boolean {
+  return stage === "open" && begunCount === 0 && expected.length === 0;
+}
+
+function giveUpUnused(session: SmtpSession, failed: AttemptReplied | AttemptFailed): void {
+  session.actions.push({ kind: "not_opened", failure: failed, mayTryInClear: false });
+  close(session, false);
+}
 
 // A server may close an idle connection, and our MAIL may cross that on its way to one that it served well. No reply
 // came and no content went, so nothing happened to the message, and nothing is wrong with the server.

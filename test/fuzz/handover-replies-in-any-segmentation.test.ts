@@ -6,6 +6,7 @@ import fc from "fast-check";
 import {
   createReplyParser,
   feedReplies,
+  REPLY_LINE_BYTES_KEPT,
   REPLY_LINE_BYTES_MAX,
   type ParsedReply,
 } from "../../src/handover/reply-parser.ts";
@@ -59,9 +60,27 @@ test("any bytes, in any segmentation, give the same replies and the same fault",
   );
 });
 
-test("what is kept of an unfinished line is bounded", () => {
+test("what is kept of an unfinished line is bounded, and so is the line", () => {
   const parser = createReplyParser();
-  for (let sent = 0; sent < 100; sent++) feedReplies(parser, Buffer.from("250 ".padEnd(100, "x")));
-  assert.ok(parser.rest.length < REPLY_LINE_BYTES_MAX + 100);
+  const piece = Buffer.from("250 ".padEnd(10_000, "x"));
+  for (let sentBytes = 0; sentBytes < REPLY_LINE_BYTES_MAX; sentBytes += piece.length) {
+    assert.equal(parser.error, undefined);
+    feedReplies(parser, piece);
+    assert.ok(parser.rest.length <= REPLY_LINE_BYTES_KEPT);
+  }
   assert.notEqual(parser.error, undefined);
+});
+
+test("long lines, in any segmentation, give the same replies and the same fault", () => {
+  const length = fc.integer({ min: REPLY_LINE_BYTES_KEPT - 10, max: REPLY_LINE_BYTES_KEPT + 10 });
+  const end = fc.constantFrom("\r\n", "\n", "\rx\r\n");
+  const line = fc.tuple(fc.constantFrom("250-", "250 ", "junk"), length, end);
+  const cuts = fc.array(fc.nat({ max: 3 * REPLY_LINE_BYTES_KEPT }), { maxLength: 30 });
+  fc.assert(
+    fc.property(fc.array(line, { minLength: 1, maxLength: 3 }), cuts, (lines, at) => {
+      const all = Buffer.from(lines.map(([head, bytes, tail]) => head.padEnd(bytes, "y") + tail).join(""));
+      assert.deepEqual(parseIn(segments(all, at)), parseIn([all]));
+    }),
+    { numRuns: 300 },
+  );
 });

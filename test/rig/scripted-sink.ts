@@ -43,17 +43,19 @@ export interface SinkCommand {
 
 /**
  * A string is the reply (lines joined by CRLF, the last CRLF is added); `drop` closes without a word; `silence` never
- * answers; `reply_and_drop` says its last word. Undefined, or no answer function: as a correct server would.
+ * answers; `reply_and_drop` says its last word, and `reply_and_reset` has a reset behind it (not over TLS). Undefined, or
+ * no answer function: as a correct server would.
  */
 export type SinkAnswer =
   | string
   | { readonly kind: "drop" }
   | { readonly kind: "silence" }
-  | { readonly kind: "reply_and_drop"; readonly text: string };
+  | { readonly kind: "reply_and_drop" | "reply_and_reset"; readonly text: string };
 
 export const DROP: SinkAnswer = { kind: "drop" };
 export const SILENCE: SinkAnswer = { kind: "silence" };
 export const replyAndDrop = (text: string): SinkAnswer => ({ kind: "reply_and_drop", text });
+export const replyAndReset = (text: string): SinkAnswer => ({ kind: "reply_and_reset", text });
 
 export interface SinkScript {
   /** EHLO keywords; STARTTLS is added by `tls`, AUTH by `users`. */
@@ -316,8 +318,7 @@ class SinkDialogue {
       case "DATA":
         return this.#takeData(line);
       case "QUIT":
-        await this.#reply(verb, line, "221 2.0.0 bye");
-        this.#socket.end();
+        if (await this.#reply(verb, line, "221 2.0.0 bye")) this.#socket.end();
         return false;
       case "RSET":
         this.#transaction = undefined;
@@ -432,7 +433,7 @@ class SinkDialogue {
     const answer = await this.#ask("DOT", "", "250 2.0.0 taken", this.#transaction, message.recipients[0], message);
     this.#transaction = undefined;
     if (typeof answer === "string") message.reply = answer;
-    else if (answer.kind === "reply_and_drop") message.reply = answer.text;
+    else if ("text" in answer) message.reply = answer.text;
     return this.#give(answer);
   }
 
@@ -508,6 +509,11 @@ class SinkDialogue {
     switch (answer.kind) {
       case "reply_and_drop":
         this.#socket.end(`${answer.text}\r\n`);
+        return false;
+      case "reply_and_reset":
+        this.#socket.uncork();
+        this.#socket.write(`${answer.text}\r\n`);
+        this.#socket.resetAndDestroy();
         return false;
       case "drop":
         this.#socket.uncork();
