@@ -64,7 +64,10 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
   let signingKeys: SigningKeysAtWork | undefined;
   try {
     signingKeys = await openSigningKeysHere(config, database.pool, log);
-    const surroundings = { database, orders, log, signingKeys };
+    // Once, and not for each lease: when one was lost, the database may have more to hide.
+    const lists = lane.priority === "bulk" ? await listLinesOf(config, database.pool) : undefined;
+    const returnPath = await returnPathMaker(config, database.pool);
+    const surroundings = { database, orders, log, signingKeys, lists, returnPath };
     let lease: Lease | undefined = await takeLease(config, lane, surroundings);
     while (lease !== undefined) {
       const end = await serveLane(config, lane, lease, surroundings);
@@ -117,6 +120,8 @@ interface Surroundings {
   readonly orders: StopOrders;
   readonly log: Log;
   readonly signingKeys: SigningKeys;
+  readonly lists: ListLines | undefined;
+  readonly returnPath: (name: AttemptName) => string;
 }
 
 interface Lease {
@@ -164,11 +169,10 @@ async function serveLane(
   config: Config,
   lane: LaneSettings,
   { id: leaseId, laneId, askedAtMs: leaseAskedAtMs }: Lease,
-  { database, orders, log, signingKeys }: Surroundings,
+  { database, orders, log, signingKeys, lists, returnPath }: Surroundings,
 ): Promise<DispatcherEnd> {
   const { pool } = database;
   const journal = openJournalOf(config, lane, laneId, leaseId);
-  const lists = lane.priority === "bulk" ? await listLinesOf(config, pool) : undefined;
   const composer = createComposer({
     from: config.from,
     lane: lane.name,
@@ -200,7 +204,7 @@ async function serveLane(
       openOutlet: outletOpener(config, log),
       compose: composer.compose,
       isSigned: composer.isSigned,
-      returnPath: await returnPathMaker(config, pool),
+      returnPath,
       onAlarm: (line) => tellSupervisor({ kind: "told", line: `ALARM: ${line}` }),
       clock: systemClock,
       random: systemRandom,

@@ -45,6 +45,23 @@ test("a lease that is lost is followed by a new one, also when the database does
   assert.equal(child.exitCode, null);
 });
 
+test("a lease that is lost is followed by a new one without a further look at the keys", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  const child = startSupervised(database, ["dispatcher", "--lane", "bulk"]);
+  endWithTest(t, child);
+  await isReady(child);
+  const [first] = await leases(database);
+  await pool.query("ALTER TABLE postlane.secret RENAME TO secret_away");
+  await pool.query("UPDATE postlane.lease SET deadline = clock_timestamp() - interval '1 second'");
+  const end = once(child, "close").then(() => "ended");
+  const isServing = until("it serves under another lease", async () => {
+    const { rows } = await pool.query("SELECT FROM postlane.lease WHERE id > $1 AND pulse IS NOT NULL", [first]);
+    return rows.length === 1;
+  });
+  assert.notEqual(await Promise.race([isServing, end]), "ended");
+});
+
 function isReady(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     child.on("message", ({ kind }: { readonly kind: string }) => {
