@@ -107,6 +107,25 @@ export async function readHotBytes(client: pg.Client): Promise<number> {
   return (rows[0] as { bytes: number }).bytes;
 }
 
+/** Messages that are unknown right now, with the attempt that is: "message attempt". */
+export async function readUnknown(client: pg.Client): Promise<readonly string[]> {
+  const { rows } = await client.query(
+    "SELECT message_id || ' ' || attempts AS attempt FROM postlane.queue WHERE state = 'unknown'",
+  );
+  return (rows as { attempt: string }[]).map(({ attempt }) => attempt);
+}
+
+/** Whether the message to this recipient may still move. */
+export async function readWaiting(client: pg.Client, recipient: string): Promise<boolean> {
+  const { rows } = await client.query({
+    name: "read_waiting",
+    text: `SELECT FROM postlane.message AS m JOIN postlane.queue AS q ON q.message_id = m.id
+           WHERE m.recipient = $1 AND (q.state NOT IN ('unknown', 'held') OR q.lease_id IS NOT NULL)`,
+    values: [recipient],
+  });
+  return rows.length > 0;
+}
+
 async function readBalance(client: pg.Client): Promise<Readonly<Record<string, number>>> {
   const { rows } = await client.query("SELECT state, sum(n)::float8 AS n FROM postlane.balance_sheet GROUP BY state");
   return Object.fromEntries((rows as { state: string; n: number }[]).map(({ state, n }) => [state, n]));
