@@ -8,7 +8,7 @@ import { systemClock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import { type EmbeddedServer, findEmbedded, startEmbedded } from "./embedded.ts";
 import { PostgresRefused } from "./refused.ts";
-import { readSynchronousCommit, sessionOptions } from "./server-store.ts";
+import { hasSessionOptions, readSynchronousCommit, sessionOptions } from "./server-store.ts";
 
 export interface Database {
   readonly isEmbedded: boolean;
@@ -64,11 +64,27 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
 
 export async function connectDatabase(options: ConnectOptions): Promise<Database> {
   if (hasUrl(options.databaseUrl)) return databaseAt(urlConfig(options.databaseUrl), options);
-  const embedded = await findEmbedded(options.dataDir);
-  if (embedded !== undefined) return databaseAt(embeddedConfig(embedded), options, embedded);
+  const embedded = await findRunning(options.dataDir);
+  return databaseAt(embeddedConfig(embedded), options, embedded);
+}
+
+/** How sessions of ours are opened, whether or not the way to the server lets them be what they should. */
+export async function findDatabase({
+  databaseUrl,
+  dataDir,
+  role,
+}: Omit<ConnectOptions, "log">): Promise<Pick<Database, "isEmbedded" | "clientConfig">> {
+  const isEmbedded = !hasUrl(databaseUrl);
+  const server = isEmbedded ? embeddedConfig(await findRunning(dataDir)) : urlConfig(databaseUrl);
+  return { isEmbedded, clientConfig: await sessionConfig(server, role) };
+}
+
+async function findRunning(dataDir: string): Promise<EmbeddedServer> {
+  const embedded = await findEmbedded(dataDir);
+  if (embedded !== undefined) return embedded;
   throw new PostgresRefused(
     "database_not_running",
-    `The embedded PostgreSQL of ${options.dataDir} is not running. Start it with \`postlane up\` on the same data ` +
+    `The embedded PostgreSQL of ${dataDir} is not running. Start it with \`postlane up\` on the same data ` +
       "directory, or set DATABASE_URL to a PostgreSQL of your own.",
   );
 }
@@ -108,8 +124,8 @@ async function databaseAt(
   { log, role, ...options }: ConnectOptions,
   embedded?: EmbeddedServer,
 ): Promise<Database> {
-  const name = { ...server, application_name: role === undefined ? "postlane" : `postlane ${role}` };
-  const clientConfig = withSessionOptions(name, await serverSynchronousCommit(name));
+  const clientConfig = await sessionConfig(server, role);
+  await refuseLostOptions(clientConfig);
   const { pool, close } = createPool(clientConfig, log, options);
   return {
     isEmbedded: embedded !== undefined,
@@ -145,13 +161,35 @@ export function embeddedConfig({ socketDir, port, user, database }: Omit<Embedde
   return { ...SESSION, host: socketDir, port, user, database, ssl: false };
 }
 
+async function sessionConfig(server: pg.ClientConfig, role: string | undefined): Promise<pg.ClientConfig> {
+  const name = { ...server, application_name: role === undefined ? "postlane" : `postlane ${role}` };
+  return withSessionOptions(name, await serverSynchronousCommit(name));
+}
+
 /** What a session gets that asks for nothing: by the server's configuration, the database's or the role's. */
 async function serverSynchronousCommit(server: pg.ClientConfig): Promise<string> {
+  return await askOnce(server, readSynchronousCommit);
+}
+
+/**
+ * A pooler that was told to ignore what it does not know swallows the options of a session: then nothing makes its
+ * commits durable where the server's own default does not.
+ */
+async function refuseLostOptions(clientConfig: pg.ClientConfig): Promise<void> {
+  if (await askOnce(clientConfig, hasSessionOptions)) return;
+  throw new PostgresRefused(
+    "database_options_lost",
+    "The settings that Postlane's sessions begin with do not reach the database server: a pooler in between drops them, " +
+      `and commits might not be durable. ${DIRECTLY}`,
+  );
+}
+
+async function askOnce<Answer>(server: pg.ClientConfig, ask: (client: pg.Client) => Promise<Answer>): Promise<Answer> {
   const client = new pg.Client(server);
   client.on("error", () => {}); // The query or the connect hears it too.
   try {
     await client.connect();
-    return await readSynchronousCommit(client);
+    return await ask(client);
   } catch (cause) {
     throw unreachable(cause);
   } finally {
@@ -159,15 +197,15 @@ async function serverSynchronousCommit(server: pg.ClientConfig): Promise<string>
   }
 }
 
+const DIRECTLY = "DATABASE_URL must lead to PostgreSQL directly, not through a transaction pooler.";
+
 /** The URL stays out of the message: it may hold a password. */
 function unreachable(cause: unknown): PostgresRefused {
   const isPooler = cause instanceof pg.DatabaseError && /startup parameter/.test(cause.message);
   return new PostgresRefused(
     "database_unreachable",
     `The database cannot be used: ${reasonOf(cause)}. ` +
-      (isPooler
-        ? "DATABASE_URL must lead to PostgreSQL directly, not through a transaction pooler."
-        : "Check DATABASE_URL, and that the server runs and lets this user in."),
+      (isPooler ? DIRECTLY : "Check DATABASE_URL, and that the server runs and lets this user in."),
     { cause },
   );
 }

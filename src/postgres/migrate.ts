@@ -56,6 +56,10 @@ export async function migrate(
   }
 }
 
+export async function ownMigrations(): Promise<readonly Migration[]> {
+  return await readMigrations(MIGRATIONS);
+}
+
 /** `0001_the_road.sql`, `0002_….sql`, without a gap: the version of the schema is their count. */
 export async function readMigrations(folder: URL): Promise<readonly Migration[]> {
   const files = (await readdir(folder)).filter((name) => name.endsWith(".sql")).sort();

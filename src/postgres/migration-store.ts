@@ -2,7 +2,7 @@
 // own: a migration and its entry in the book commit together, and there is no caller's transaction to join.
 
 import type { ClientBase, QueryConfig } from "pg";
-import { rowsOf, statement } from "./statement.ts";
+import { rowsOf, statement, type Queryable } from "./statement.ts";
 
 export interface AppliedMigration {
   readonly version: number;
@@ -27,13 +27,18 @@ export async function unlockMigrations(client: ClientBase): Promise<void> {
 
 /** Looks before it creates: CREATE … IF NOT EXISTS needs the right to create even when there is nothing to do. */
 export async function prepareMigrationTable(client: ClientBase): Promise<void> {
-  const [there] = await rowsOf(client, whatIsThere);
-  if (!there!.hasSchema) await client.query("CREATE SCHEMA postlane");
-  if (!there!.hasTable) await client.query(CREATE_TABLE);
+  const there = await readWhatIsThere(client);
+  if (!there.hasSchema) await client.query("CREATE SCHEMA postlane");
+  if (!there.hasTable) await client.query(CREATE_TABLE);
 }
 
-export async function readAppliedMigrations(client: ClientBase): Promise<readonly AppliedMigration[]> {
-  return rowsOf(client, appliedMigrations);
+export async function readWhatIsThere(on: Queryable): Promise<WhatIsThere> {
+  const [there] = await rowsOf(on, whatIsThere);
+  return there!;
+}
+
+export async function readAppliedMigrations(on: Queryable): Promise<readonly AppliedMigration[]> {
+  return rowsOf(on, appliedMigrations);
 }
 
 export async function applyMigration(
@@ -52,7 +57,12 @@ export async function applyMigration(
   }
 }
 
-const whatIsThere = statement<{ readonly hasSchema: boolean; readonly hasTable: boolean }>(
+interface WhatIsThere {
+  readonly hasSchema: boolean;
+  readonly hasTable: boolean;
+}
+
+const whatIsThere = statement<WhatIsThere>(
   "migration_what_is_there",
   `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'postlane') AS "hasSchema",
           EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace

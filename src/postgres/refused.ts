@@ -11,7 +11,8 @@ type PostgresRefusal =
   | "embedded_start_failed"
   | "embedded_stop_failed"
   | "database_not_running"
-  | "database_unreachable";
+  | "database_unreachable"
+  | "database_options_lost";
 
 export class PostgresRefused extends Error {
   readonly code: PostgresRefusal;

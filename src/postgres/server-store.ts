@@ -37,6 +37,17 @@ const synchronousCommit = statement<{ readonly setting: string }>(
   "SELECT current_setting('synchronous_commit') AS setting",
 );
 
+const optionsTaken = statement<{ readonly is_taken: boolean }>(
+  "session_options_taken",
+  `SELECT coalesce(current_setting('${SERVER_SYNCHRONOUS_COMMIT}', true), '') <> '' AS is_taken`,
+);
+
+/** The startup options of this session reached the server. */
+export async function hasSessionOptions(client: ClientBase): Promise<boolean> {
+  const [row] = await rowsOf(client, optionsTaken);
+  return row!.is_taken;
+}
+
 export async function readDataDirectory(client: ClientBase): Promise<string> {
   const [row] = await rowsOf(client, dataDirectory);
   return row!.setting;

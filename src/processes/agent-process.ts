@@ -25,11 +25,10 @@ import type { Config, GaugeConfig, SmtpOutletConfig } from "../platform/config.t
 import { createLog } from "../platform/log.ts";
 import { processStartOf } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
-/** One each for readings, the log and notices, and one to spare. */
-const CONNECTIONS_MAX = 4;
 /** An agent that wrote nothing for so long is taken for dead; it writes once a second. */
 const STALE_MS = 10_000;
 /** What is under way when it is told to stop gets this long. */
@@ -40,7 +39,7 @@ export async function runAgent(config: Config, outlet: SmtpOutletConfig, gauge: 
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const role = `agent ${outlet.name}`;
-  const database = await connectDatabase({ databaseUrl, dataDir, log, role, connectionsMax: CONNECTIONS_MAX });
+  const database = await connectDatabase({ databaseUrl, dataDir, log, role, connectionsMax: SESSIONS_MAX.agent });
   try {
     const relay = await describeRelay(config, outlet, gauge);
     const identity = identityOfThisProcess();

@@ -23,6 +23,7 @@ import { createLog, type Log } from "../platform/log.ts";
 import { createMac } from "../platform/mac.ts";
 import { processStartOf, readBootId } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase, type Database } from "../postgres/database.ts";
 import { readReturnTokenKey, readUnsubscribeKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
@@ -38,7 +39,6 @@ import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 /** After being told to stop: what is open gets this long to be answered; then its connections are cut. */
 const DRAIN_MS_MAX = 30_000;
-const CONNECTIONS_MAX = 6;
 
 /**
  * Answers the exit code: 0 drained, or `EXIT_LEASE_LOST`. A lease that is lost otherwise (the database was away for too
@@ -56,7 +56,7 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     dataDir: config.dataDir,
     log,
     role: `dispatcher ${laneName}`,
-    connectionsMax: CONNECTIONS_MAX,
+    connectionsMax: SESSIONS_MAX.dispatcher,
     onConnect: planForTheQueue,
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);

@@ -9,6 +9,7 @@ import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { silentLog, type Log } from "../platform/log.ts";
 import { readVersion } from "../platform/version.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { createPool, type Database } from "../postgres/database.ts";
 import { answerQuestion, READ_MS_MAX, readQuestion, type Known } from "../reports/explain-question.ts";
 import { printInstant, seconds } from "../reports/explain-limit.ts";
@@ -19,8 +20,6 @@ import { createExtrasReader, type ExtrasReader } from "../reports/metrics-extras
 import { metricsOf } from "../reports/metrics.ts";
 import { tellSupervisor } from "./supervision.ts";
 
-/** One that looks, and two for questions about single messages. */
-const CONNECTIONS_MAX = 3;
 const CLOSE_MS_MAX = 500;
 const VERSION = readVersion();
 /** Between two beats that show whether the event loop is late. */
@@ -36,7 +35,10 @@ export interface EngineTelling {
 export function tellOfEngine(config: Config, { clientConfig }: Database, log: Log, api: HttpApi): EngineTelling {
   const limits = { query_timeout: READ_MS_MAX, connectionTimeoutMillis: READ_MS_MAX };
   const named = { ...clientConfig, ...limits, application_name: "postlane front watch" };
-  const { pool, close } = createPool(named, silentLog, { connectionsMax: CONNECTIONS_MAX, closeMsMax: CLOSE_MS_MAX });
+  const { pool, close } = createPool(named, silentLog, {
+    connectionsMax: SESSIONS_MAX.frontTelling,
+    closeMsMax: CLOSE_MS_MAX,
+  });
   const news = createLimitNews();
   const watch = watchEngine({
     pool,

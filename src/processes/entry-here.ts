@@ -5,6 +5,7 @@ import type { Pool } from "pg";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { createKeyring, type Keyring } from "../senders/keyring.ts";
 import { createAcceptance, type Acceptance } from "../submission/accept-submission.ts";
@@ -17,12 +18,9 @@ export interface EntryHere {
   close(): Promise<void>;
 }
 
-/** Three groups may be committing, urgent, bulk and large, and batches; keys, rates and what clients read are asked for meanwhile. */
-const CONNECTIONS_MAX = 7;
-
 export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
   const { databaseUrl, dataDir } = config;
-  const settings = { databaseUrl, dataDir, log, role: "front entry", connectionsMax: CONNECTIONS_MAX };
+  const settings = { databaseUrl, dataDir, log, role: "front entry", connectionsMax: SESSIONS_MAX.frontEntry };
   const { pool, close } = await connectDatabase(settings);
   const keyring = createKeyring({ pool, clock: systemClock, log });
   return {

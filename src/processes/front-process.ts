@@ -6,6 +6,7 @@ import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
@@ -20,13 +21,17 @@ import { openSmtp } from "./smtp-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 import { openWebhooks } from "./webhooks-here.ts";
 
-const CONNECTIONS_MAX = 4;
-
 export async function runFront(config: Config): Promise<number> {
   const log = createLog(config.logLevel, { process: "front" }, undefined, { isWaitedFor: false });
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
-  const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", connectionsMax: CONNECTIONS_MAX });
+  const database = await connectDatabase({
+    databaseUrl,
+    dataDir,
+    log,
+    role: "front",
+    connectionsMax: SESSIONS_MAX.front,
+  });
   const http = prepareHttp(config, database, log);
   const telling = tellOfEngine(config, database, log, http.api);
   const context = await rescueContextOf(database.pool, config, log);

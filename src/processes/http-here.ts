@@ -6,6 +6,7 @@ import { removeLeftUploads } from "../doors/http/upload-file.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { createPool, type Database } from "../postgres/database.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
@@ -22,12 +23,6 @@ export interface HttpHere {
   close(): Promise<void>;
 }
 
-/** As many batches as may be under way, urgent and bulk. */
-const BATCH_CONNECTIONS_MAX = 4;
-/** Two lists that are imported, one session for the turn of each, and what their chunks leave to others. */
-const LONG_WORK_CONNECTIONS_MAX = 6;
-/** Most reads take a millisecond. */
-const READ_CONNECTIONS_MAX = 3;
 /** Who asked has been answered by then (`DATABASE_MS_MAX`). */
 const READ_MS_MAX = 3000;
 
@@ -41,13 +36,13 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
       application_name: "postlane front http",
     },
     log,
-    { connectionsMax: READ_CONNECTIONS_MAX, onConnect: planForTheQueue },
+    { connectionsMax: SESSIONS_MAX.frontReads, onConnect: planForTheQueue },
   );
   const batches = createPool({ ...clientConfig, application_name: "postlane front batches" }, log, {
-    connectionsMax: BATCH_CONNECTIONS_MAX,
+    connectionsMax: SESSIONS_MAX.frontBatches,
   });
   const longWork = createPool({ ...clientConfig, application_name: "postlane front long work" }, log, {
-    connectionsMax: LONG_WORK_CONNECTIONS_MAX,
+    connectionsMax: SESSIONS_MAX.frontLongWork,
   });
   const preflights = openPreflights(config, longWork.pool, log);
   removeLeftUploads(config.dataDir);

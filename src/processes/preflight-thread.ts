@@ -8,6 +8,7 @@ import type { PreflightOrder } from "../doors/http/http-api.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { preflightCampaign } from "../preflight/preflight-campaign.ts";
 import { keepPreflight } from "../preflight/preflight-store.ts";
@@ -18,15 +19,12 @@ export interface PreflightThreadData {
   readonly order: PreflightOrder;
 }
 
-/** It reads the next chunk while it renders one. */
-const CONNECTIONS_MAX = 2;
-
 await run(workerData as PreflightThreadData);
 
 async function run({ config, order: { campaignId: id, sampleRows, isDnsAsked } }: PreflightThreadData): Promise<void> {
   const { databaseUrl, dataDir } = config;
   const log = createLog(config.logLevel, { process: "front", thread: "preflight" });
-  const given = { databaseUrl, dataDir, log, role: "front preflight", connectionsMax: CONNECTIONS_MAX };
+  const given = { databaseUrl, dataDir, log, role: "front preflight", connectionsMax: SESSIONS_MAX.frontPreflight };
   const { pool, close } = await connectDatabase(given);
   try {
     const campaign = await findCampaign(pool, "", id);

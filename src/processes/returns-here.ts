@@ -10,6 +10,7 @@ import type { Config, OutletConfig, SmtpOutletConfig } from "../platform/config.
 import type { Log } from "../platform/log.ts";
 import { createMac } from "../platform/mac.ts";
 import { systemRandom } from "../platform/random.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
@@ -28,9 +29,6 @@ export interface ReturnsHere {
   close(): Promise<void>;
 }
 
-/** One judges, the others keep what the door takes. */
-const CONNECTIONS_MAX = 4;
-
 export async function openReturns(
   config: Config,
   laneSettingsOf: (laneId: LaneId) => LaneSettings,
@@ -38,7 +36,7 @@ export async function openReturns(
 ): Promise<ReturnsHere> {
   const { databaseUrl, dataDir, returnsDomain } = config;
   const role = "front returns";
-  const limits = { connectionsMax: CONNECTIONS_MAX, onConnect: planForTheQueue };
+  const limits = { connectionsMax: SESSIONS_MAX.frontReturns, onConnect: planForTheQueue };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role, ...limits });
   const mac = createMac(await readReturnTokenKey(pool));
   const unsubscribe = await readUnsubscribeMacs(pool);

@@ -6,6 +6,7 @@ import { systemClock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import { createPoster } from "../platform/poster.ts";
 import { readVersion } from "../platform/version.ts";
+import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { createReachable } from "../events/reachable-address.ts";
 import { startWebhookSender } from "../events/webhook-sender.ts";
@@ -14,8 +15,6 @@ import { tellSupervisor } from "./supervision.ts";
 
 /** The scheme asks for 15 to 30 s. */
 export const POST_MS_MAX = 20_000;
-/** One looks and claims, the other settles. */
-const CONNECTIONS_MAX = 2;
 
 export interface WebhooksHere {
   stop(): Promise<void>;
@@ -23,7 +22,7 @@ export interface WebhooksHere {
 
 export async function openWebhooks(config: Config, log: Log): Promise<WebhooksHere> {
   const { databaseUrl, dataDir, webhookAllow, from } = config;
-  const limits = { connectionsMax: CONNECTIONS_MAX, onConnect: planForTheQueue };
+  const limits = { connectionsMax: SESSIONS_MAX.frontWebhooks, onConnect: planForTheQueue };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role: "front webhooks", ...limits });
   const poster = createPoster({ isReachable: createReachable(webhookAllow), timeoutMs: POST_MS_MAX });
   const sender = startWebhookSender({

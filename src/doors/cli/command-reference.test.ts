@@ -38,11 +38,16 @@ interface Leaf {
 }
 
 function leavesOf(program: Command): readonly Leaf[] {
-  const walk = (command: Command, name: string): readonly Leaf[] =>
-    command.commands.length === 0
-      ? [{ name, command }]
-      : command.commands.flatMap((child) => walk(child, `${name} ${child.name()}`));
+  const walk = (command: Command, name: string): readonly Leaf[] => [
+    ...(isLeaf(command) ? [{ name, command }] : []),
+    ...command.commands.flatMap((child) => walk(child, `${name} ${child.name()}`)),
+  ];
   return walk(program, program.name());
+}
+
+/** A group has no --json; `doctor` does something by itself and has commands below it. */
+function isLeaf(command: Command): boolean {
+  return command.commands.length === 0 || command.options.some(({ long }) => long === "--json");
 }
 
 function referencePage(program: Command): string {

@@ -15,6 +15,7 @@ import {
 } from "./command-builder.ts";
 import { addList } from "./list-commands.ts";
 import type { CapturedOptions } from "./run-captured.ts";
+import type { DoctorOptions } from "./run-doctor-checks.ts";
 import type { DomainCheckOptions } from "./run-domain-check.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
 import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
@@ -943,7 +944,17 @@ function addCaptured(program: Command, end: End): void {
 }
 
 function addDoctor(program: Command, end: End): void {
-  const doctor = group(program, "doctor", "Look for what would hurt, and say what to do about it.");
+  const doctor = leaf(
+    program,
+    "doctor",
+    "Look for what would hurt, before going live and after trouble: PostgreSQL and the way to it, what holds back its vacuum, lanes and what waits in them, relays and their certificates, files, limits and clocks of this machine. Each finding says what it means and what to do. Starts nothing, changes nothing, and ends within 10 s also while the database hangs or `postlane up` is down. Exit code 1: there is a problem, or with --strict a warning.",
+    ["postlane doctor", "postlane doctor --strict", "postlane doctor --json | jq '.findings[] | .level, .code'"],
+  )
+    .option("--strict", "Exit with 1 for warnings, too.")
+    .action(async (options: DoctorOptions) => {
+      const { runDoctorChecks } = await import("./run-doctor-checks.ts");
+      end(await runDoctorChecks(options));
+    });
   leaf(
     doctor,
     "disk",

@@ -23,3 +23,9 @@ export function captureFolders(config: Config): readonly CaptureFolder[] {
     outlet.type === "capture" ? [{ outlet: outlet.name, dir: outlet.dir }] : [],
   );
 }
+
+/** Outlets of type capture that a lane uses. */
+export function capturesInUse(config: Config): readonly CaptureFolder[] {
+  const used = new Set(Object.values(config.lanes).flatMap((lane) => lane.outlets));
+  return captureFolders(config).filter(({ outlet }) => used.has(outlet));
+}

@@ -13,7 +13,7 @@ import {
 import { EXIT_DONE, EXIT_FAILED } from "./command-failure.ts";
 import { createOutput, type CommonOptions } from "./output.ts";
 import { number, printCount, printPerSecond, printSpan, printTable, text, type Column } from "./printing.ts";
-import { captureFolders, readConfig, type CaptureFolder } from "./read-config.ts";
+import { capturesInUse, readConfig } from "./read-config.ts";
 import { watch } from "./watching.ts";
 import { withDatabase } from "./with-database.ts";
 
@@ -42,12 +42,6 @@ export async function runStatus(options: StatusOptions): Promise<number> {
 
 function answerOf(report: StatusReport, config: Config): object {
   return { at: new Date().toISOString(), nothing_leaves: capturesInUse(config), ...report };
-}
-
-/** Outlets of type capture that a lane uses. */
-function capturesInUse(config: Config): readonly CaptureFolder[] {
-  const used = new Set(Object.values(config.lanes).flatMap((lane) => lane.outlets));
-  return captureFolders(config).filter(({ outlet }) => used.has(outlet));
 }
 
 function printStatus(report: StatusReport, config: Config): readonly string[] {
