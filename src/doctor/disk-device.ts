@@ -7,14 +7,18 @@ import type { DiskFacts } from "./judge-disk.ts";
 
 type DeviceFacts = Pick<DiskFacts, "fileSystem" | "device" | "model" | "isRotational">;
 
-export async function describeDevice(folder: string): Promise<DeviceFacts & { readonly deviceNumber: number }> {
+export async function describeDevice(
+  folder: string,
+): Promise<DeviceFacts & { readonly deviceNumber: number; readonly mountPoint?: string }> {
   const real = await realpath(folder);
   const { dev } = await stat(real);
   const mount = findMount(await readOrNothing("/proc/self/mountinfo"), printDevice(dev), real);
   const block = mount === undefined ? undefined : `/sys/dev/block/${mount.device}`;
   return {
     deviceNumber: dev,
-    ...(mount === undefined ? {} : { fileSystem: mount.fileSystem, device: mount.source }),
+    ...(mount === undefined
+      ? {}
+      : { fileSystem: mount.fileSystem, device: mount.source, mountPoint: mount.mountPoint }),
     ...(block === undefined ? {} : await describeBlock(block)),
   };
 }

@@ -36,8 +36,8 @@ const DISK_SLOW_MS_MIN = 20;
  * programs are in trouble before, and so is a disk with less than 2 % free. With little disk at all the bytes count, with
  * much of it the share.
  */
-const DISK_FREE_SHARE_MIN = 0.02;
-const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
+export const DISK_FREE_SHARE_MIN = 0.02;
+export const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
 /**
  * A busy relay keeps its disk and CPU busy, and some task always waits: only when hardly a moment passes without
  * waiting is it too much. Waiting for memory is trouble much earlier.

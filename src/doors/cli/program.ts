@@ -35,7 +35,9 @@ import type { SuppressionAddOptions, SuppressionImportOptions, SuppressionListOp
 import type { UnaccountedListOptions, UnaccountedResendOptions } from "./run-unaccounted.ts";
 import type { UnknownDecisionOptions, UnknownListOptions } from "./run-unknown.ts";
 import type { WebhookCreateOptions, WebhookReplayOptions } from "./run-webhook.ts";
+import type { WitnessedDiskOptions, WitnessOptions } from "./run-witness.ts";
 import { readVersion } from "../../platform/version.ts";
+import { misused } from "./command-failure.ts";
 import type { CommonOptions } from "./output.ts";
 
 /** A site has few, and looks for one of them. */
@@ -963,15 +965,43 @@ function addDoctor(program: Command, end: End): void {
       "postlane doctor disk",
       "postlane doctor disk /var/spool/postfix",
       "postlane doctor disk --json | jq .disks[].verdict",
+      "postlane doctor disk /var/lib/postlane --witness 192.0.2.7",
+      "postlane doctor disk /var/lib/postlane --witness 192.0.2.7 --compare",
     ],
   )
     .argument(
       "[path]",
       "A folder on the disk; otherwise the data directory and the spool of each relay on this machine.",
     )
-    .action(async (path: string | undefined, options: CommonOptions) => {
+    .option(
+      "--witness <host>",
+      "Try the disk by cutting its power: write numbered records until then, and tell a `postlane doctor witness` on another machine, at this host and port (2581), what the disk calls durable.",
+    )
+    .option("--compare", "After the power cut: judge whether all of that is still there.")
+    .option("--token <token>", "What the witness printed at its start; otherwise POSTLANE_WITNESS_TOKEN.")
+    .action(async (path: string | undefined, options: CommonOptions & Partial<WitnessedDiskOptions>) => {
+      const { witness } = options;
+      if (witness !== undefined) {
+        const { runWitnessedDisk } = await import("./run-witness.ts");
+        return end(await runWitnessedDisk(path, { ...options, witness }));
+      }
+      if (options.compare === true || options.token !== undefined) {
+        throw misused("--compare and --token go with --witness HOST.");
+      }
       const { runDoctorDisk } = await import("./run-doctor.ts");
       end(await runDoctorDisk(path, options));
+    });
+  leaf(
+    doctor,
+    "witness",
+    "Keep, for another machine, what its disk calls durable, until that machine's power is cut: the other half of `postlane doctor disk --witness`. It prints a token, without which nobody can tell it anything; nothing secret is told, and so there is no TLS. What it heard stays in the data directory and is synced. Ctrl-C ends it.",
+    ["postlane doctor witness", "postlane doctor witness --listen 192.0.2.7:2581"],
+  )
+    .option("--listen <address:port>", "Where; otherwise 127.0.0.1:2581, which only this machine reaches.")
+    .option("--token <token>", "In place of the one that it made; otherwise POSTLANE_WITNESS_TOKEN.")
+    .action(async (options: WitnessOptions) => {
+      const { runDoctorWitness } = await import("./run-witness.ts");
+      end(await runDoctorWitness(options));
     });
 }
 

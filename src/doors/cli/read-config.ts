@@ -5,7 +5,14 @@ import { loadConfig, type Config } from "../../platform/config.ts";
 import type { CommonOptions } from "./output.ts";
 
 /** Of the command line, the sendmail command and programs that send: the configuration refuses what it does not know. */
-const OTHERS = ["POSTLANE_DEBUG", "POSTLANE_SMTP", "POSTLANE_SPOOL", "POSTLANE_SENDMAIL_CONFIG", "POSTLANE_KEY"];
+const OTHERS = [
+  "POSTLANE_DEBUG",
+  "POSTLANE_SMTP",
+  "POSTLANE_SPOOL",
+  "POSTLANE_SENDMAIL_CONFIG",
+  "POSTLANE_KEY",
+  "POSTLANE_WITNESS_TOKEN",
+];
 
 export function readConfig({ config }: CommonOptions): Config {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OTHERS.includes(name)));

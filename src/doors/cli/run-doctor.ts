@@ -1,9 +1,11 @@
 // `postlane doctor disk`: which disks, the measuring, and what is printed.
 
 import { existsSync } from "node:fs";
+import { statfs } from "node:fs/promises";
 import path from "node:path";
 import { describeDevice, isVirtualMachine } from "../../doctor/disk-device.ts";
 import { judgeDisk, type DiskFacts, type DiskJudgement, type FsyncFigures } from "../../doctor/judge-disk.ts";
+import { judgeRoom, printMegabytes, type DiskUse, type Room } from "../../doctor/judge-room.ts";
 import { measureDisk } from "../../doctor/measure-disk.ts";
 import { readInstance } from "../../mailers/postfix/read-instance.ts";
 import { systemClock } from "../../platform/clock.ts";
@@ -26,13 +28,15 @@ interface Place {
   readonly path: string;
   /** What lies there, for people. */
   readonly uses: string;
+  readonly kinds: readonly DiskUse[];
 }
 
 interface ExaminedDisk extends DiskFacts, DiskJudgement {
   readonly uses: string;
+  readonly room: Room;
 }
 
-/** Exit code 1: one of the disks is not to be trusted, or gives no answer. */
+/** Exit code 1: one of the disks is not to be trusted, gives no answer, or is short of room. */
 export async function runDoctorDisk(given: string | undefined, options: CommonOptions): Promise<number> {
   const config = readConfig(options);
   const output = createOutput(options);
@@ -43,22 +47,25 @@ export async function runDoctorDisk(given: string | undefined, options: CommonOp
   const isVirtual = await isVirtualMachine();
   const examined: ExaminedDisk[] = [];
   for (const place of measured) examined.push(await examine(place, config, { budgetMs, isVirtual }));
-  output.answer({ disks: examined.map(documentOf), not_measured: disks.slice(measured.length) });
+  const left = disks.slice(measured.length).map(({ path: folder, uses }) => ({ path: folder, uses }));
+  output.answer({ disks: examined.map(documentOf), not_measured: left });
   for (const disk of examined) for (const line of linesOf(disk)) output.print(line);
-  for (const { path: left } of disks.slice(measured.length)) {
-    output.print(`${harmless(left)}: not measured, for lack of time; name it: postlane doctor disk ${harmless(left)}`);
+  for (const { path: folder } of left) {
+    output.print(
+      `${harmless(folder)}: not measured, for lack of time; name it: postlane doctor disk ${harmless(folder)}`,
+    );
   }
   if (given === undefined && config.databaseUrl !== undefined) {
     output.note("The database is that of DATABASE_URL: measure its disk on its machine.");
   }
-  return examined.some(({ verdict }) => BAD.has(verdict)) ? EXIT_FAILED : EXIT_DONE;
+  return examined.some(({ verdict, room }) => BAD.has(verdict) || room.isShort) ? EXIT_FAILED : EXIT_DONE;
 }
 
 const BAD: ReadonlySet<DiskJudgement["verdict"]> = new Set(["frozen", "not_a_disk", "too_good"]);
 
 function givenPlace(given: string): Place {
   const folder = path.resolve(given);
-  if (existsSync(folder)) return { path: folder, uses: "as named" };
+  if (existsSync(folder)) return { path: folder, uses: "as named", kinds: ["named"] };
   throw new CommandFailure(
     "path_missing",
     `There is no folder ${folder}. Name one on the disk that is to be measured.`,
@@ -68,14 +75,17 @@ function givenPlace(given: string): Place {
 async function placesOf(config: Config): Promise<readonly Place[]> {
   const database = config.databaseUrl === undefined ? findPlace(config.dataDir)?.data : undefined;
   const places: Place[] = [
-    { path: nearestFolder(config.dataDir), uses: "data directory" },
-    ...(database === undefined ? [] : [{ path: nearestFolder(database), uses: "embedded database" }]),
+    { path: nearestFolder(config.dataDir), uses: "data directory", kinds: ["data"] },
+    ...(database === undefined
+      ? []
+      : [{ path: nearestFolder(database), uses: "embedded database", kinds: ["database"] as const }]),
   ];
   for (const outlet of Object.values(config.outlets)) {
     if (outlet.type !== "smtp" || outlet.gauge === undefined || outlet.gauge.isRemote) continue;
     const { gauge, name } = outlet;
     const spool = gauge.type === "command" ? gauge.spool : await spoolOf(gauge.configDir);
-    if (spool !== undefined && existsSync(spool)) places.push({ path: spool, uses: `spool of outlet ${name}` });
+    if (spool !== undefined && existsSync(spool))
+      places.push({ path: spool, uses: `spool of outlet ${name}`, kinds: ["spool"] });
   }
   return places;
 }
@@ -95,9 +105,17 @@ async function onePerDisk(places: readonly Place[]): Promise<readonly Place[]> {
   for (const place of places) {
     const { deviceNumber } = await describeDevice(place.path);
     const known = disks.get(deviceNumber);
-    disks.set(deviceNumber, known === undefined ? place : { ...known, uses: `${known.uses}, ${place.uses}` });
+    disks.set(deviceNumber, known === undefined ? place : both(known, place));
   }
   return [...disks.values()];
+}
+
+function both(one: Place, other: Place): Place {
+  return {
+    path: one.path,
+    uses: `${one.uses}, ${other.uses}`,
+    kinds: [...new Set([...one.kinds, ...other.kinds])],
+  };
 }
 
 async function examine(
@@ -115,7 +133,17 @@ async function examine(
     );
   }
   const facts = { path: place.path, ...device, isVirtual, ...(await measureDisk(folder, budgetMs, systemClock)) };
-  return { ...facts, ...judgeDisk(facts), uses: place.uses };
+  return { ...facts, ...judgeDisk(facts), uses: place.uses, room: await roomOf(place, config) };
+}
+
+async function roomOf({ path: folder, kinds }: Place, { queue }: Config): Promise<Room> {
+  const { bavail, blocks, bsize, ffree, files } = await statfs(folder);
+  const figures = {
+    freeBytes: bavail * bsize,
+    totalBytes: blocks * bsize,
+    freeInodes: files === 0 ? null : ffree,
+  };
+  return judgeRoom(figures, kinds, queue.freeDiskBytesMin);
 }
 
 function documentOf(disk: ExaminedDisk): unknown {
@@ -130,7 +158,15 @@ function documentOf(disk: ExaminedDisk): unknown {
     single: disk.single ?? null,
     parallel: disk.parallel ?? null,
     verdict: disk.verdict,
-    findings: disk.findings,
+    room: {
+      free_bytes: disk.room.freeBytes,
+      free_bytes_min: disk.room.freeBytesMin,
+      total_bytes: disk.room.totalBytes,
+      free_inodes: disk.room.freeInodes,
+      free_inodes_min: disk.room.freeInodesMin,
+      is_short: disk.room.isShort,
+    },
+    findings: [...disk.findings, ...disk.room.findings],
   };
 }
 
@@ -141,8 +177,14 @@ function linesOf(disk: ExaminedDisk): readonly string[] {
   return [
     harmless(`${disk.path} (${disk.uses}; ${what || "device not known"})`),
     ...printTable(columns, rows).map((line) => `  ${line}`),
-    ...disk.findings.map((finding) => `  ${finding}`),
+    `  ${roomLine(disk.room)}`,
+    ...[...disk.findings, ...disk.room.findings].map((finding) => `  ${finding}`),
   ];
+}
+
+function roomLine({ freeBytes, totalBytes, freeInodes }: Room): string {
+  const inodes = freeInodes === null ? "" : `, and ${printCount(freeInodes)} inodes`;
+  return `Free: ${printMegabytes(freeBytes)} of ${printMegabytes(totalBytes)}${inodes}.`;
 }
 
 function rowOf(writers: string, figures: FsyncFigures | undefined): readonly string[] {

@@ -29,16 +29,27 @@ export async function watch(output: Output, look: () => Promise<Look>): Promise<
   return EXIT_DONE;
 }
 
-function whenInterrupted(): { isDue(): boolean; orAfter(ms: number): Promise<void> } {
+export interface Interruption {
+  isDue(): boolean;
+  readonly happened: Promise<void>;
+  orAfter(ms: number): Promise<void>;
+}
+
+/** By Ctrl-C, or by SIGTERM. */
+export function whenInterrupted(): Interruption {
   let isDue = false;
   let wake = (): void => {};
+  let happen = (): void => {};
+  const happened = new Promise<void>((resolve) => (happen = resolve));
   const stop = (): void => {
     isDue = true;
     wake();
+    happen();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
   return {
     isDue: () => isDue,
+    happened,
     async orAfter(ms) {
       await new Promise<void>((resolve) => {
         const timer = systemClock.after(ms, resolve);
