@@ -37,7 +37,7 @@ export const fault: Fault = {
   promises: ["one_state", "no_duplicate", "unknown", "lease"],
   what: "a dispatcher paused (SIGSTOP) until the front has rescued what it had claimed, and then continued",
   unit: "pauses",
-  small: 4,
+  small: 2,
   full: 50,
   // From when it goes on.
   recoveryMsMax: 5000,
