@@ -77,6 +77,7 @@ function startDoor(door: Door, submit: Submit, ledger: SiteLedger, answers: Door
   const again: ProbeMail[] = [];
   const open = new Set<Promise<void>>();
   let count = 0;
+  let failure: unknown;
   const isNow = { ending: false, over: false };
 
   const next = (): ProbeMail | undefined => {
@@ -100,7 +101,9 @@ function startDoor(door: Door, submit: Submit, ledger: SiteLedger, answers: Door
     while (!isNow.over) {
       const mail = next();
       if (mail !== undefined) {
-        const asked: Promise<void> = ask(mail).finally(() => open.delete(asked));
+        const asked: Promise<void> = ask(mail)
+          .catch((error: unknown) => (failure ??= error))
+          .then(() => void open.delete(asked));
         open.add(asked);
       } else if (isNow.ending && again.length === 0 && open.size === 0) break;
       await sleep(1000 / PER_S);
@@ -111,6 +114,7 @@ function startDoor(door: Door, submit: Submit, ledger: SiteLedger, answers: Door
       isNow.ending = true;
       await Promise.race([loop, sleep(ACCEPTED_MS_MAX, undefined, { ref: false })]);
       isNow.over = true;
+      if (failure !== undefined) throw failure;
       return again.length + open.size;
     },
     abandon() {
