@@ -157,7 +157,9 @@ function isRunning(child: ChildProcess): boolean {
 
 async function untilReady(supervisor: Supervisor): Promise<void> {
   const deadline = performance.now() + UP_MS_MAX;
-  while (!["transactional", "bulk"].every((lane) => supervisor.printed().includes(`dispatcher ${lane}: ready`))) {
+  // Of several dispatchers of a lane, the first.
+  const isReady = (lane: string): boolean => new RegExp(`dispatcher ${lane}(?: 1)?: ready`).test(supervisor.printed());
+  while (!["transactional", "bulk"].every(isReady)) {
     if (performance.now() > deadline) throw new Error(`postlane up is not ready:\n${supervisor.printed()}`);
     await sleep(5);
   }

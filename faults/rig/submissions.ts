@@ -58,7 +58,7 @@ export function startSubmissions(given: {
   const nextEmail = (lane: Lane, isAlone: boolean): SiteEmail => {
     const number = ++count;
     const to = `${lane[0]}${number}@${isAlone ? `alone${number}` : `d${number % DESTINATIONS}`}.crash.example`;
-    return { to, subject: `Message ${number}`, text: textOf(nameOf(to)), lane };
+    return { to, subject: `Message ${number}`, text: textOf(to), lane };
   };
   const noteOf = async (emails: readonly SiteEmail[], send: () => Promise<SiteAnswer>): Promise<SiteAnswer> => {
     const recipients = emails.map(({ to }) => to);
@@ -123,7 +123,8 @@ export function startSubmissions(given: {
 const NOTE_OF = { committed: "ack", ambiguous: "amb", not_sent: "nak" } as const satisfies Record<SiteAnswer, string>;
 
 /** About a kilobyte, so that a message is more than one packet's worth with its headers. */
-function textOf(name: string): string {
+export function textOf(recipient: string): string {
+  const name = nameOf(recipient);
   const filling = "This message was sent by a fault run, to see whether it arrives once.\n".repeat(14);
   return `begin-${name}\n${filling}end-${name}\n`;
 }

@@ -59,6 +59,8 @@ export interface World {
   readonly sink: TruthSink;
   readonly submissions: Submissions;
   readonly receptions: readonly Reception[];
+  /** Who submits beside `submissions` writes into it, too. */
+  readonly siteLedgerFile: string;
   /** The harness's own look into the books. */
   readonly books: SiteDatabase;
   readonly supervisor: Supervisor;
@@ -135,6 +137,7 @@ export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise
     sink,
     submissions,
     receptions,
+    siteLedgerFile: ledgerFile,
     books,
     get supervisor() {
       return supervisor;

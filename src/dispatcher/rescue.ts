@@ -13,7 +13,7 @@ import { queueIdIn } from "../mail/reply.ts";
 import type { Log } from "../platform/log.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 import { recordStateChanges } from "../queue/balance-store.ts";
-import { claimedUnderLease, endLease, listLeases, takeLeaseForRescue } from "../queue/lease-store.ts";
+import { claimedUnderLease, endLease, listLeases, takeLeaseForRescue, type LeaseRow } from "../queue/lease-store.ts";
 import type { ClaimedRow } from "../queue/queue-store.ts";
 import { retryIfUnknown, settleIfUnknown } from "../queue/unknown-store.ts";
 import { strikeBadAddresses } from "../suppression/bounce-strikes.ts";
@@ -74,10 +74,12 @@ function isBeingOpened(file: string, nowMs: number): boolean {
 }
 
 /** Leases long over whose journal is not here: what was claimed under them is unknown. */
-export async function rescueOverdue(context: RescueContext, rescueGraceMs: number): Promise<readonly RescueReport[]> {
+export async function rescueOverdue(
+  context: RescueContext,
+  overdueAmong: (leases: readonly LeaseRow[]) => readonly LeaseRow[],
+): Promise<readonly RescueReport[]> {
   const reports: RescueReport[] = [];
-  for (const lease of await listLeases(context.pool)) {
-    if (lease.late_ms < rescueGraceMs) continue;
+  for (const lease of overdueAmong(await listLeases(context.pool))) {
     const report = await rescueLease(context, lease.id, undefined);
     if (report !== undefined) reports.push(report);
   }

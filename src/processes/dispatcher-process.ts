@@ -27,7 +27,7 @@ import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase, type Database } from "../postgres/database.ts";
 import { readReturnTokenKey, readUnsubscribeKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
-import { planForTheQueue } from "../queue/session-store.ts";
+import { endIfSilentInTransaction, planForTheQueue } from "../queue/session-store.ts";
 import type { SigningKeysAtWork } from "../senders/domains/signing-keys.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase, giveWayOnCpu } from "./give-way.ts";
@@ -57,7 +57,10 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
     log,
     role: `dispatcher ${laneName}`,
     connectionsMax: SESSIONS_MAX.dispatcher,
-    onConnect: planForTheQueue,
+    onConnect: async (client) => {
+      await planForTheQueue(client);
+      await endIfSilentInTransaction(client, config.leaseMs);
+    },
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   const orders = followOrders(log);

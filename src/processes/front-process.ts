@@ -2,6 +2,7 @@
 
 import { statfs } from "node:fs/promises";
 import { tellCanary } from "../campaigns/judge-canary.ts";
+import { createOverdueLeases } from "../dispatcher/overdue-leases.ts";
 import { rescueOverdue } from "../dispatcher/rescue.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
@@ -35,6 +36,7 @@ export async function runFront(config: Config): Promise<number> {
   const http = prepareHttp(config, database, log);
   const telling = tellOfEngine(config, database, log, http.api);
   const context = await rescueContextOf(database.pool, config, log);
+  const overdue = createOverdueLeases(config.rescueGraceMs);
   const returns = await openReturns(config, context.laneSettingsOf, log);
   const entry = await openEntry(config, log);
   const webhooks = await openWebhooks(config, log);
@@ -55,7 +57,7 @@ export async function runFront(config: Config): Promise<number> {
       log,
       rescueOverdue: async () => {
         await rescueHere(config, database.pool, log);
-        await rescueOverdue(context, config.rescueGraceMs);
+        await rescueOverdue(context, (leases) => overdue.among(leases, systemClock.monotonicMs()));
       },
       takeReturns: returns.take,
       onAlarm({ isRaised, detail, ...about }) {

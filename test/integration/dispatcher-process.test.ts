@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
@@ -58,6 +60,34 @@ test("a lease that is lost is followed by a new one, though nothing but the leas
   await isReady(child);
   assert.ok((await leases(database)).some((id) => id > first!));
   assert.equal(child.exitCode, null);
+});
+
+test("one that is paused amid a settle keeps the lock of its lease no longer than the lease", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  writeFileSync(path.join(database.dataDir, "postlane.yaml"), 'lease: "3 s"\n');
+  const child = startSupervised(database, ARGS);
+  endWithTest(t, child);
+  await isReady(child);
+  const client = await pool.connect();
+  await client.query("BEGIN");
+  await client.query("LOCK TABLE postlane.event IN ACCESS EXCLUSIVE MODE");
+  await enqueue(database);
+  await until("it settles", async () => {
+    const { rows } = await pool.query(
+      "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    );
+    return rows.length > 0;
+  });
+  child.kill("SIGSTOP");
+  await client.query("COMMIT");
+  client.release();
+  // As a rescuer takes it.
+  await until("its lease can be locked", async () => {
+    const { rows } = await pool.query("SELECT FROM postlane.lease FOR UPDATE SKIP LOCKED");
+    return rows.length === 1;
+  });
+  child.kill("SIGCONT");
 });
 
 function isReady(child: ChildProcess): Promise<void> {

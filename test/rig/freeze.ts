@@ -7,16 +7,23 @@ import type { Pool } from "pg";
 
 export async function whileFrozen(pool: Pool, work: () => Promise<void>): Promise<void> {
   const { rows } = await pool.query<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid");
-  const postmaster = parentOf(rows[0]!.pid)!;
-  // The parent first, so that no new child escapes.
-  signal(postmaster, "SIGSTOP");
-  const frozen = [postmaster, ...childrenOf(postmaster)];
+  const thaw = freezeServer(parentOf(rows[0]!.pid)!);
   try {
-    for (const pid of frozen) signal(pid, "SIGSTOP");
     await work();
   } finally {
-    for (const pid of frozen) signal(pid, "SIGCONT");
+    thaw();
   }
+}
+
+/** Answers what thaws it, which may be called again. */
+export function freezeServer(postmasterPid: number): () => void {
+  // The parent first, so that no new child escapes.
+  signal(postmasterPid, "SIGSTOP");
+  const frozen = [postmasterPid, ...childrenOf(postmasterPid)];
+  for (const pid of frozen) signal(pid, "SIGSTOP");
+  return () => {
+    for (const pid of frozen.splice(0)) signal(pid, "SIGCONT");
+  };
 }
 
 function childrenOf(parent: number): readonly number[] {

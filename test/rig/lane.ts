@@ -235,7 +235,8 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
     },
     rescue: async (rescuerBootId = bootId) =>
       rescueByJournals(await context(rescuerBootId), journalDir, (head) => alive.has(head.processStart)),
-    rescueWithoutJournal: async () => rescueOverdue(await context(bootId), 0),
+    rescueWithoutJournal: async () =>
+      rescueOverdue(await context(bootId), (leases) => leases.filter(({ late_ms }) => late_ms >= 0)),
   };
 }
 
