@@ -22,7 +22,8 @@ export function openFailpoints(scope: Scope, ...ahead: readonly PreloadName[]): 
     env: { ...orders.env, ...preloaded(...ahead, "failpoints-preload") },
     async dieAt(point, processes, times) {
       await orders.give({ point, processes, times });
-      return await orders.untilMarked(DIED_MS_MAX);
+      await orders.untilMarked(DIED_MS_MAX);
+      return orders.takeBack();
     },
   };
 }

@@ -2,7 +2,16 @@
 // at a time, whoever it is for hears of it within a moment, and it is carried out once: by the process that makes its mark
 // first, also if that process is no more and another has taken its place.
 
-import { existsSync, linkSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -29,10 +38,12 @@ export interface Orders<O extends Order, Mark extends object> {
   readonly env: Readonly<Record<string, string>>;
   /** In place of the one before. Resolves when somebody has heard of it. */
   give(order: Omit<O, "id">): Promise<void>;
-  /** The mark of the order that was given last, if it is carried out. */
-  mark(): Mark | undefined;
-  /** Waits for the mark, no longer than this; what was not carried out by then never will be. */
+  /** Waits until the last order is carried out, no longer than this. */
   untilMarked(msMax: number): Promise<Mark | undefined>;
+  /** What the last order came to; undefined: it was not carried out, and will not be any more. */
+  takeBack(): Mark | undefined;
+  /** Everything that a process of this name has told, since the folder is there. */
+  told(process: string): readonly string[];
 }
 
 /** Somebody must hear of it: a process that died of the last one may take a while to come back. */
@@ -51,14 +62,17 @@ export function openOrders<O extends Order, Mark extends object>(scope: Scope): 
         if (performance.now() > endsAt) throw new Error(`${order.processes.join(" and ")} heard of no order`);
       }
     },
-    mark,
     async untilMarked(msMax) {
       for (const endsAt = performance.now() + msMax; performance.now() < endsAt; await sleep(LOOK_MS)) {
-        if (mark() !== undefined) return mark();
+        if (mark() !== undefined) break;
       }
+      return mark();
+    },
+    takeBack() {
       makeMark(folder, id, null);
       return mark();
     },
+    told: (name) => readLinesIfThere(toldOf(folder, name)),
   };
 }
 
@@ -78,6 +92,8 @@ export interface HeardOrders<O extends Order, Mark extends object> {
   readonly order: O | undefined;
   /** False: it is carried out by somebody else, or was taken back. */
   mark(mark: Mark): boolean;
+  /** A line for the rig, whether or not there is an order. */
+  tell(line: string): void;
 }
 
 /** Undefined: this process is given no orders. `heard` is called for each new one. */
@@ -103,6 +119,7 @@ export function hearOrders<O extends Order, Mark extends object>(
       return order;
     },
     mark: (mark) => order !== undefined && makeMark(folder, order.id, mark),
+    tell: (line) => appendFileSync(toldOf(folder, name), `${line}\n`),
   };
 }
 
@@ -125,6 +142,7 @@ function makeMark(folder: string, id: number, mark: object | null): boolean {
 }
 
 const markOf = (folder: string, id: number): string => path.join(folder, `mark-${id}`);
+const toldOf = (folder: string, name: string): string => path.join(folder, `told-${name}`);
 const heardOf = (folder: string, id: number): string => path.join(folder, `heard-${id}`);
 
 /** A reader finds all of it, or nothing. */
@@ -139,8 +157,17 @@ function writeWhole(file: string, text: string, giveName: (from: string, to: str
 }
 
 function readIfThere<T>(file: string): T | undefined {
+  const text = readTextIfThere(file);
+  return text === undefined ? undefined : (JSON.parse(text) as T);
+}
+
+function readLinesIfThere(file: string): readonly string[] {
+  return (readTextIfThere(file) ?? "").split("\n").filter((line) => line !== "");
+}
+
+function readTextIfThere(file: string): string | undefined {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as T;
+    return readFileSync(file, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

@@ -1,5 +1,5 @@
 // Loaded into each of Postlane's processes ahead of the program: loses the query that the rig has ordered to be lost, with
-// its connection (query-errors.ts).
+// its connection (query-errors.ts), and tells which statements there are.
 
 import { hearOrders, type HeardOrders } from "./orders.ts";
 import type { Moment, QueryErrorMark, QueryErrorOrder } from "./query-errors.ts";
@@ -10,6 +10,7 @@ const orders = hearOrders<QueryErrorOrder, QueryErrorMark>(({ index }) => (index
 if (orders !== undefined) follow(orders);
 
 function follow(heard: HeardOrders<QueryErrorOrder, QueryErrorMark>): void {
+  const seen = new Set<string>();
   const doomed = new WeakSet<SentQuery>();
   const isMeant = (statement: string): boolean => {
     if (heard.order === undefined) return false;
@@ -22,6 +23,8 @@ function follow(heard: HeardOrders<QueryErrorOrder, QueryErrorMark>): void {
   };
   hookQueries({
     before(query) {
+      if (!seen.has(query.name)) heard.tell(query.name);
+      seen.add(query.name);
       if (!isMeant(query.name)) return undefined;
       if (heard.order?.moment === "before") return lose("before", query.name);
       doomed.add(query);

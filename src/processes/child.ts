@@ -65,13 +65,15 @@ export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): 
     const startedAtMs = performance.now();
     let heardAtMs = startedAtMs;
     let readyAtMs = Infinity;
-    child = fork(spec.modulePath, spec.args, {
-      env: spec.env,
-      execArgv: [...CHILD_FLAGS],
-      stdio: ["ignore", spec.logDescriptor, spec.logDescriptor, "ipc"],
-    });
+    try {
+      child = forked(spec);
+    } catch (error) {
+      // For want of memory Node throws; for want of a process it emits an error, below.
+      log.error("process.start_failed", { process: spec.name, error: String(error) });
+      return restartLater("could not be started", { wasWell: false, livedMs: 0 });
+    }
     const { pid } = child;
-    log.info("process.started", { process: spec.name, child_pid: pid });
+    if (pid !== undefined) log.info("process.started", { process: spec.name, child_pid: pid });
     let lookedAtMs = startedAtMs;
     const watch = setInterval(() => {
       const nowMs = performance.now();
@@ -90,26 +92,29 @@ export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): 
       }
       if (message.kind === "told") events.onTold(message.line);
     });
-    child.on("error", (error) => log.error("process.start_failed", { process: spec.name, error: error.message }));
     died = new Promise((resolve) => {
-      child!.once("exit", (code, signal) => {
+      const end = (how: string): void => {
         clearInterval(watch);
         child = undefined;
         resolve();
         const nowMs = performance.now();
         const wasWell = nowMs - readyAtMs > WELL_AFTER_READY_MS;
-        if (!isStopping) restartLater(code, signal, { wasWell, livedMs: nowMs - startedAtMs });
+        if (!isStopping) restartLater(how, { wasWell, livedMs: nowMs - startedAtMs });
+      };
+      child!.once("exit", (code, signal) => end(signal ?? `exit code ${code}`));
+      child!.on("error", (error) => {
+        log.error("process.start_failed", { process: spec.name, error: error.message });
+        // What did not begin has no exit either.
+        if (pid === undefined) end("could not be started");
       });
     });
   };
 
   const restartLater = (
-    code: number | null,
-    signal: string | null,
+    how: string,
     { wasWell, livedMs }: { readonly wasWell: boolean; readonly livedMs: number },
   ): void => {
     pauseMs = wasWell ? RESTART_FIRST_MS : Math.min(RESTART_MS_MAX, pauseMs * 2);
-    const how = signal === null ? `exit code ${code}` : signal;
     log.error("process.died", { process: spec.name, how, lived_ms: Math.round(livedMs), restart_in_ms: pauseMs });
     events.onDied(how, pauseMs);
     restartTimer = setTimeout(start, pauseMs);
@@ -132,4 +137,12 @@ export function superviseChild(spec: ChildSpec, events: ChildEvents, log: Log): 
       clearTimeout(killer);
     },
   };
+}
+
+function forked({ modulePath, args, env, logDescriptor }: ChildSpec): ChildProcess {
+  return fork(modulePath, args, {
+    env,
+    execArgv: [...CHILD_FLAGS],
+    stdio: ["ignore", logDescriptor, logDescriptor, "ipc"],
+  });
 }

@@ -1,5 +1,6 @@
-// The failpoints, tried themselves: a process that touches the outside step by step dies between the two touches that the
-// point's name says, once, and its mark tells what stood between dot and answer.
+// What the rig preloads, tried itself. A process that touches the outside step by step dies between the two touches that a
+// failpoint's name says, once, and its mark tells what stood between dot and answer. A query that is to be lost is lost
+// before its effect or after it, and a journal that forgets says nothing of it.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,7 +12,8 @@ import path from "node:path";
 import { test, type TestContext } from "node:test";
 import type { FailpointMark, FailpointName, FailpointOrder } from "../../faults/rig/failpoints.ts";
 import { giveOrder, ORDERS_VARIABLE, readMark } from "../../faults/rig/orders.ts";
-import { preloaded } from "../../faults/rig/preloaded.ts";
+import { preloaded, type PreloadName } from "../../faults/rig/preloaded.ts";
+import type { Moment, QueryErrorMark, QueryErrorOrder } from "../../faults/rig/query-errors.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 
 interface Seen {
@@ -62,6 +64,32 @@ test("an order is carried out at its time, for its process, and once", async (t)
   assert.deepEqual(await live(t, database, ordersIn), { ...whole, openDots: [DOT] });
 });
 
+test("a query is lost before its effect or after it, with its connection", async (t) => {
+  const database = await testDatabase(t);
+  await database.pool.query("CREATE TABLE touched (what text)");
+  const lost = async (moment: Moment, which: Pick<QueryErrorOrder, "index" | "statement">) => {
+    const ordersIn = tempFolder(t);
+    const given: QueryErrorOrder = { id: 1, processes: ["bulk"], moment, ...which };
+    giveOrder(ordersIn, given);
+    const { touched } = await live(t, database, ordersIn, ["query-errors-preload"]);
+    return { touched, statement: readMark<QueryErrorMark>(ordersIn, 1)?.statement };
+  };
+  assert.deepEqual(await lost("before", { index: 1 }), { touched: [], statement: "queue_claim" });
+  assert.deepEqual(await lost("after", { index: 1 }), { touched: ["claimed"], statement: "queue_claim" });
+  assert.deepEqual(await lost("before", { statement: "COMMIT" }), { touched: ["claimed"], statement: "COMMIT" });
+  assert.deepEqual(await lost("after", { index: 5 }), { touched: ["claimed", "settled"], statement: "COMMIT" });
+  assert.deepEqual(await lost("after", { index: 6 }), { touched: ["claimed", "settled"], statement: undefined });
+});
+
+test("a journal that forgets keeps answers and no dots", async (t) => {
+  const database = await testDatabase(t);
+  await database.pool.query("CREATE TABLE touched (what text)");
+  const ordersIn = tempFolder(t);
+  order(ordersIn, { point: "after-answer-line", times: 1, processes: ["bulk"] });
+  const { journal, received } = await live(t, database, ordersIn, ["forgetful-journal-preload", "failpoints-preload"]);
+  assert.deepEqual({ journal, received }, { journal: "a", received: CONTENT });
+});
+
 async function liveUntil(
   t: TestContext,
   database: TestDatabase,
@@ -79,7 +107,12 @@ function order(ordersIn: string, given: Omit<FailpointOrder, "id">): void {
   giveOrder(ordersIn, whole);
 }
 
-async function live(t: TestContext, database: TestDatabase, ordersIn: string): Promise<Seen> {
+async function live(
+  t: TestContext,
+  database: TestDatabase,
+  ordersIn: string,
+  modules: readonly PreloadName[] = ["failpoints-preload"],
+): Promise<Seen> {
   await database.pool.query("TRUNCATE touched");
   const folder = tempFolder(t);
   const server = await listen(t);
@@ -87,8 +120,8 @@ async function live(t: TestContext, database: TestDatabase, ordersIn: string): P
     process.execPath,
     [CHILD, "dispatcher", "--lane", "bulk", folder, String(server.port), database.databaseUrl],
     {
-      env: { ...process.env, ...preloaded("failpoints-preload"), [ORDERS_VARIABLE]: ordersIn },
-      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...preloaded(...modules), [ORDERS_VARIABLE]: ordersIn },
+      stdio: "ignore",
     },
   );
   const [, signal] = (await once(child, "exit")) as [number | null, string | null];
