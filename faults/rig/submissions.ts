@@ -5,15 +5,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSiteDatabase, type SiteDatabase } from "../../bench/site-database.ts";
 import { enqueueMany, enqueueOne, type SiteEmail } from "./books-store.ts";
-import { openSiteLedger } from "./site-ledger.ts";
+import { openSiteLedger, type SiteNote } from "./site-ledger.ts";
 
 export type Lane = "transactional" | "bulk";
 
 export interface Submissions {
   /** Submissions that were begun, and not refused. */
   readonly begun: number;
+  /** How many calls were refused for lack of room, by the code that said so. */
+  readonly refused: ReadonlyMap<string, number>;
   /** When the submission to this recipient was begun. */
   begunAtMs(recipient: string): number | undefined;
+  /** Into the ledger: what a fault submits by a door of its own, each recipient once. */
+  note(kind: SiteNote, recipients: readonly string[]): void;
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
@@ -46,6 +50,7 @@ export function startSubmissions(given: {
   const { rates, countReceived } = given;
   const ledger = openSiteLedger(given.ledgerFile);
   const begunAt = new Map<string, number>();
+  const refused = new Map<string, number>();
   let isStopped = false;
   let count = 0;
 
@@ -70,7 +75,9 @@ export function startSubmissions(given: {
         return ledger.note("ack", recipients);
       case "ambiguous":
         return ledger.note("amb", recipients);
+      case "refused":
       case "not_sent":
+        if (call.kind === "refused") refused.set(call.code, (refused.get(call.code) ?? 0) + 1);
         ledger.note("nak", recipients);
         for (const to of recipients) begunAt.delete(to);
         await sleep(AGAIN_MS);
@@ -104,6 +111,8 @@ export function startSubmissions(given: {
     get begun() {
       return begunAt.size;
     },
+    refused,
+    note: (kind, recipients) => ledger.note(kind, recipients),
     begunAtMs: (recipient) => begunAt.get(recipient),
     async stop() {
       if (isStopped) return await loops.then(() => {});
@@ -115,7 +124,7 @@ export function startSubmissions(given: {
 }
 
 /** About a kilobyte, so that a message is more than one packet's worth with its headers. */
-function textOf(name: string): string {
+export function textOf(name: string): string {
   const filling = "This message was sent by a fault run, to see whether it arrives once.\n".repeat(14);
   return `begin-${name}\n${filling}end-${name}\n`;
 }
