@@ -10,6 +10,8 @@ export type SiteCall<T> =
   | { readonly kind: "committed"; readonly value: T }
   /** Nothing was sent: there was no connection. */
   | { readonly kind: "not_sent" }
+  /** Rolled back, because there is no room: the server's own class 53, or a lane that takes no more mail. */
+  | { readonly kind: "refused"; readonly code: string }
   /** The connection was lost, or the server went down, with the call under way. */
   | { readonly kind: "ambiguous"; readonly error: string };
 
@@ -34,6 +36,7 @@ export function openSiteDatabase(where: string): SiteDatabase {
         return { kind: "committed", value: await work(client) };
       } catch (error) {
         drop();
+        if (isForRoom(error)) return { kind: "refused", code: error.code! };
         if (isRefusal(error)) throw error;
         return { kind: "ambiguous", error: error instanceof Error ? error.message : String(error) };
       }
@@ -43,6 +46,10 @@ export function openSiteDatabase(where: string): SiteDatabase {
       client = undefined;
     },
   };
+}
+
+function isForRoom(error: unknown): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && error.severity === "ERROR" && /^(?:PL009|53)/.test(error.code ?? "");
 }
 
 /** What is wrong with the call itself, and not with the server's health: a mistake of the harness. */

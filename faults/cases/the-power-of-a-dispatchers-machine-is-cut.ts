@@ -4,17 +4,15 @@
 // moment before, as the kernel does by itself from time to time: so that journals come back, too, and not only their lack.
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { inScope, type Scope } from "../../test/rig/scope.ts";
+import { inScope } from "../../test/rig/scope.ts";
 import type { Fault, FaultContext } from "../fault.ts";
 import { readAttemptEnds, readClaimedOfDead, type ClaimedAttempt } from "../rig/books-store.ts";
 import { BOOT_TOOLS, bootAnew } from "../rig/boots.ts";
 import { CUT_TOOLS, makeCutVolume, type CutVolume } from "../rig/cut-volume.ts";
 import { seededDice } from "../rig/dice.ts";
 import { startOutsideServer } from "../rig/outside-server.ts";
+import { makePassableFolder } from "../rig/passable-folder.ts";
 import { wallMs } from "../rig/submissions.ts";
 import { createTally, type Tally } from "../rig/tally.ts";
 import { bringUpWorld, type World } from "../rig/world.ts";
@@ -61,7 +59,7 @@ export const fault: Fault = {
 async function cutUnder(policy: Policy, cuts: number, context: FaultContext, tally: Tally): Promise<void> {
   const { scope, seed, say, ledgersIn } = context;
   const dice = seededDice(seed);
-  const server = await startOutsideServer(scope, makeFolder(scope));
+  const server = await startOutsideServer(scope, makePassableFolder(scope, "other-machine"));
   const volume = await makeCutVolume(scope, { megabytes: DISK_MB });
   const world = await bringUpWorld(scope, {
     name: `cut-machine-${policy}`,
@@ -105,13 +103,6 @@ async function cutUnder(policy: Policy, cuts: number, context: FaultContext, tal
     tally.expect(judged.verdict.duplicates === 0, `under hold, ${judged.verdict.duplicates} were sent a second time`);
   await expectUnknown(world, policy, cutOff, tally);
   await world.stop();
-}
-
-function makeFolder(scope: Scope): string {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "postlane-other-machine-"));
-  scope.after(() => rmSync(folder, { recursive: true, force: true }));
-  chmodSync(folder, 0o711);
-  return folder;
 }
 
 function sync({ folder }: CutVolume): void {

@@ -184,3 +184,10 @@ export async function readAttemptEnds(
   );
   return rows as readonly AttemptEnd[];
 }
+
+/** The server begins another WAL file, for which it needs room. */
+export async function switchWalFile(client: pg.Client): Promise<void> {
+  await client.query(
+    "SELECT pg_switch_wal() FROM (SELECT pg_logical_emit_message(false, 'postlane', 'fault')) AS written",
+  );
+}

@@ -2,13 +2,12 @@
 // whose power can be cut or that can be full, reached by DATABASE_URL. Its programs lie on the ordinary disk, where a
 // machine has them for long. Nobody brings it up again but the fault.
 
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { silentLog } from "../../src/platform/log.ts";
 import { layOut, majorOf, packagedBinaries, type BinariesSource } from "../../src/postgres/embedded-binaries.ts";
 import { removeEmbedded, startEmbedded, type EmbeddedServer } from "../../src/postgres/embedded.ts";
 import type { Scope } from "../../test/rig/scope.ts";
+import { makePassableFolder } from "./passable-folder.ts";
 
 export interface OutsideServer {
   /** The same after every start. */
@@ -41,8 +40,6 @@ export async function startOutsideServer(scope: Scope, folder: string): Promise<
 
 function programs(scope: Scope): BinariesSource {
   const packaged = packagedBinaries();
-  const home = mkdtempSync(path.join(os.tmpdir(), "postlane-programs-"));
-  scope.after(() => rmSync(home, { recursive: true, force: true }));
-  chmodSync(home, 0o711);
+  const home = makePassableFolder(scope, "programs");
   return { kind: "installed", binFolder: layOut(packaged, home).binFolder, major: majorOf(packaged) };
 }

@@ -8,7 +8,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { SiteKnowledge } from "./judge-run.ts";
 
-type SiteNote = "sub" | "ack" | "amb" | "nak";
+export type SiteNote = "sub" | "ack" | "amb" | "nak";
 
 export interface SiteLedger {
   note(kind: SiteNote, recipients: readonly string[]): void;

@@ -3,25 +3,29 @@
 // message. While the database is down it tries again and again, as a site's users would.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { openSiteDatabase, type SiteDatabase } from "../../bench/site-database.ts";
+import { openSiteDatabase, type SiteCall, type SiteDatabase } from "../../bench/site-database.ts";
 import { enqueueMany, enqueueOne, type SiteEmail } from "./books-store.ts";
-import { openSiteLedger } from "./site-ledger.ts";
+import { openSiteLedger, type SiteNote } from "./site-ledger.ts";
 
 export type Lane = "transactional" | "bulk";
 
 export interface Submissions {
   /** Submissions that were begun, and not refused. */
   readonly begun: number;
+  /** How many calls were refused for lack of room, by the code that said so. */
+  readonly refused: ReadonlyMap<string, number>;
   /** When the submission to this recipient was begun. */
   begunAtMs(recipient: string): number | undefined;
   /** One more email of the site's, by another door; `send` answers what the site then knows. Resolves with that. */
   submitBy(lane: Lane, send: (email: SiteEmail) => Promise<SiteAnswer>): Promise<SiteAnswer>;
+  /** Into the ledger: what a fault submits by a door of its own, each recipient once. */
+  note(kind: SiteNote, recipients: readonly string[]): void;
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
 
 /** As `SiteCall` has it. */
-export type SiteAnswer = "committed" | "not_sent" | "ambiguous";
+export type SiteAnswer = SiteCall<unknown>["kind"];
 
 export interface SubmissionRates {
   readonly transactionalPerS: number;
@@ -39,7 +43,8 @@ export const marksOf = (recipient: string): string => `begin-${nameOf(recipient)
 export const MARKS = String.raw`(?:begin|end)-[tb]\d+`;
 export const laneOf = (recipient: string): Lane => (recipient.startsWith("b") ? "bulk" : "transactional");
 
-const nameOf = (recipient: string): string => recipient.slice(0, recipient.indexOf("@"));
+/** Of an address, or of its name already. */
+const nameOf = (recipient: string): string => recipient.split("@")[0]!;
 
 /** `site`: a data directory or a URL. `countReceived`: how many messages the sink has. */
 export function startSubmissions(given: {
@@ -51,6 +56,7 @@ export function startSubmissions(given: {
   const { rates, countReceived } = given;
   const ledger = openSiteLedger(given.ledgerFile);
   const begunAt = new Map<string, number>();
+  const refused = new Map<string, number>();
   let isStopped = false;
   let count = 0;
 
@@ -67,7 +73,7 @@ export function startSubmissions(given: {
     ledger.note("sub", recipients);
     const answer = await send();
     ledger.note(NOTE_OF[answer], recipients);
-    if (answer === "not_sent") for (const to of recipients) begunAt.delete(to);
+    if (NOTE_OF[answer] === "nak") for (const to of recipients) begunAt.delete(to);
     return answer;
   };
   const submit = async (
@@ -75,8 +81,12 @@ export function startSubmissions(given: {
     emails: readonly SiteEmail[],
     work: Parameters<SiteDatabase["call"]>[0],
   ): Promise<void> => {
-    const answer = await noteOf(emails, async () => (await database.call(work)).kind);
-    if (answer === "not_sent") await sleep(AGAIN_MS);
+    const answer = await noteOf(emails, async () => {
+      const call = await database.call(work);
+      if (call.kind === "refused") refused.set(call.code, (refused.get(call.code) ?? 0) + 1);
+      return call.kind;
+    });
+    if (answer === "not_sent" || answer === "refused") await sleep(AGAIN_MS);
   };
   const keepSubmitting = async (pauseMs: number, once: (database: SiteDatabase) => Promise<void>): Promise<void> => {
     const database = openSiteDatabase(given.site);
@@ -106,6 +116,8 @@ export function startSubmissions(given: {
     get begun() {
       return begunAt.size;
     },
+    refused,
+    note: (kind, recipients) => ledger.note(kind, recipients),
     begunAtMs: (recipient) => begunAt.get(recipient),
     async submitBy(lane, send) {
       const email = nextEmail(lane, true);
@@ -120,7 +132,12 @@ export function startSubmissions(given: {
   };
 }
 
-const NOTE_OF = { committed: "ack", ambiguous: "amb", not_sent: "nak" } as const satisfies Record<SiteAnswer, string>;
+const NOTE_OF = {
+  committed: "ack",
+  ambiguous: "amb",
+  not_sent: "nak",
+  refused: "nak",
+} as const satisfies Record<SiteAnswer, SiteNote>;
 
 /** About a kilobyte, so that a message is more than one packet's worth with its headers. */
 export function textOf(recipient: string): string {

@@ -11,6 +11,7 @@ import {
   rmSync,
   rmdirSync,
   statSync,
+  truncateSync,
   writeSync,
 } from "node:fs";
 import os from "node:os";
@@ -19,8 +20,8 @@ import type { TestContext } from "node:test";
 import type { Scope } from "./scope.ts";
 
 export interface SmallDisk {
-  /** Until not an octet more fits. */
-  fill(): void;
+  /** Until not an octet more fits; again, what was given back meanwhile. `leaveBytes`: but for so much. */
+  fill(leaveBytes?: number): void;
   empty(): void;
 }
 
@@ -49,7 +50,13 @@ export function mountSmallDisk(scope: Scope, folder: string, size: string): Smal
   chownSync(folder, uid, gid);
   chmodSync(folder, mode & 0o7777);
   const filling = path.join(folder, "filling");
-  return { fill: () => fillUp(filling), empty: () => rmSync(filling) };
+  return {
+    fill: (leaveBytes = 0) => {
+      fillUp(filling);
+      if (leaveBytes > 0) truncateSync(filling, Math.max(0, statSync(filling).size - leaveBytes));
+    },
+    empty: () => rmSync(filling),
+  };
 }
 
 function mount(folder: string, size: string): string | undefined {
@@ -65,7 +72,7 @@ function unmount(folder: string): void {
 }
 
 function fillUp(file: string): void {
-  const handle = openSync(file, "w");
+  const handle = openSync(file, "a");
   try {
     for (let octets = 2 ** 20; ;) {
       try {
