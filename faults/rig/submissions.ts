@@ -14,6 +14,8 @@ export interface Submissions {
   readonly begun: number;
   /** When the submission to this recipient was begun. */
   begunAtMs(recipient: string): number | undefined;
+  /** By recipient, when its COMMIT was confirmed. */
+  readonly acknowledgedAtMs: ReadonlyMap<string, number>;
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
@@ -46,6 +48,7 @@ export function startSubmissions(given: {
   const { rates, countReceived } = given;
   const ledger = openSiteLedger(given.ledgerFile);
   const begunAt = new Map<string, number>();
+  const acknowledgedAt = new Map<string, number>();
   let isStopped = false;
   let count = 0;
 
@@ -67,6 +70,7 @@ export function startSubmissions(given: {
     const call = await database.call(work);
     switch (call.kind) {
       case "committed":
+        for (const to of recipients) acknowledgedAt.set(to, wallMs());
         return ledger.note("ack", recipients);
       case "ambiguous":
         return ledger.note("amb", recipients);
@@ -105,6 +109,7 @@ export function startSubmissions(given: {
       return begunAt.size;
     },
     begunAtMs: (recipient) => begunAt.get(recipient),
+    acknowledgedAtMs: acknowledgedAt,
     async stop() {
       if (isStopped) return await loops.then(() => {});
       isStopped = true;
