@@ -33,7 +33,7 @@ export const fault: Fault = {
     const world = await bringUpWorld(scope, { name: "failover", say, databaseUrl, siteUrl, ...where });
     let ledAstray = 0;
     for (let run = 1; run <= runs; run++) {
-      await servers.attachReplica(true);
+      await servers.attachReplica({ isSynchronous: true });
       await world.untilRecovered(wallMs());
       await sleep(LOAD_MS);
       const old = await failOver({ world, servers, tally }, (ms) =>

@@ -24,11 +24,17 @@ export interface ReplicatedServers {
   readonly primary: PostgresServer;
   readonly replica: PostgresServer | undefined;
   /** Makes a replica of the primary; resolves when it streams, and if commits shall wait for it, when they do. */
-  attachReplica(isSynchronous: boolean): Promise<void>;
+  attachReplica(options: ReplicaOptions): Promise<PostgresServer>;
   /** The primary's machine is gone: SIGKILL to all its processes, and every connection is cut. */
   killPrimary(): void;
   /** The replica becomes the primary, and the addresses lead to it. Answers the old one, to come back or to throw away. */
   promote(): Promise<PostgresServer>;
+}
+
+export interface ReplicaOptions {
+  readonly isSynchronous: boolean;
+  /** Through a slot of this name, and what is read on the replica holds back vacuum on the primary. */
+  readonly slot?: string;
 }
 
 export interface PostgresServer {
@@ -39,9 +45,16 @@ export interface PostgresServer {
   /** As an operator who has a shell on its machine, past every address. */
   ask<Row extends pg.QueryResultRow>(sql: string): Promise<Row>;
   tell(sql: string): Promise<void>;
+  /** A transaction that has taken its snapshot, and stays open until `end`; answers its server process. */
+  openTransaction(): Promise<OpenTransaction>;
   start(): Promise<void>;
   kill(): void;
   throwAway(): void;
+}
+
+export interface OpenTransaction {
+  readonly pid: number;
+  end(): Promise<void>;
 }
 
 const USER = "postlane";
@@ -63,7 +76,11 @@ const SETTINGS: readonly string[] = [
   "log_min_messages = warning",
 ];
 
-export async function makeReplicatedServers(scope: Scope): Promise<ReplicatedServers> {
+/** `settings`: lines of postgresql.conf, behind the rig's own. */
+export async function makeReplicatedServers(
+  scope: Scope,
+  settings: readonly string[] = [],
+): Promise<ReplicatedServers> {
   const home = mkdtempSync(path.join(os.tmpdir(), "postlane-replicated-"));
   chmodSync(home, 0o711);
   scope.after(() => rmSync(home, { recursive: true, force: true, maxRetries: 10 }));
@@ -82,7 +99,7 @@ export async function makeReplicatedServers(scope: Scope): Promise<ReplicatedSer
   };
   let primary = make();
   let replica: PostgresServer | undefined;
-  initialize(primary);
+  initialize(primary, settings);
   await primary.start();
   lead(primary);
   return {
@@ -95,9 +112,9 @@ export async function makeReplicatedServers(scope: Scope): Promise<ReplicatedSer
     get replica() {
       return replica;
     },
-    async attachReplica(isSynchronous) {
+    async attachReplica({ isSynchronous, slot }) {
       replica = make();
-      copyAsReplica(primary, replica);
+      copyAsReplica(primary, replica, slot);
       await replica.start();
       if (isSynchronous) await waitForCommitsOf(primary, replica);
       const wanted = isSynchronous ? "sync" : "async";
@@ -107,6 +124,7 @@ export async function makeReplicatedServers(scope: Scope): Promise<ReplicatedSer
         );
         return n === 1;
       });
+      return replica;
     },
     killPrimary() {
       primary.kill();
@@ -129,18 +147,21 @@ function urlOf({ port }: VirtualAddress): string {
   return `postgresql://${USER}@127.0.0.1:${port}/${DATABASE}`;
 }
 
-function initialize({ name, socketPath }: PostgresServer): void {
+function initialize({ socketPath }: PostgresServer, settings: readonly string[]): void {
   const folder = path.dirname(path.dirname(socketPath));
   const data = path.join(folder, "data");
   run("initdb", "--pgdata", data, "--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale");
-  appendFileSync(path.join(data, "postgresql.conf"), `\n${SETTINGS.join("\n")}\ncluster_name = '${name}'\n`);
+  appendFileSync(path.join(data, "postgresql.conf"), `\n${[...SETTINGS, ...settings].join("\n")}\n`);
 }
 
 /** Its own name and socket stand on its command line, so the copy of the settings does not matter. */
-function copyAsReplica(primary: PostgresServer, replica: PostgresServer): void {
+function copyAsReplica(primary: PostgresServer, replica: PostgresServer, slot?: string): void {
   const from = `host=${path.dirname(primary.socketPath)} port=${PORT} user=${USER} application_name=${replica.name}`;
   const data = path.join(path.dirname(path.dirname(replica.socketPath)), "data");
-  run("pg_basebackup", "--dbname", from, "--pgdata", data, "--checkpoint", "fast", "--write-recovery-conf");
+  const through = slot === undefined ? [] : ["--create-slot", "--slot", slot];
+  const how = ["--checkpoint", "fast", "--write-recovery-conf", ...through];
+  run("pg_basebackup", "--dbname", from, "--pgdata", data, ...how);
+  if (slot !== undefined) appendFileSync(path.join(data, "postgresql.auto.conf"), "hot_standby_feedback = on\n");
 }
 
 async function waitForCommitsOf(primary: PostgresServer, replica: PostgresServer): Promise<void> {
@@ -161,10 +182,14 @@ function makeServer(home: string, name: string): PostgresServer {
   }
   let child: ChildProcess | undefined;
   const isRunning = (): boolean => child !== undefined && child.exitCode === null && child.signalCode === null;
-  const withClient = async <T>(work: (client: pg.Client) => Promise<T>): Promise<T> => {
+  const connect = async (): Promise<pg.Client> => {
     const client = new pg.Client({ host: socketDir, port: PORT, user: USER, database: DATABASE, ...PATIENCE });
     client.on("error", () => {}); // What is under way hears of it.
     await client.connect();
+    return client;
+  };
+  const withClient = async <T>(work: (client: pg.Client) => Promise<T>): Promise<T> => {
+    const client = await connect();
     try {
       return await work(client);
     } finally {
@@ -190,6 +215,12 @@ function makeServer(home: string, name: string): PostgresServer {
     },
     ask: (sql) => withClient(async (client) => (await client.query(sql)).rows[0] as never),
     tell: (sql) => withClient(async (client) => void (await client.query(sql))),
+    async openTransaction() {
+      const client = await connect();
+      await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+      const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+      return { pid: rows[0]!.pid, end: () => client.end() };
+    },
     async start() {
       const log = openSync(path.join(folder, "log"), "a");
       const own = ["-c", `unix_socket_directories=${socketDir}`, "-c", `cluster_name=${name}`];

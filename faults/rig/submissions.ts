@@ -20,6 +20,8 @@ export interface Submissions {
   submitBy(lane: Lane, send: (email: SiteEmail) => Promise<SiteAnswer>): Promise<SiteAnswer>;
   /** Into the ledger: what a fault submits by a door of its own, each recipient once. */
   note(kind: SiteNote, recipients: readonly string[]): void;
+  /** By recipient, when its COMMIT was confirmed. */
+  readonly acknowledgedAtMs: ReadonlyMap<string, number>;
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
@@ -57,6 +59,7 @@ export function startSubmissions(given: {
   const ledger = openSiteLedger(given.ledgerFile);
   const begunAt = new Map<string, number>();
   const refused = new Map<string, number>();
+  const acknowledgedAt = new Map<string, number>();
   let isStopped = false;
   let count = 0;
 
@@ -73,6 +76,7 @@ export function startSubmissions(given: {
     ledger.note("sub", recipients);
     const answer = await send();
     ledger.note(NOTE_OF[answer], recipients);
+    if (answer === "committed") for (const to of recipients) acknowledgedAt.set(to, wallMs());
     if (NOTE_OF[answer] === "nak") for (const to of recipients) begunAt.delete(to);
     return answer;
   };
@@ -123,6 +127,7 @@ export function startSubmissions(given: {
       const email = nextEmail(lane, true);
       return await noteOf([email], () => send(email));
     },
+    acknowledgedAtMs: acknowledgedAt,
     async stop() {
       if (isStopped) return await loops.then(() => {});
       isStopped = true;

@@ -29,10 +29,10 @@ export function createTally(): Tally {
   };
   return {
     ran: () => void runs++,
-    judged({ verdict, stories }) {
-      accepted += verdict.accepted;
-      lost += verdict.lost;
-      duplicates += verdict.duplicates;
+    judged({ verdict, stories, excused }) {
+      accepted += verdict.accepted + excused.lost;
+      lost += verdict.lost + excused.lost;
+      duplicates += verdict.duplicates + excused.duplicates;
       unknown += verdict.unknown;
       for (const sentence of [...verdict.complaints, ...stories]) complain(sentence);
       if (verdict.waiting > 0) complain(`${verdict.waiting} messages still waited when nothing moved any more`);

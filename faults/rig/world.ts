@@ -14,8 +14,8 @@ import { openLedger, type LedgerReader, type Reception } from "../../bench/sink-
 import { openSiteDatabase, type SiteDatabase } from "../../bench/site-database.ts";
 import { startTruthSink, type TruthSink } from "../../bench/truth-sink.ts";
 import type { Scope } from "../../test/rig/scope.ts";
-import { readBooks, readDepth, readStory, type QueueDepth } from "./books-store.ts";
-import { judgeRun, type RunVerdict } from "./judge-run.ts";
+import { readBooks, readDepth, readStory, type BookEntry, type QueueDepth } from "./books-store.ts";
+import { judgeRun, type RunVerdict, type SiteKnowledge } from "./judge-run.ts";
 import { readSiteLedger } from "./site-ledger.ts";
 import {
   laneOf,
@@ -73,12 +73,22 @@ export interface World {
   /** When, on each of the lanes, a message arrived that was submitted after `sinceMs`: the latest of these moments. */
   untilRecovered(sinceMs: number, lanes?: readonly Lane[]): Promise<number>;
   /** Stops the site, waits until nothing can move any more, and lays the witnesses beside each other. */
-  judge(): Promise<JudgedWorld>;
+  judge(excuses?: Excuses): Promise<JudgedWorld>;
   /** In order. Throws when a process of Postlane's does not end well. */
   stop(): Promise<void>;
 }
 
+/** What a fault may take by its nature, such as a failover to a replica that lagged; all else is judged as ever. */
+export interface Excuses {
+  /** Acknowledged, and yet not in the books. */
+  readonly mayBeLost: (recipient: string) => boolean;
+  /** Handed over, and that it was is not in the books: it may be handed over again. */
+  readonly mayComeAgain: (recipient: string) => boolean;
+}
+
 export interface JudgedWorld {
+  /** As found: they are in no other count of the verdict. */
+  readonly excused: { readonly lost: number; readonly duplicates: number };
   readonly verdict: RunVerdict;
   /** What happened to the messages that are complained about. */
   readonly stories: readonly string[];
@@ -165,11 +175,11 @@ export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise
         await Promise.race([sleep(LOOK_MS), supervisor.unexpectedEnd]);
       }
     },
-    async judge() {
+    async judge(excuses) {
       await submissions.stop();
       await drain(books, say);
       look();
-      return await judge({ books, receptions, ledgerFile, logFolder });
+      return await judge({ books, receptions, ledgerFile, logFolder, ...(excuses === undefined ? {} : { excuses }) });
     },
     async stop() {
       const code = await supervisor.stop();
@@ -223,22 +233,54 @@ async function judge(given: {
   readonly receptions: readonly Reception[];
   readonly ledgerFile: string;
   readonly logFolder: string;
+  readonly excuses?: Excuses;
 }): Promise<JudgedWorld> {
-  const { receptions } = given;
   const call = await given.books.call(async (client) => {
     const { entries, balance } = await readBooks(client);
-    const site = readSiteLedger(given.ledgerFile);
+    const known = { site: readSiteLedger(given.ledgerFile), receptions: given.receptions };
+    const { site, receptions, excused } = excuse(
+      known,
+      new Map(entries.map((one) => [one.recipient, one])),
+      given.excuses,
+    );
     const verdict = judgeRun({ site, books: entries, receptions, balance, marksOf });
     const stories: string[] = [];
     for (const id of verdict.accused) stories.push(`msg_${id}: ${await readStory(client, id)}`);
-    return { verdict, stories };
+    return { verdict, stories, excused };
   });
   if (call.kind !== "committed") throw new Error(`the books cannot be read at the end: ${call.kind}`);
   const spilled = spilledIn(given.logFolder);
   if (spilled.length === 0) return call.value;
-  const { verdict, stories } = call.value;
+  const { verdict, stories, excused } = call.value;
   const complaints = [...verdict.complaints, ...spilled.map((line) => `SPILLED: an address is in the log: ${line}`)];
-  return { verdict: { ...verdict, complaints, isClean: false }, stories };
+  return { verdict: { ...verdict, complaints, isClean: false }, stories, excused };
+}
+
+/** Takes out of what is known what the fault may have taken, and counts it. */
+function excuse(
+  {
+    site,
+    receptions,
+  }: { readonly site: ReadonlyMap<string, SiteKnowledge>; readonly receptions: readonly Reception[] },
+  booked: ReadonlyMap<string, BookEntry>,
+  excuses: Excuses = { mayBeLost: () => false, mayComeAgain: () => false },
+) {
+  const isExcused = (recipient: string): boolean => !booked.has(recipient) && excuses.mayBeLost(recipient);
+  const lost = [...site].filter(
+    ([recipient, knowledge]) => knowledge === "acknowledged" && isExcused(recipient),
+  ).length;
+  const times = new Map<string, number>();
+  let duplicates = 0;
+  const left = receptions.filter(({ recipient }) => {
+    if (isExcused(recipient)) return false;
+    const before = times.get(recipient) ?? 0;
+    times.set(recipient, before + 1);
+    const isAgain = before > (booked.get(recipient)?.unknownAttempts ?? 0) && excuses.mayComeAgain(recipient);
+    if (isAgain) duplicates++;
+    return !isAgain;
+  });
+  const leftSite = new Map([...site].filter(([recipient]) => !isExcused(recipient)));
+  return { site: leftSite, receptions: left, excused: { lost, duplicates } };
 }
 
 const WARNINGS_MAX = 20;

@@ -149,7 +149,10 @@ export async function claim(
 /** Microseconds of a later time are no safe integer (2^53 is reached in 2255); "until somebody decides" is later. */
 const LATEST_DUE = "'2200-01-01 00:00:00+00'::timestamptz";
 
-// One snapshot for both the rows and the cursor that is kept: a row is either in this answer or in a later one.
+// One snapshot for both the rows and the cursor that is kept: a row is either in this answer or in a later one. Each
+// transaction is one descent of its own, and the due time is asked in a way that no index has: planned while the table was
+// small, an array of transactions seemed to cost more than a walk through the lane by the claim's index, and the plan
+// stayed (measured: 51,000 pages a look beside 50,000 dead rows, and 15 with this).
 export const LOOK = statement<{
   readonly snapshot: string;
   readonly campaign_id: CampaignId | null;
@@ -160,10 +163,12 @@ export const LOOK = statement<{
   `WITH arrived AS MATERIALIZED (
      SELECT campaign_id, destination, min(due_at) AS due_at FROM (
        SELECT campaign_id, destination, due_at FROM postlane.queue
-       WHERE lane_id = $1 AND tx >= $2::xid8 AND lease_id IS NULL AND due_at < 'infinity'
+       WHERE lane_id = $1 AND tx >= $2::xid8 AND lease_id IS NULL AND isfinite(due_at)
        UNION ALL
-       SELECT campaign_id, destination, due_at FROM postlane.queue
-       WHERE lane_id = $1 AND tx = ANY ($3::xid8[]) AND lease_id IS NULL AND due_at < 'infinity'
+       SELECT late.* FROM unnest($3::xid8[]) AS open (tx) CROSS JOIN LATERAL (
+         SELECT campaign_id, destination, due_at FROM postlane.queue
+         WHERE lane_id = $1 AND tx = open.tx AND lease_id IS NULL AND isfinite(due_at) OFFSET 0
+       ) AS late
      ) AS row GROUP BY campaign_id, destination
    )
    SELECT pg_current_snapshot()::text AS snapshot, campaign_id, destination,

@@ -53,6 +53,22 @@ test("every statement on the hot tables descends an index, also when it is plann
   }
 });
 
+test("the look for arrivals goes by the transaction alone: any other index is a walk through the whole lane", async (t) => {
+  const { pool } = await testDatabase(t);
+  const client = await pool.connect();
+  t.after(() => client.release());
+  await planForTheQueue(client);
+  const few = `INSERT INTO postlane.queue (message_id, lane_id, campaign_id, destination, due_at, state, accepted_on)
+    SELECT id, 2, 0, 'd' || id % 20, now(), 'queued', current_date FROM generate_series(1, 300) AS id`;
+  // Never analyzed, empty, and with the few rows that were there when somebody looked.
+  for (const state of ["SELECT", "ANALYZE postlane.queue", few, "ANALYZE postlane.queue"]) {
+    await client.query(state);
+    const scans = scansOfQueue(await explain(client, queueStore.LOOK));
+    assert.deepEqual([...new Set(scans)], ["queue_arrival"], state);
+    await client.query("DEALLOCATE ALL");
+  }
+});
+
 test("every statement on what comes back descends an index, too", async (t) => {
   const { pool } = await testDatabase(t);
   await createPartitionsAhead(pool, 2);
@@ -139,6 +155,10 @@ async function explain(client: PoolClient, { name, text }: Statement<unknown>): 
   const nulls = Array.from({ length: rows[0].n as number }, () => "NULL").join(", ");
   const explained = await client.query(`EXPLAIN (FORMAT JSON) EXECUTE "${name}"${nulls === "" ? "" : `(${nulls})`}`);
   return explained.rows[0]["QUERY PLAN"][0].Plan as PlanNode;
+}
+
+function scansOfQueue({ "Relation Name": table, "Index Name": index, Plans = [] }: PlanNode): readonly string[] {
+  return [...(table === "queue" ? [index ?? "none"] : []), ...Plans.flatMap(scansOfQueue)];
 }
 
 function scansWithoutCondition(node: PlanNode): readonly string[] {
