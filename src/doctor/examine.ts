@@ -5,7 +5,10 @@ import { ConfigError, printProblem, type ConfigProblem } from "../platform/confi
 import type { Level } from "./catalogue-entry.ts";
 import { databaseChecks } from "./database-checks.ts";
 import { openGate } from "./database-gate.ts";
+import { engineChecks } from "./engine-checks.ts";
 import { finding, worstOf, type Finding } from "./finding.ts";
+import { machineChecks } from "./machine-checks.ts";
+import { relayChecks } from "./relay-checks.ts";
 import { runChecks, type Check, type CheckEnd } from "./run-checks.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -25,7 +28,12 @@ export async function examine(around: Surroundings): Promise<Examination> {
 
 /** A guard that notices a restored database reports here, as a check of its own. */
 function checksOf(around: Surroundings, gate: ReturnType<typeof openGate>): readonly Check[] {
-  return [...databaseChecks(around, gate)];
+  return [
+    ...databaseChecks(around, gate),
+    ...engineChecks(around, gate),
+    ...relayChecks(around, gate),
+    ...machineChecks(around),
+  ];
 }
 
 /** Where the configuration could not be read: `error` is what reading it has thrown. */
