@@ -109,10 +109,13 @@ function endOf(checks: readonly CheckEnd[]): readonly string[] {
   const well = checks.filter(({ state, findings }) => state === "looked" && findings.length === 0);
   const left = checks.filter(({ state }) => state === "not_made");
   return [
-    ...(well.length === 0 ? [] : [`all right: ${well.map(({ name }) => name).join(", ")}`]),
-    ...left.map(({ name, why }) => `not looked at: ${name}, for ${why ?? "want of what it needs"}`),
+    ...(well.length === 0 ? [] : [`all right: ${namesOf(well)}`]),
+    ...whysOf(left).map((why) => `not looked at, for ${why}: ${namesOf(left.filter((one) => one.why === why))}`),
   ];
 }
+
+const whysOf = (checks: readonly CheckEnd[]): readonly string[] => [...new Set(checks.flatMap(({ why }) => why ?? []))];
+const namesOf = (checks: readonly CheckEnd[]): string => checks.map(({ name }) => name).join(", ");
 
 function sumLine(findings: readonly Finding[]): string {
   const count = (level: string): number => findings.filter((one) => entryOf(one).level === level).length;
