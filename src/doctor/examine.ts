@@ -18,9 +18,10 @@ export interface Examination {
   readonly worst: Level | "ok";
 }
 
-export async function examine(around: Surroundings): Promise<Examination> {
+/** `msMax`: for all checks together. */
+export async function examine(around: Surroundings, msMax: number): Promise<Examination> {
   const gate = openGate(around);
-  const ends = await runChecks(checksOf(around, gate), around.clock);
+  const ends = await runChecks(checksOf(around, gate), around.clock, msMax);
   // Of a gate that hangs nobody waits for the end.
   void gate.then(({ close }) => close()).catch(() => {});
   return sumUp(ends);

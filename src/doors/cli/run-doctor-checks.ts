@@ -27,11 +27,22 @@ export async function runDoctorChecks(options: DoctorOptions): Promise<number> {
   for (const { outlet, dir } of captures) {
     output.print(`nothing leaves this machine: outlet ${outlet} keeps mail in ${dir}\n`);
   }
-  const examination = "config" in read ? await examine(surroundingsOf(read.config)) : examineWithoutConfig(read.error);
+  const examination =
+    "config" in read ? await examine(surroundingsOf(read.config), timeLeft()) : examineWithoutConfig(read.error);
   output.answer(documentOf(examination, captures));
   print(output, examination);
   const isBad = examination.worst === "problem" || (options.strict === true && examination.worst === "warning");
   return isBad ? EXIT_FAILED : EXIT_DONE;
+}
+
+/** The whole stays below 10 s, also where a busy machine takes seconds to start a program. */
+const DOCTOR_MS_MAX = 9000;
+/** Below that, checks would be late that only have to connect. */
+const CHECKS_MS_MIN = 4000;
+
+/** The monotonic clock of a process begins with it. */
+function timeLeft(): number {
+  return Math.max(CHECKS_MS_MIN, DOCTOR_MS_MAX - systemClock.monotonicMs());
 }
 
 function tryReadConfig(options: CommonOptions): { readonly config: Config } | { readonly error: unknown } {
