@@ -10,6 +10,11 @@ export const DATABASE_FINDINGS = {
     means: "the embedded database runs only while `postlane up` does: nothing is accepted and nothing goes out",
     remedy: "start `postlane up` (as a service: `systemctl start postlane`), then run the doctor again",
   },
+  database_hidden: {
+    level: "problem",
+    means: "this user cannot reach the embedded database, so whether it runs is not known; checks of it were not made",
+    remedy: "run the doctor as the user whom Postlane runs as, or as root",
+  },
   database_unreachable: {
     level: "problem",
     means: "nothing is accepted and nothing goes out without the database; checks that need it were not made",

@@ -6,6 +6,7 @@ import { silentLog } from "../platform/log.ts";
 import { createPool, findDatabase, type Database } from "../postgres/database.ts";
 import { inspectSchema } from "../postgres/inspect-schema.ts";
 import { probeWay } from "../postgres/probe-way.ts";
+import { explainAbsence } from "./embedded-state.ts";
 import { finding, type Finding } from "./finding.ts";
 import { judgeSchema } from "./judge-upkeep.ts";
 import { isWayUsable, judgeWay } from "./judge-way.ts";
@@ -31,7 +32,8 @@ export async function openGate({ config, clock }: Surroundings): Promise<Databas
     if (database === "late") return closedGate(silent());
     return await lookThrough(database);
   } catch (error) {
-    return closedGate(refusalOf(error));
+    const isAbsent = (error as { readonly code?: unknown }).code === "database_not_running";
+    return closedGate(isAbsent ? await explainAbsence(config.dataDir) : refusalOf(error));
   }
 }
 
@@ -62,8 +64,7 @@ const silent = (): Finding =>
   finding("database_silent", `the database gave no answer within ${ANSWER_MS_MAX / 1000} s`);
 
 function refusalOf(error: unknown): Finding {
-  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
-  if (code === "database_not_running") return finding("database_not_running", "the embedded database does not run");
+  const { message } = error as { readonly message?: unknown };
   if (isTimeout(message)) return silent();
   return finding("database_unreachable", typeof message === "string" ? message : String(error));
 }

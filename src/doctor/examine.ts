@@ -5,7 +5,10 @@ import { ConfigError, printProblem, type ConfigProblem } from "../platform/confi
 import type { Level } from "./catalogue-entry.ts";
 import { databaseChecks } from "./database-checks.ts";
 import { openGate } from "./database-gate.ts";
+import { engineChecks } from "./engine-checks.ts";
 import { finding, worstOf, type Finding } from "./finding.ts";
+import { machineChecks } from "./machine-checks.ts";
+import { relayChecks } from "./relay-checks.ts";
 import { runChecks, type Check, type CheckEnd } from "./run-checks.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -15,9 +18,10 @@ export interface Examination {
   readonly worst: Level | "ok";
 }
 
-export async function examine(around: Surroundings): Promise<Examination> {
+/** `msMax`: for all checks together. */
+export async function examine(around: Surroundings, msMax: number): Promise<Examination> {
   const gate = openGate(around);
-  const ends = await runChecks(checksOf(around, gate), around.clock);
+  const ends = await runChecks(checksOf(around, gate), around.clock, msMax);
   // Of a gate that hangs nobody waits for the end.
   void gate.then(({ close }) => close()).catch(() => {});
   return sumUp(ends);
@@ -25,7 +29,12 @@ export async function examine(around: Surroundings): Promise<Examination> {
 
 /** A guard that notices a restored database reports here, as a check of its own. */
 function checksOf(around: Surroundings, gate: ReturnType<typeof openGate>): readonly Check[] {
-  return [...databaseChecks(around, gate)];
+  return [
+    ...databaseChecks(around, gate),
+    ...engineChecks(around, gate),
+    ...relayChecks(around, gate),
+    ...machineChecks(around),
+  ];
 }
 
 /** Where the configuration could not be read: `error` is what reading it has thrown. */

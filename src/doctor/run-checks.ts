@@ -4,9 +4,6 @@
 import type { Clock } from "../platform/clock.ts";
 import { finding, type Finding } from "./finding.ts";
 
-/** All checks together. With the start and the end of the program it stays below 10 s. */
-export const CHECKS_MS_MAX = 8000;
-
 export interface Check {
   readonly name: string;
   readonly look: () => Promise<Look>;
@@ -28,11 +25,7 @@ export interface CheckEnd {
 export const looked = (findings: readonly Finding[]): Look => ({ kind: "looked", findings });
 export const notMade = (why: string): Look => ({ kind: "not_made", why });
 
-export async function runChecks(
-  checks: readonly Check[],
-  clock: Clock,
-  msMax: number = CHECKS_MS_MAX,
-): Promise<readonly CheckEnd[]> {
+export async function runChecks(checks: readonly Check[], clock: Clock, msMax: number): Promise<readonly CheckEnd[]> {
   return await Promise.all(checks.map((check) => runCheck(check, clock, msMax)));
 }
 
@@ -60,7 +53,10 @@ async function endOf(
 }
 
 function lateFinding(name: string, msMax: number): Finding {
-  return finding("check_late", `${name}: no answer within ${msMax / 1000} s`, { check: name, limit_ms: msMax });
+  return finding("check_late", `${name}: no answer within ${(msMax / 1000).toFixed(1)} s`, {
+    check: name,
+    limit_ms: Math.round(msMax),
+  });
 }
 
 /** What comes after its time is dropped, be it an answer or an error. */

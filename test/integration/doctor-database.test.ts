@@ -1,7 +1,9 @@
 // `postlane doctor` against real servers: well, badly set, silent, absent.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -42,7 +44,6 @@ test("a database that is well has no problem, and the exit code says so", async 
 test("settings that lose mail or stop it are found, each under its code", async (t) => {
   const dataDir = folderOf(t);
   const server = await startEmbedded({ dataDir, log, settings: BAD_SETTINGS });
-  t.after(() => removeEmbedded(dataDir));
   const answer = await askDoctor({ dataDir });
   for (const code of [...BAD_CODES, "schema_missing"]) assert.ok(answer.codes.includes(code), code);
   assert.equal(answer.exitCode, 1);
@@ -161,6 +162,37 @@ test("a database that does not run, that refuses, and that is silent are three f
   assert.ok(answer.codes.includes("database_silent"));
 });
 
+test("an embedded server that is frozen, and one whose folder is closed to us, are no servers that do not run", async (t) => {
+  const dataDir = folderOf(t);
+  const { pid } = await startEmbedded({ dataDir, log });
+  process.kill(pid, "SIGSTOP");
+  const frozen = await askDoctor({ dataDir });
+  process.kill(pid, "SIGCONT");
+  assert.ok(frozen.codes.includes("database_silent"), frozen.codes.join(", "));
+  assert.ok(!frozen.codes.includes("database_not_running"));
+
+  // Root may look everywhere: then another user has to.
+  const [state, code] = await stateAsOther(dataDir);
+  if (state === "unreadable") return t.diagnostic("SKIPPED in part: another user cannot read this checkout");
+  assert.equal(code, "database_hidden");
+});
+
+/** Whether another user may look is the kernel's affair: asked in a process of that user. */
+async function stateAsOther(dataDir: string): Promise<readonly [state: string, code: string]> {
+  const folder = path.join(dataDir, "closed");
+  mkdirSync(folder, { mode: 0o000 });
+  const modulePath = path.resolve(import.meta.dirname, "../../src/doctor/embedded-state.js");
+  const script = `import(${JSON.stringify(modulePath)}).then(async (m) => console.log((await m.explainAbsence(${JSON.stringify(folder)})).code), () => console.log("unreadable"))`;
+  const other = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  const child = spawn(process.execPath, ["-e", script], { cwd: "/", stdio: ["ignore", "pipe", "ignore"], ...other });
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (said += chunk));
+  await once(child, "close");
+  return [said.trim() === "" ? "unreadable" : said.trim(), said.trim()];
+}
+
+const NOBODY = 65_534;
+
 test("a configuration that is wrong is a finding for each key", async (t) => {
   const dataDir = folderOf(t);
   const { exitCode, stdout } = await runCommand({ dataDir, databaseUrl: "mysql://site" }, ["doctor"]);
@@ -170,6 +202,10 @@ test("a configuration that is wrong is a finding for each key", async (t) => {
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), "postlane-doctor-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  t.after(async () => {
+    // Where no server was started there is none to remove.
+    await removeEmbedded(folder);
+    rmSync(folder, { recursive: true, force: true });
+  });
   return folder;
 }

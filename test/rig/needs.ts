@@ -26,6 +26,7 @@ const PROGRAMS = {
   },
   "opendkim-testmsg": { debianPackage: "opendkim-tools", paths: ["/usr/sbin/opendkim-testmsg"] },
   dkimpy: { debianPackage: "python3-dkim", paths: ["/usr/lib/python3/dist-packages/dkim"] },
+  openssl: { debianPackage: "openssl", paths: ["/usr/bin/openssl"] },
   pgbouncer: { debianPackage: "pgbouncer", paths: ["/usr/sbin/pgbouncer"] },
   cc: { debianPackage: "gcc", paths: ["/usr/bin/cc", "/usr/local/bin/cc"] },
   systemd: { debianPackage: "systemd", paths: ["/usr/bin/systemd-analyze"] },

@@ -27,11 +27,22 @@ export async function runDoctorChecks(options: DoctorOptions): Promise<number> {
   for (const { outlet, dir } of captures) {
     output.print(`nothing leaves this machine: outlet ${outlet} keeps mail in ${dir}\n`);
   }
-  const examination = "config" in read ? await examine(surroundingsOf(read.config)) : examineWithoutConfig(read.error);
+  const examination =
+    "config" in read ? await examine(surroundingsOf(read.config), timeLeft()) : examineWithoutConfig(read.error);
   output.answer(documentOf(examination, captures));
   print(output, examination);
   const isBad = examination.worst === "problem" || (options.strict === true && examination.worst === "warning");
   return isBad ? EXIT_FAILED : EXIT_DONE;
+}
+
+/** The whole stays below 10 s, also where a busy machine takes seconds to start a program. */
+const DOCTOR_MS_MAX = 9000;
+/** Below that, checks would be late that only have to connect. */
+const CHECKS_MS_MIN = 4000;
+
+/** The monotonic clock of a process begins with it. */
+function timeLeft(): number {
+  return Math.max(CHECKS_MS_MIN, DOCTOR_MS_MAX - systemClock.monotonicMs());
 }
 
 function tryReadConfig(options: CommonOptions): { readonly config: Config } | { readonly error: unknown } {
@@ -109,10 +120,13 @@ function endOf(checks: readonly CheckEnd[]): readonly string[] {
   const well = checks.filter(({ state, findings }) => state === "looked" && findings.length === 0);
   const left = checks.filter(({ state }) => state === "not_made");
   return [
-    ...(well.length === 0 ? [] : [`all right: ${well.map(({ name }) => name).join(", ")}`]),
-    ...left.map(({ name, why }) => `not looked at: ${name}, for ${why ?? "want of what it needs"}`),
+    ...(well.length === 0 ? [] : [`all right: ${namesOf(well)}`]),
+    ...whysOf(left).map((why) => `not looked at, for ${why}: ${namesOf(left.filter((one) => one.why === why))}`),
   ];
 }
+
+const whysOf = (checks: readonly CheckEnd[]): readonly string[] => [...new Set(checks.flatMap(({ why }) => why ?? []))];
+const namesOf = (checks: readonly CheckEnd[]): string => checks.map(({ name }) => name).join(", ");
 
 function sumLine(findings: readonly Finding[]): string {
   const count = (level: string): number => findings.filter((one) => entryOf(one).level === level).length;
