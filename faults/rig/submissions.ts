@@ -14,9 +14,14 @@ export interface Submissions {
   readonly begun: number;
   /** When the submission to this recipient was begun. */
   begunAtMs(recipient: string): number | undefined;
+  /** One more email of the site's, by another door; `send` answers what the site then knows. Resolves with that. */
+  submitBy(lane: Lane, send: (email: SiteEmail) => Promise<SiteAnswer>): Promise<SiteAnswer>;
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
+
+/** As `SiteCall` has it. */
+export type SiteAnswer = "committed" | "not_sent" | "ambiguous";
 
 export interface SubmissionRates {
   readonly transactionalPerS: number;
@@ -55,26 +60,23 @@ export function startSubmissions(given: {
     const to = `${lane[0]}${number}@${isAlone ? `alone${number}` : `d${number % DESTINATIONS}`}.crash.example`;
     return { to, subject: `Message ${number}`, text: textOf(nameOf(to)), lane };
   };
+  const noteOf = async (emails: readonly SiteEmail[], send: () => Promise<SiteAnswer>): Promise<SiteAnswer> => {
+    const recipients = emails.map(({ to }) => to);
+    const nowMs = wallMs();
+    for (const to of recipients) begunAt.set(to, nowMs);
+    ledger.note("sub", recipients);
+    const answer = await send();
+    ledger.note(NOTE_OF[answer], recipients);
+    if (answer === "not_sent") for (const to of recipients) begunAt.delete(to);
+    return answer;
+  };
   const submit = async (
     database: SiteDatabase,
     emails: readonly SiteEmail[],
     work: Parameters<SiteDatabase["call"]>[0],
   ): Promise<void> => {
-    const recipients = emails.map(({ to }) => to);
-    const nowMs = wallMs();
-    for (const to of recipients) begunAt.set(to, nowMs);
-    ledger.note("sub", recipients);
-    const call = await database.call(work);
-    switch (call.kind) {
-      case "committed":
-        return ledger.note("ack", recipients);
-      case "ambiguous":
-        return ledger.note("amb", recipients);
-      case "not_sent":
-        ledger.note("nak", recipients);
-        for (const to of recipients) begunAt.delete(to);
-        await sleep(AGAIN_MS);
-    }
+    const answer = await noteOf(emails, async () => (await database.call(work)).kind);
+    if (answer === "not_sent") await sleep(AGAIN_MS);
   };
   const keepSubmitting = async (pauseMs: number, once: (database: SiteDatabase) => Promise<void>): Promise<void> => {
     const database = openSiteDatabase(given.site);
@@ -105,6 +107,10 @@ export function startSubmissions(given: {
       return begunAt.size;
     },
     begunAtMs: (recipient) => begunAt.get(recipient),
+    async submitBy(lane, send) {
+      const email = nextEmail(lane, true);
+      return await noteOf([email], () => send(email));
+    },
     async stop() {
       if (isStopped) return await loops.then(() => {});
       isStopped = true;
@@ -113,6 +119,8 @@ export function startSubmissions(given: {
     },
   };
 }
+
+const NOTE_OF = { committed: "ack", ambiguous: "amb", not_sent: "nak" } as const satisfies Record<SiteAnswer, string>;
 
 /** About a kilobyte, so that a message is more than one packet's worth with its headers. */
 function textOf(name: string): string {
