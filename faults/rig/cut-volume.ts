@@ -20,8 +20,11 @@ export interface CutVolume {
   readonly folder: string;
   /** Kills whoever has a file open in it, and the power. What was not flushed is gone. */
   cut(): Promise<void>;
-  /** The same disk, after `cut`: repaired as at any boot, and mounted again. */
-  restore(): Promise<void>;
+  /**
+   * The same disk, after `cut`: repaired as at any boot, and mounted again. `isLying`: from now on it is honest, or lies;
+   * what it had kept before stays.
+   */
+  restore(more?: Pick<VolumeOptions, "isLying">): Promise<void>;
 }
 
 export interface VolumeOptions {
@@ -33,13 +36,14 @@ export interface VolumeOptions {
 const STEP_MS_MAX = 10_000;
 const LOOK_MS = 10;
 
-export async function makeCutVolume(scope: Scope, { megabytes, isLying = false }: VolumeOptions): Promise<CutVolume> {
+export async function makeCutVolume(scope: Scope, options: VolumeOptions): Promise<CutVolume> {
+  let { isLying = false } = options;
   const home = mkdtempSync(path.join(os.tmpdir(), "postlane-volume-"));
   chmodSync(home, 0o711);
   const image = path.join(home, "disk.img");
   const folder = path.join(home, "disk");
   mkdirSync(folder);
-  run("truncate", "-s", `${megabytes}M`, image);
+  run("truncate", "-s", `${options.megabytes}M`, image);
   run(pathOf("mkfs"), "-q", image);
   let devices = 0;
   let current: Attached | undefined;
@@ -67,7 +71,8 @@ export async function makeCutVolume(scope: Scope, { megabytes, isLying = false }
   return {
     folder,
     cut,
-    async restore() {
+    async restore(more = {}) {
+      ({ isLying = isLying } = more);
       const { status, stdout } = spawnSync("e2fsck", ["-p", image], { encoding: "utf8" });
       // 1: errors were corrected. More than that, and the disk is no witness any more.
       if (status === null || status > 1) throw new Error(`e2fsck ended with ${status}: ${stdout}`);

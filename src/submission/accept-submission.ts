@@ -7,6 +7,7 @@
 
 import type { Pool } from "pg";
 import type { Clock } from "../platform/clock.ts";
+import type { SubmissionId } from "../mail/ids.ts";
 import type { Queryable } from "../postgres/statement.ts";
 import { acceptGroup, fieldsText, type AcceptedRow } from "./submission-store.ts";
 import type { Submission, SubmissionAnswer } from "./submission.ts";
@@ -61,8 +62,7 @@ export async function acceptTogether(
   submissions: readonly Submission[],
 ): Promise<readonly SubmissionAnswer[]> {
   if (submissions.length === 0) return [];
-  const rows = await acceptGroup(on, submissions);
-  return rows.toSorted((one, other) => one.place - other.place).map(answerOf);
+  return answersOf(await acceptGroup(on, submissions));
 }
 
 export const laneOf = (submission: Submission): string =>
@@ -101,7 +101,7 @@ function createGroups(pool: Pool, clock: Clock, total: { submissions: number; by
         group.map(({ submission }) => submission),
         group.map(({ text }) => text),
       );
-      for (const row of rows) group[row.place - 1]!.resolve(answerOf(row));
+      for (const [index, answer] of answersOf(rows).entries()) group[index]!.resolve(answer);
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
@@ -143,6 +143,18 @@ function bytesOf(submission: Submission, text: string): number {
 
 /** What keeping it costs beside its fields. */
 const SUBMISSION_BYTES = 500;
+
+/** In the order of the group. The database says what was there before the group; within it, who comes first is the first. */
+function answersOf(rows: readonly AcceptedRow[]): readonly SubmissionAnswer[] {
+  const accepted = new Set<SubmissionId>();
+  return rows
+    .toSorted((one, other) => one.place - other.place)
+    .map((row) => {
+      const isRepeated = row.submission_id !== null && accepted.has(row.submission_id);
+      if (row.submission_id !== null) accepted.add(row.submission_id);
+      return answerOf(isRepeated ? { ...row, is_repeated: true } : row);
+    });
+}
 
 function answerOf({ submission_id, is_repeated, code, message, hint, field }: AcceptedRow): SubmissionAnswer {
   if (submission_id !== null) {

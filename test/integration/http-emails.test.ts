@@ -158,6 +158,8 @@ test("ten tries at once with one key are one submission", async (t) => {
     assertProblem(answer, { status: 409, code: "key_in_progress", field: "idempotency_key" });
   }
   assert.deepEqual(await countMail(rig), { submissions: 1, messages: 1 });
+  const firsts = answers.filter(({ status, headers }) => status === 200 && !headers.has("idempotent-replayed"));
+  assert.equal(firsts.length, 1, "all but one are told that they are repetitions");
   const again = await submit();
   assert.deepEqual([ids.has(again.body.id), again.headers.get("idempotent-replayed")], [true, "true"]);
 });
