@@ -7,7 +7,7 @@ import { processesOf, sendSignal } from "../../bench/running-processes.ts";
 import { inScope, type Scope } from "../../test/rig/scope.ts";
 import type { Fault, FaultContext } from "../fault.ts";
 import { CUT_TOOLS, makeCutVolume, type CutVolume } from "../rig/cut-volume.ts";
-import { startServerOnVolume, type ServerOnVolume } from "../rig/server-on-volume.ts";
+import { startOutsideServer, type OutsideServer } from "../rig/outside-server.ts";
 import { wallMs } from "../rig/submissions.ts";
 import { createTally } from "../rig/tally.ts";
 import { COMPARE_TOOLS, startWitness, tryDisk } from "../rig/witness.ts";
@@ -26,7 +26,7 @@ export const fault: Fault = {
   unit: "power cuts",
   small: 1,
   full: 5,
-  needs: ["postgresql-15", ...CUT_TOOLS, ...COMPARE_TOOLS],
+  needs: [...CUT_TOOLS, ...COMPARE_TOOLS],
   async run(context) {
     const { runs, say } = context;
     const tally = createTally();
@@ -56,7 +56,8 @@ interface Found {
 
 async function oneCut(scope: Scope, context: FaultContext): Promise<{ readonly doctor: Found; readonly judge: Found }> {
   const volume = await makeCutVolume(scope, { megabytes: MEGABYTES });
-  const server = await startServerOnVolume(scope, volume.folder);
+  const server = await startOutsideServer(scope, volume.folder);
+  await server.migrate();
   // The server and its tables are kept, as they would be after a week; from here on, nothing is.
   await volume.cut();
   await volume.restore({ isLying: true });
@@ -88,7 +89,7 @@ async function askDoctor(scope: Scope, volume: CutVolume): Promise<Found> {
 }
 
 /** A database that does not come up any more has lost everything. */
-async function askJudge(world: World, volume: CutVolume, server: ServerOnVolume): Promise<Found> {
+async function askJudge(world: World, volume: CutVolume, server: OutsideServer): Promise<Found> {
   const submitted = world.submissions.begun;
   const gone = await volume
     .restore()

@@ -3,9 +3,11 @@
 // machine has them for long. Nobody brings it up again but the fault.
 
 import path from "node:path";
+import pg from "pg";
 import { silentLog } from "../../src/platform/log.ts";
 import { layOut, majorOf, packagedBinaries, type BinariesSource } from "../../src/postgres/embedded-binaries.ts";
 import { removeEmbedded, startEmbedded, type EmbeddedServer } from "../../src/postgres/embedded.ts";
+import { migrate } from "../../src/postgres/migrate.ts";
 import type { Scope } from "../../test/rig/scope.ts";
 import { makePassableFolder } from "./passable-folder.ts";
 
@@ -14,6 +16,8 @@ export interface OutsideServer {
   readonly databaseUrl: string;
   /** Starts it again, after its end; resolves when it takes sessions. */
   startAgain(): Promise<void>;
+  /** Makes Postlane's tables before Postlane does. */
+  migrate(): Promise<void>;
 }
 
 /**
@@ -30,12 +34,24 @@ export async function startOutsideServer(scope: Scope, folder: string): Promise<
     await startEmbedded({ dataDir, log: silentLog, binaries, settings: SETTINGS });
   scope.after(() => removeEmbedded(dataDir));
   const { user, socketDir, port, database } = await start();
+  const databaseUrl = `postgresql://${user}@/${database}?host=${encodeURIComponent(socketDir)}&port=${port}`;
   return {
-    databaseUrl: `postgresql://${user}@/${database}?host=${encodeURIComponent(socketDir)}&port=${port}`,
+    databaseUrl,
     async startAgain() {
       await start();
     },
+    migrate: () => migrateAt(databaseUrl),
   };
+}
+
+async function migrateAt(connectionString: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    await migrate(client);
+  } finally {
+    await client.end();
+  }
 }
 
 function programs(scope: Scope): BinariesSource {
