@@ -8,6 +8,7 @@ import { layOut, majorOf, packagedBinaries, type BinariesSource } from "../../sr
 import { removeEmbedded, startEmbedded, type EmbeddedServer } from "../../src/postgres/embedded.ts";
 import type { Scope } from "../../test/rig/scope.ts";
 import { makePassableFolder } from "./passable-folder.ts";
+import { createTurns } from "./turns.ts";
 
 export interface OutsideServer {
   /** The same after every start. */
@@ -28,12 +29,13 @@ export async function startOutsideServer(scope: Scope, folder: string): Promise<
   const binaries = programs(scope);
   const start = async (): Promise<EmbeddedServer> =>
     await startEmbedded({ dataDir, log: silentLog, binaries, settings: SETTINGS });
-  scope.after(() => removeEmbedded(dataDir));
-  const { user, socketDir, port, database } = await start();
+  const turns = createTurns();
+  scope.after(() => turns.end(() => removeEmbedded(dataDir)));
+  const { user, socketDir, port, database } = await turns.take(start);
   return {
     databaseUrl: `postgresql://${user}@/${database}?host=${encodeURIComponent(socketDir)}&port=${port}`,
     async startAgain() {
-      await start();
+      await turns.take(start);
     },
   };
 }
