@@ -12,6 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sendSignal } from "../../bench/running-processes.ts";
 import type { Scope } from "../../test/rig/scope.ts";
 import { pathOf, type Tool } from "./tools.ts";
+import { createTurns } from "./turns.ts";
 
 export const CUT_TOOLS: readonly Tool[] = ["nbdkit", "nbdfuse", "mkfs", "may-loop"];
 
@@ -63,22 +64,20 @@ export async function makeCutVolume(scope: Scope, options: VolumeOptions): Promi
     run("umount", "--lazy", folder);
     await attached.detach();
   };
+  const restore = async (more: Pick<VolumeOptions, "isLying"> = {}): Promise<void> => {
+    ({ isLying = isLying } = more);
+    const { status, stdout } = spawnSync("e2fsck", ["-p", image], { encoding: "utf8" });
+    // 1: errors were corrected. More than that, and the disk is no witness any more.
+    if (status === null || status > 1) throw new Error(`e2fsck ended with ${status}: ${stdout}`);
+    await attach();
+  };
+  const turns = createTurns();
   scope.after(async () => {
-    await cut();
+    await turns.end(cut);
     rmSync(home, { recursive: true, force: true, maxRetries: 10 });
   });
-  await attach();
-  return {
-    folder,
-    cut,
-    async restore(more = {}) {
-      ({ isLying = isLying } = more);
-      const { status, stdout } = spawnSync("e2fsck", ["-p", image], { encoding: "utf8" });
-      // 1: errors were corrected. More than that, and the disk is no witness any more.
-      if (status === null || status > 1) throw new Error(`e2fsck ended with ${status}: ${stdout}`);
-      await attach();
-    },
-  };
+  await turns.take(attach);
+  return { folder, cut: () => turns.take(cut), restore: (more) => turns.take(() => restore(more)) };
 }
 
 interface Attached {

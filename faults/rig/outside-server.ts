@@ -10,6 +10,7 @@ import { removeEmbedded, startEmbedded, type EmbeddedServer } from "../../src/po
 import { migrate } from "../../src/postgres/migrate.ts";
 import type { Scope } from "../../test/rig/scope.ts";
 import { makePassableFolder } from "./passable-folder.ts";
+import { createTurns } from "./turns.ts";
 
 export interface OutsideServer {
   /** The same after every start. */
@@ -32,13 +33,14 @@ export async function startOutsideServer(scope: Scope, folder: string): Promise<
   const binaries = programs(scope);
   const start = async (): Promise<EmbeddedServer> =>
     await startEmbedded({ dataDir, log: silentLog, binaries, settings: SETTINGS });
-  scope.after(() => removeEmbedded(dataDir));
-  const { user, socketDir, port, database } = await start();
+  const turns = createTurns();
+  scope.after(() => turns.end(() => removeEmbedded(dataDir)));
+  const { user, socketDir, port, database } = await turns.take(start);
   const databaseUrl = `postgresql://${user}@/${database}?host=${encodeURIComponent(socketDir)}&port=${port}`;
   return {
     databaseUrl,
     async startAgain() {
-      await start();
+      await turns.take(start);
     },
     migrate: () => migrateAt(databaseUrl),
   };

@@ -41,7 +41,11 @@ export function mountSmallDisk(scope: Scope, folder: string, size: string): Smal
   const { uid, gid, mode } = statSync(folder);
   const lack = mount(folder, size);
   if (lack !== undefined) throw new Error(`no tmpfs on ${folder}: ${lack}`);
-  const end = (): void => unmount(folder);
+  let isThere = true;
+  const end = (): void => {
+    isThere = false;
+    unmount(folder);
+  };
   process.once("exit", end);
   scope.after(() => {
     process.removeListener("exit", end);
@@ -52,6 +56,8 @@ export function mountSmallDisk(scope: Scope, folder: string, size: string): Smal
   const filling = path.join(folder, "filling");
   return {
     fill: (leaveBytes = 0) => {
+      // The disk below is nobody's to fill.
+      if (!isThere) throw new Error(`the small disk on ${folder} is away`);
       fillUp(filling);
       if (leaveBytes > 0) truncateSync(filling, Math.max(0, statSync(filling).size - leaveBytes));
     },
