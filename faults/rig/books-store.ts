@@ -113,3 +113,13 @@ export async function readStory(client: pg.Client, messageId: number): Promise<s
   );
   return (rows as { told: string }[]).map(({ told }) => told).join("; ");
 }
+
+/** The state of the message to this recipient; undefined: there is none. */
+export async function readState(client: pg.Client, recipient: string): Promise<string | undefined> {
+  const { rows } = await client.query(
+    `SELECT coalesce(q.state, (SELECT e.kind FROM postlane.event AS e WHERE e.message_id = m.id ORDER BY e.at DESC LIMIT 1)) AS state
+     FROM postlane.message AS m LEFT JOIN postlane.queue AS q ON q.message_id = m.id WHERE m.recipient = $1`,
+    [recipient],
+  );
+  return (rows as { state: string }[])[0]?.state;
+}
