@@ -54,7 +54,9 @@ function isForRoom(error: unknown): error is pg.DatabaseError {
 
 /** What is wrong with the call itself, and not with the server's health: a mistake of the harness. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.severity === "ERROR" && /^(?:PL|42|22|23)/.test(error.code ?? "");
+  return (
+    error instanceof pg.DatabaseError && error.severity === "ERROR" && /^(?:PL|42|22|23|54)/.test(error.code ?? "")
+  );
 }
 
 async function connect(where: string): Promise<pg.Client | undefined> {

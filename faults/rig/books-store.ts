@@ -191,3 +191,13 @@ export async function switchWalFile(client: pg.Client): Promise<void> {
     "SELECT pg_switch_wal() FROM (SELECT pg_logical_emit_message(false, 'postlane', 'fault')) AS written",
   );
 }
+
+/** The state of the message to this recipient; undefined: there is none. */
+export async function readState(client: pg.Client, recipient: string): Promise<string | undefined> {
+  const { rows } = await client.query(
+    `SELECT coalesce(q.state, (SELECT e.kind FROM postlane.event AS e WHERE e.message_id = m.id ORDER BY e.at DESC LIMIT 1)) AS state
+     FROM postlane.message AS m LEFT JOIN postlane.queue AS q ON q.message_id = m.id WHERE m.recipient = $1`,
+    [recipient],
+  );
+  return (rows as { state: string }[])[0]?.state;
+}
