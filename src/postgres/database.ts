@@ -73,6 +73,15 @@ export async function connectDatabase(options: ConnectOptions): Promise<Database
   );
 }
 
+/** One after the other; when one fails, there is no session. */
+export function inOrder(
+  ...steps: readonly NonNullable<ConnectOptions["onConnect"]>[]
+): ConnectOptions["onConnect"] & {} {
+  return async (client) => {
+    for (const step of steps) await step(client);
+  };
+}
+
 interface PoolOptions extends Pick<ConnectOptions, "connectionsMax" | "onConnect"> {
   readonly closeMsMax?: number;
 }

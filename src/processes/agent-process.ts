@@ -26,6 +26,7 @@ import { createLog } from "../platform/log.ts";
 import { processStartOf } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connectDatabase } from "../postgres/database.ts";
+import { admitHere } from "./guard-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 /** One each for readings, the log and notices, and one to spare. */
@@ -40,7 +41,14 @@ export async function runAgent(config: Config, outlet: SmtpOutletConfig, gauge: 
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const role = `agent ${outlet.name}`;
-  const database = await connectDatabase({ databaseUrl, dataDir, log, role, connectionsMax: CONNECTIONS_MAX });
+  const database = await connectDatabase({
+    databaseUrl,
+    dataDir,
+    log,
+    role,
+    connectionsMax: CONNECTIONS_MAX,
+    onConnect: admitHere(config),
+  });
   try {
     const relay = await describeRelay(config, outlet, gauge);
     const identity = identityOfThisProcess();

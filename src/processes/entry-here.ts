@@ -8,6 +8,7 @@ import type { Log } from "../platform/log.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { createKeyring, type Keyring } from "../senders/keyring.ts";
 import { createAcceptance, type Acceptance } from "../submission/accept-submission.ts";
+import { admitHere } from "./guard-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
 
 export interface EntryHere {
@@ -22,7 +23,14 @@ const CONNECTIONS_MAX = 7;
 
 export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
   const { databaseUrl, dataDir } = config;
-  const settings = { databaseUrl, dataDir, log, role: "front entry", connectionsMax: CONNECTIONS_MAX };
+  const settings = {
+    databaseUrl,
+    dataDir,
+    log,
+    role: "front entry",
+    connectionsMax: CONNECTIONS_MAX,
+    onConnect: admitHere(config),
+  };
   const { pool, close } = await connectDatabase(settings);
   const keyring = createKeyring({ pool, clock: systemClock, log });
   return {

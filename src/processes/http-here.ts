@@ -6,10 +6,11 @@ import { removeLeftUploads } from "../doors/http/upload-file.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
-import { createPool, type Database } from "../postgres/database.ts";
+import { createPool, inOrder, type Database } from "../postgres/database.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
+import { admitHere } from "./guard-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
 import { openPreflights } from "./preflights-here.ts";
 import { subscriptionsOf, unsubscriberOf } from "./unsubscribe-here.ts";
@@ -33,6 +34,7 @@ const READ_MS_MAX = 3000;
 
 export function prepareHttp(config: Config, { clientConfig }: Database, log: Log): HttpHere {
   let entry: HttpEntry | undefined;
+  const admit = admitHere(config);
   const reads = createPool(
     {
       ...clientConfig,
@@ -41,13 +43,15 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
       application_name: "postlane front http",
     },
     log,
-    { connectionsMax: READ_CONNECTIONS_MAX, onConnect: planForTheQueue },
+    { connectionsMax: READ_CONNECTIONS_MAX, onConnect: inOrder(admit, planForTheQueue) },
   );
   const batches = createPool({ ...clientConfig, application_name: "postlane front batches" }, log, {
     connectionsMax: BATCH_CONNECTIONS_MAX,
+    onConnect: admit,
   });
   const longWork = createPool({ ...clientConfig, application_name: "postlane front long work" }, log, {
     connectionsMax: LONG_WORK_CONNECTIONS_MAX,
+    onConnect: admit,
   });
   const preflights = openPreflights(config, longWork.pool, log);
   removeLeftUploads(config.dataDir);

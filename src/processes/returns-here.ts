@@ -10,13 +10,14 @@ import type { Config, OutletConfig, SmtpOutletConfig } from "../platform/config.
 import type { Log } from "../platform/log.ts";
 import { createMac } from "../platform/mac.ts";
 import { systemRandom } from "../platform/random.ts";
-import { connectDatabase } from "../postgres/database.ts";
+import { connectDatabase, inOrder } from "../postgres/database.ts";
 import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { checkReturnDomain } from "../returns/check-return-domain.ts";
 import { keepReturn } from "../returns/return-store.ts";
 import { createReturnedRefusals } from "../returns/returned-refusals.ts";
 import { createReturnsLoop } from "../returns/returns-loop.ts";
+import { admitHere } from "./guard-here.ts";
 import { tellSupervisor } from "./supervision.ts";
 import { readUnsubscribeMacs } from "./unsubscribe-here.ts";
 
@@ -38,7 +39,7 @@ export async function openReturns(
 ): Promise<ReturnsHere> {
   const { databaseUrl, dataDir, returnsDomain } = config;
   const role = "front returns";
-  const limits = { connectionsMax: CONNECTIONS_MAX, onConnect: planForTheQueue };
+  const limits = { connectionsMax: CONNECTIONS_MAX, onConnect: inOrder(admitHere(config), planForTheQueue) };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role, ...limits });
   const mac = createMac(await readReturnTokenKey(pool));
   const unsubscribe = await readUnsubscribeMacs(pool);
