@@ -4,13 +4,16 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import pg from "pg";
+import { openJournal, type JournalHead } from "../../src/dispatcher/journal.ts";
+import { listForeignJournals, rescueByJournals } from "../../src/dispatcher/rescue.ts";
 import { openGuardMemory } from "../../src/guard/guard-memory.ts";
-import type { Sight } from "../../src/guard/judge-guard.ts";
+import { printIdentity, type Sight } from "../../src/guard/judge-guard.ts";
 import { lookAtDatabase, type GuardLook } from "../../src/guard/look-at-database.ts";
+import { loadConfig } from "../../src/platform/config.ts";
 import { silentLog } from "../../src/platform/log.ts";
 import { listLanes } from "../../src/queue/lane-store.ts";
 import { acquireLease, renewLeaseIfHeld } from "../../src/queue/lease-store.ts";
@@ -235,6 +238,45 @@ test("an old primary is used for nothing: no command, no dispatcher, until it is
   assert.equal((await runCommand(database, ["guard", "confirm", "--yes"])).exitCode, 0);
   await ready;
   assert.equal((await guardOf(database)).held, null);
+});
+
+test("a journal is applied to its own lease in its own database, and to no other that has the same id", async (t) => {
+  const database = await testDatabase(t);
+  const { pool, dataDir } = database;
+  const { sight } = await look(database);
+  const identity = printIdentity(sight.seen);
+  const laneId = await bulkIdOf(pool);
+  const lane = loadConfig({ cwd: "/", env: {} }).lanes["bulk"]!;
+  const context = {
+    pool,
+    bootId: "boot",
+    database: identity,
+    laneSettingsOf: () => lane,
+    nowMs: () => 0,
+    random: () => 0,
+  };
+  const { id: leaseId, acquired_us: leaseAcquiredUs } = await acquireLease(pool, {
+    laneId,
+    holder: "test",
+    bootId: "boot",
+    leaseMs: 60_000,
+  });
+  const left = async (about: NonNullable<JournalHead["database"]>): Promise<readonly [number, boolean]> => {
+    const file = path.join(dataDir, "bulk.journal");
+    const head = { bootId: "boot", leaseId, laneId, pid: 1, processStart: "1", database: about };
+    rmSync(file, { force: true });
+    openJournal(file, head).close();
+    await rescueByJournals({ ...context, log: silentLog }, dataDir, () => false);
+    return [(await leaseIds(database)).length, existsSync(file)];
+  };
+  assert.deepEqual(await left({ identity: "1/5", leaseAcquiredUs }), [1, true], "another database's: left alone");
+  assert.equal(listForeignJournals(dataDir, identity).length, 1);
+  assert.deepEqual(
+    await left({ identity, leaseAcquiredUs: leaseAcquiredUs - 1 }),
+    [1, false],
+    "of a time that is lost",
+  );
+  assert.deepEqual(await left({ identity, leaseAcquiredUs }), [0, false], "its own");
 });
 
 async function statusOf(database: TestDatabase): Promise<StatusAnswer> {
