@@ -2,6 +2,7 @@
 
 import type { ClientBase, Pool } from "pg";
 import { appendEvents, type MessageEvent } from "../events/event-store.ts";
+import type { Sight } from "../guard/judge-guard.ts";
 import type { LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 import { queueIdIn } from "../mail/reply.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -35,6 +36,8 @@ export function createDatabaseQueue(given: {
   readonly prepare: (rows: readonly ClaimedRow[]) => Promise<void>;
   /** What becomes of them is known: they are not composed again. */
   readonly release: (rows: readonly ClaimedRow[]) => void;
+  /** The guard's heartbeat came back. False: nothing more may be sent from this database. Absent: nobody asks. */
+  readonly heard?: (beat: Sight) => Promise<boolean>;
 }): LaneQueue {
   const { pool, laneId, leaseId } = given;
   return {
@@ -53,7 +56,10 @@ export function createDatabaseQueue(given: {
       });
     },
     orders: () => readOrders(pool, laneId),
-    renew: (pulse) => renewLeaseIfHeld(pool, leaseId, given.leaseMs, pulse),
+    async renew(pulse) {
+      const beat = await renewLeaseIfHeld(pool, leaseId, given.leaseMs, pulse);
+      return beat !== undefined && (given.heard === undefined || (await given.heard(beat)));
+    },
     surroundings: (outlets) => readSurroundings(pool, { laneId, outlets, leaseMs: given.leaseMs }),
     keepVerdict: (verdict) => keepVerdictOnce(pool, verdict),
     health: (destinations) => readHealth(pool, destinations),

@@ -199,6 +199,22 @@ test("a file that is no journal, or is gone, is no evidence", (t) => {
   }
 });
 
+test("a head of version 2 names database and lease; one of version 1 names none, and a mixture is no journal", (t) => {
+  const file = place(t);
+  const database = { identity: "7300000000000000001/16384", leaseAcquiredUs: 1_795_701_730_123_456 };
+  openJournal(file, { ...HEAD, database }).close();
+  assert.deepEqual(readJournalHead(file), { ...HEAD, database });
+  assert.deepEqual(readJournal(file)!.head.database, database);
+  const [whole = ""] = readFileSync(file, "latin1").split("\n");
+  const words = whole.split(" ");
+  for (const line of [words.slice(0, -2), words.slice(0, -1), ["postlane-journal", "1", ...words.slice(2)]]) {
+    writeFileSync(file, `${line.join(" ")}\n`);
+    assert.equal(readJournalHead(file), undefined, line.join(" "));
+  }
+  writeFileSync(file, `postlane-journal 1 ${words.slice(2, -2).join(" ")}\n`);
+  assert.deepEqual(readJournalHead(file), HEAD);
+});
+
 test("a journal is never opened over another one", (t) => {
   const file = written(t, (journal) => journal.dots([attemptOf(1)]));
   assert.throws(() => openJournal(file, HEAD), { code: "EEXIST" });

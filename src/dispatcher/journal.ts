@@ -3,7 +3,7 @@
 // killed process but not the machine, so the first line names the kernel's boot, and it is believed under that only.
 //
 // Lines are ASCII, each ends in LF; a last line without it is torn and makes its message unknown.
-//   postlane-journal 1 <boot id> <lease id> <lane id> <pid> <process start>
+//   postlane-journal 2 <boot id> <lease id> <lane id> <pid> <process start> <database> <lease acquired, in µs>
 //   c <message id> <attempt>             a suspect is being merged: one that was claimed when a dispatcher died
 //   m <message id> <attempt>             it is merged, and did no harm
 //   d <message id> <attempt> <outlet> <port>   a final dot may be written from here on, from this port (0: none)
@@ -20,6 +20,11 @@ export interface JournalHead {
   readonly pid: number;
   /** Tells a process from a later one with the same pid. */
   readonly processStart: string;
+  /**
+   * A lease id of one database means nothing in another, nor in one that was set back: which database it is about, and when
+   * the lease was taken there. Absent: version 1, which is believed.
+   */
+  readonly database?: { readonly identity: string; readonly leaseAcquiredUs: number } | undefined;
 }
 
 /** What a rescuer must know to settle a message by its reply. */
@@ -58,7 +63,7 @@ export interface Journal {
 export const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
 
 export function openJournal(file: string, head: JournalHead, bytesMax: number = JOURNAL_BYTES_MAX): Journal {
-  const headLine = `postlane-journal 1 ${head.bootId} ${head.leaseId} ${head.laneId} ${head.pid} ${head.processStart}\n`;
+  const headLine = printHead(head);
   const unsettled = new Map<MessageId, string>();
   let descriptor = openSync(file, "wx", 0o600);
   let bytes = 0;
@@ -132,6 +137,12 @@ export function openJournal(file: string, head: JournalHead, bytesMax: number = 
       removeJournal(file);
     },
   };
+}
+
+function printHead({ bootId, leaseId, laneId, pid, processStart, database }: JournalHead): string {
+  const process = `${bootId} ${leaseId} ${laneId} ${pid} ${processStart}`;
+  if (database === undefined) return `postlane-journal 1 ${process}\n`;
+  return `postlane-journal 2 ${process} ${database.identity} ${database.leaseAcquiredUs}\n`;
 }
 
 /** Also what a crash left of a file that was starting again. */
@@ -255,21 +266,19 @@ function readAnswer(text: string | undefined): JournalAnswer | undefined {
 const ANSWER_KINDS: ReadonlySet<string> = new Set(["sent", "deferred", "bounced", "unknown"]);
 
 function readHead(line: string | undefined): JournalHead | undefined {
-  const found = /^postlane-journal 1 (\S+) (\d+) (\d+) (\d+) (\S+)$/.exec(line ?? "");
-  if (found === null) return undefined;
-  const [, bootId, leaseId, laneId, pid, processStart] = found as unknown as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
+  const found = HEAD.exec(line ?? "");
+  const isWhole = found !== null && (found[1] === "1") === (found[7] === undefined);
+  if (!isWhole) return undefined;
+  const [, , bootId, leaseId, laneId, pid, processStart, identity, acquiredUs] = found;
+  if (bootId === undefined || processStart === undefined) return undefined;
   return {
     bootId,
     leaseId: Number(leaseId) as LeaseId,
     laneId: Number(laneId) as LaneId,
     pid: Number(pid),
     processStart,
+    ...(identity === undefined ? {} : { database: { identity, leaseAcquiredUs: Number(acquiredUs) } }),
   };
 }
+
+const HEAD = /^postlane-journal ([12]) (\S+) (\d+) (\d+) (\d+) (\S+)(?: (\S+) (\d+))?$/;

@@ -33,6 +33,8 @@ export interface RescueReport {
 export interface RescueContext {
   readonly pool: Pool;
   readonly bootId: string;
+  /** As journals name it. Absent: every journal is believed. */
+  readonly database?: string | undefined;
   readonly laneSettingsOf: (laneId: LaneId) => LaneSettings;
   readonly nowMs: () => number;
   readonly random: () => number;
@@ -40,7 +42,7 @@ export interface RescueContext {
 }
 
 /**
- * Every journal in the folder whose process is gone. One whose lease is still there is rescued by it; one whose lease
+ * Every journal in the folder whose process is gone, but for those of other databases: they are evidence there. One whose lease is still there is rescued by it; one whose lease
  * others have ended meanwhile stays evidence for what they had to call unknown. Then the file goes.
  */
 export async function rescueByJournals(
@@ -53,6 +55,7 @@ export async function rescueByJournals(
     if (!name.endsWith(".journal")) continue;
     const file = path.join(journalDir, name);
     const head = readJournalHead(file);
+    if (head !== undefined && isForeign(head, context.database)) continue;
     if (head === undefined ? isBeingOpened(file, context.nowMs()) : isAlive(head)) continue;
     const evidence = readJournal(file);
     if (evidence !== undefined) {
@@ -63,6 +66,19 @@ export async function rescueByJournals(
     removeJournal(file);
   }
   return reports;
+}
+
+/** The files of journals that are about other databases. */
+export function listForeignJournals(journalDir: string, database: string): readonly string[] {
+  const names = existsSync(journalDir) ? readdirSync(journalDir).filter((name) => name.endsWith(".journal")) : [];
+  return names.filter((name) => {
+    const head = readJournalHead(path.join(journalDir, name));
+    return head !== undefined && isForeign(head, database);
+  });
+}
+
+function isForeign({ database }: JournalEvidence["head"], here: string | undefined): boolean {
+  return database !== undefined && here !== undefined && database.identity !== here;
 }
 
 /** A journal gets its first line a moment after its file. */
@@ -94,7 +110,7 @@ async function rescueLease(
   const believed = believedUnder(context.bootId, evidence);
   const report = await inTransaction(context.pool, async (client) => {
     const lease = await takeLeaseForRescue(client, leaseId);
-    if (lease === undefined) return undefined;
+    if (lease === undefined || isOfAnotherLease(evidence, lease)) return undefined;
     const rows = await claimedUnderLease(client, leaseId);
     const { nowMs, random } = context;
     const group = rows.map((row) =>
@@ -106,6 +122,12 @@ async function rescueLease(
   });
   if (report !== undefined) context.log.warn("lease.rescued", { ...report, has_journal: evidence !== undefined });
   return report;
+}
+
+/** In a database that was set back, an id may have been given again. */
+function isOfAnotherLease(evidence: JournalEvidence | undefined, lease: LeaseRow): boolean {
+  const acquiredUs = evidence?.head.database?.leaseAcquiredUs;
+  return acquiredUs !== undefined && acquiredUs !== lease.acquired_us;
 }
 
 export interface LateAnswer {

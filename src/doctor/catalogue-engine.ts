@@ -41,6 +41,11 @@ export const ENGINE_FINDINGS = {
     means: "the lane takes no more mail: the site is refused",
     remedy: "let mail go out, or raise the limit under `queue`",
   },
+  guard_holds: {
+    level: "problem",
+    means: "the database was restored, cloned or set back, and what it holds may have been sent already",
+    remedy: "`postlane guard status` says what would go out again; `postlane guard confirm` lets it go",
+  },
   lane_paused: {
     level: "warning",
     means: "a person has paused the lane, and its mail waits",

@@ -27,7 +27,6 @@ export async function examine(around: Surroundings, msMax: number): Promise<Exam
   return sumUp(ends);
 }
 
-/** A guard that notices a restored database reports here, as a check of its own. */
 function checksOf(around: Surroundings, gate: ReturnType<typeof openGate>): readonly Check[] {
   return [
     ...databaseChecks(around, gate),

@@ -31,6 +31,7 @@ const alive = {
 const lane = (name: string, changed: Partial<LaneView> = {}): LaneView => ({
   name,
   pausedAtMs: null,
+  isHeldByGuard: false,
   fullBecause: null,
   states: STATES,
   toSend: 0,
@@ -52,6 +53,7 @@ const WELL: EngineSnapshot = {
   returns: { unjudged: 0, oldestMs: null },
   transaction: null,
   commitStuckMs: null,
+  guard: null,
 };
 const config = loadConfig({ cwd: "/", env: {} });
 
@@ -73,6 +75,7 @@ const rows: readonly (readonly [FindingCode, Partial<EngineSnapshot>])[] = [
   ["lane_without_dispatcher", lanes({ dispatchers: [] })],
   ["dispatcher_gone", lanes({ dispatchers: [alive, { ...alive, isAlive: false }] })],
   ["lane_full", lanes({ fullBecause: "10,000,000 messages wait" })],
+  ["guard_holds", lanes({ isHeldByGuard: true })],
   ["lane_paused", lanes({ pausedAtMs: 0 })],
   ["outlet_paused", { pauses: [pause] }],
   ["destination_paused", { pauses: [{ ...pause, kind: "destination" }] }],

@@ -51,7 +51,7 @@ function judgeProcesses({ snapshot, sessions, config }: EngineFacts): readonly F
 }
 
 function judgeLane(lane: LaneView, facts: EngineFacts): readonly Finding[] {
-  const { name, states, pausedAtMs, fullBecause, dispatchers } = lane;
+  const { name, states, pausedAtMs, isHeldByGuard, fullBecause, dispatchers } = lane;
   const waiting = states.queued + states.deferred + states.scheduled + states.held + states.unknown;
   const gone = dispatchers.filter(({ isAlive }) => !isAlive).length;
   const figures = { lane: name };
@@ -71,6 +71,9 @@ function judgeLane(lane: LaneView, facts: EngineFacts): readonly Finding[] {
     ...judgeProgress(lane, facts),
     ...foundIf(fullBecause !== null, () =>
       finding("lane_full", `lane ${name} takes no more mail: ${fullBecause}`, figures),
+    ),
+    ...foundIf(isHeldByGuard, () =>
+      finding("guard_holds", `the guard holds lane ${name}; ${waiting} messages wait`, { ...figures, waiting }),
     ),
     ...foundIf(pausedAtMs !== null, () =>
       finding("lane_paused", `lane ${name} is paused since ${isoOf(pausedAtMs!)}; ${waiting} messages wait`, {
@@ -96,11 +99,12 @@ function judgeLane(lane: LaneView, facts: EngineFacts): readonly Finding[] {
 
 /** As the alarm of upkeep, from one look: the oldest message has been due, and nothing was settled, for so long. */
 function judgeProgress(lane: LaneView, { status, config }: EngineFacts): readonly Finding[] {
-  const { name, pausedAtMs, toSend, dispatchers } = lane;
+  const { name, pausedAtMs, isHeldByGuard, toSend, dispatchers } = lane;
   const settledMs = dispatchers.filter(({ isAlive }) => isAlive).map(({ pulse }) => pulse.settled_ms_ago);
   const oldestMs = status.find((one) => one.name === name)?.oldest_waiting_ms ?? 0;
   const quietMs = Math.min(oldestMs, ...settledMs);
-  const isStuck = pausedAtMs === null && toSend > 0 && settledMs.length > 0 && quietMs > config.noProgressAlarmMs;
+  const mayGo = pausedAtMs === null && !isHeldByGuard;
+  const isStuck = mayGo && toSend > 0 && settledMs.length > 0 && quietMs > config.noProgressAlarmMs;
   return foundIf(isStuck, () =>
     finding(
       "lane_stuck",

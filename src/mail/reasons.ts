@@ -35,6 +35,34 @@ export const REASONS = {
     remedy: "`postlane lane resume NAME`",
     tell: ({ lane, since }) => `lane ${lane} is paused since ${since}`,
   },
+  // ---- what the guard holds
+  database_copied: {
+    meaning: "The database was copied from another one: the guard holds all mail until a person confirms it.",
+    evidence: ["since", "remembered", "seen"],
+    remedy: "`postlane guard status`, then `postlane guard confirm`",
+    tell: ({ since, remembered, seen }) =>
+      `the guard holds all mail since ${since}: mail was sent from database ${remembered}, and this one is ${seen}, ` +
+      "so it is a copy: restored from a dump, cloned, or moved to another server",
+  },
+  database_rewound: {
+    meaning: "The database lacks what was in it before: the guard holds bulk mail until a person confirms it.",
+    evidence: ["since", "heartbeats"],
+    optional: ["behind_s"],
+    remedy: "`postlane guard status`, then `postlane guard confirm`",
+    tell: ({ since, heartbeats, behind_s }) =>
+      `the guard holds bulk mail since ${since}: the database lacks its last ${heartbeats} heartbeats` +
+      `${behind_s === undefined ? "" : ` (${behind_s} s)`}, ` +
+      "so it was brought back from a backup or a snapshot, or a replica took over that had not got everything",
+  },
+  heartbeat_gap: {
+    meaning:
+      "Bulk mail was being sent at the last heartbeat, and that is long past: the guard holds it until a person confirms it.",
+    evidence: ["since", "gap_s"],
+    remedy: "`postlane guard status`, then `postlane guard confirm`",
+    tell: ({ since, gap_s }) =>
+      `the guard holds bulk mail since ${since}: it was being sent at the last heartbeat, ${gap_s} s before; ` +
+      "this machine was down for that long, or was brought back from a snapshot",
+  },
   lane_full: {
     meaning: "The queue is full, and the lane takes no more mail; what it has goes out.",
     evidence: ["lane", "because"],

@@ -263,6 +263,7 @@ const CONFIG_SCHEMA = mapping({
   ),
   no_progress_alarm: Type.Optional(duration(SECOND_MS, DAY_MS, "60 s")),
   rescue_grace: Type.Optional(duration(0, DAY_MS, "60 s")),
+  guard_gap: Type.Optional(duration(SECOND_MS, 365 * DAY_MS, "1 hour")),
   lease: Type.Optional(duration(3 * SECOND_MS, 10 * MINUTE_MS, "15 s")),
   log_level: Type.Optional(choice(...LOG_LEVELS)),
 });

@@ -53,6 +53,8 @@ export interface Config {
   /** From when on it is told that vacuum is held back. */
   readonly vacuumAlarm: { readonly deadRows: number; readonly heldForMs: number; readonly slotWalBytes: number };
   readonly rescueGraceMs: number;
+  /** How long the last heartbeat may be past, with bulk mail in flight, before the guard asks. */
+  readonly guardGapMs: number;
   /** Up to where mail is taken in. */
   readonly queue: { readonly waitingMax: number; readonly databaseBytesMax: number; readonly freeDiskBytesMin: number };
   readonly leaseMs: number;
@@ -253,6 +255,7 @@ function assembleConfig(input: ConfigInput, surroundings: Surroundings): Config 
     },
     noProgressAlarmMs: ms(input.no_progress_alarm ?? "60 s"),
     rescueGraceMs: ms(input.rescue_grace ?? "60 s"),
+    guardGapMs: ms(input.guard_gap ?? "1 hour"),
     leaseMs: ms(input.lease ?? "15 s"),
     logLevel: input.log_level ?? "info",
   };

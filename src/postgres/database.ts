@@ -89,6 +89,15 @@ async function findRunning(dataDir: string): Promise<EmbeddedServer> {
   );
 }
 
+/** One after the other; when one fails, there is no session. */
+export function inOrder(
+  ...steps: readonly NonNullable<ConnectOptions["onConnect"]>[]
+): ConnectOptions["onConnect"] & {} {
+  return async (client) => {
+    for (const step of steps) await step(client);
+  };
+}
+
 interface PoolOptions extends Pick<ConnectOptions, "connectionsMax" | "onConnect"> {
   readonly closeMsMax?: number;
 }

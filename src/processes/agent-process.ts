@@ -27,6 +27,7 @@ import { processStartOf } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
+import { admitHere } from "./guard-here.ts";
 import { beAlive, onStop, tellSupervisor } from "./supervision.ts";
 
 /** An agent that wrote nothing for so long is taken for dead; it writes once a second. */
@@ -39,7 +40,14 @@ export async function runAgent(config: Config, outlet: SmtpOutletConfig, gauge: 
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
   const role = `agent ${outlet.name}`;
-  const database = await connectDatabase({ databaseUrl, dataDir, log, role, connectionsMax: SESSIONS_MAX.agent });
+  const database = await connectDatabase({
+    databaseUrl,
+    dataDir,
+    log,
+    role,
+    connectionsMax: SESSIONS_MAX.agent,
+    onConnect: admitHere(config),
+  });
   try {
     const relay = await describeRelay(config, outlet, gauge);
     const identity = identityOfThisProcess();

@@ -14,6 +14,11 @@ import { createDispatcher, type Dispatcher, type DispatcherEnd } from "../dispat
 import { createListLines, readListOfCampaign, type ListLines } from "../dispatcher/list-lines.ts";
 import { openJournal, type Journal } from "../dispatcher/journal.ts";
 import { settleLate } from "../dispatcher/rescue.ts";
+import { admitSessions } from "../guard/admit-session.ts";
+import { memoryOf, openGuardMemory } from "../guard/guard-memory.ts";
+import { GuardRefused } from "../guard/guard-refused.ts";
+import type { Sight } from "../guard/judge-guard.ts";
+import { isHeartbeatSound, lookAtDatabase, type GuardContext } from "../guard/look-at-database.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import { returnPathOf, type AttemptName } from "../mail/return-token.ts";
@@ -24,13 +29,14 @@ import { createMac } from "../platform/mac.ts";
 import { processStartOf, readBootId } from "../platform/process-identity.ts";
 import { systemRandom } from "../platform/random.ts";
 import { SESSIONS_MAX } from "../platform/session-limits.ts";
-import { connectDatabase, type Database } from "../postgres/database.ts";
+import { connectDatabase, inOrder, type Database } from "../postgres/database.ts";
 import { readReturnTokenKey, readUnsubscribeKey } from "../postgres/secret-store.ts";
 import { acquireLease, endLease } from "../queue/lease-store.ts";
 import { endIfSilentInTransaction, planForTheQueue } from "../queue/session-store.ts";
 import type { SigningKeysAtWork } from "../senders/domains/signing-keys.ts";
 import { readContent } from "../templates/template-store.ts";
 import { giveWayInDatabase, giveWayOnCpu } from "./give-way.ts";
+import { guardContextOf, guardHere, untilAdmitted } from "./guard-here.ts";
 import { journalDirOf, rescueHere } from "./journals-here.ts";
 import { laneIdOf } from "./lanes.ts";
 import { limitsOf, maxRefusalsOf, outletOpener } from "./outlets.ts";
@@ -51,26 +57,28 @@ export async function runDispatcher(config: Config, laneName: string): Promise<n
   }
   const log = createLog(config.logLevel, { process: "dispatcher", lane: laneName });
   const stopAlive = beAlive();
+  const memory = openGuardMemory(config.dataDir);
   const database = await connectDatabase({
     databaseUrl: config.databaseUrl,
     dataDir: config.dataDir,
     log,
     role: `dispatcher ${laneName}`,
     connectionsMax: SESSIONS_MAX.dispatcher,
-    onConnect: async (client) => {
-      await planForTheQueue(client);
-      await endIfSilentInTransaction(client, config.leaseMs);
-    },
+    onConnect: inOrder(admitSessions(memory), planForTheQueue, (client) =>
+      endIfSilentInTransaction(client, config.leaseMs),
+    ),
   });
   if (lane.priority === "bulk") giveWayInDatabase(database, log);
   const orders = followOrders(log);
   let signingKeys: SigningKeysAtWork | undefined;
   try {
+    if (!(await untilAdmitted(database.pool, waitingOf(orders, log)))) return 0;
     signingKeys = await openSigningKeysHere(config, database.pool, log);
     // Read once, and before the first lease: of later ones nothing but the lease itself needs a database that answers.
     const lists = lane.priority === "bulk" ? await listLinesOf(config, database.pool) : undefined;
     const returnPath = await returnPathMaker(config, database.pool);
-    const surroundings = { database, orders, log, signingKeys, lists, returnPath };
+    const guard = guardContextOf(config, database.pool, memory, log);
+    const surroundings = { database, orders, log, signingKeys, lists, returnPath, guard };
     let lease: Lease | undefined = await takeLease(config, lane, surroundings);
     while (lease !== undefined) {
       const end = await serveLane(config, lane, lease, surroundings);
@@ -118,6 +126,14 @@ function followOrders(log: Log): StopOrders {
   };
 }
 
+function waitingOf(orders: StopOrders, log: Log): Parameters<typeof untilAdmitted>[1] {
+  return { isStopping: () => orders.isStopping, log, tell: tellPeople };
+}
+
+function tellPeople(line: string): void {
+  tellSupervisor({ kind: "told", line });
+}
+
 interface Surroundings {
   readonly database: Database;
   readonly orders: StopOrders;
@@ -125,27 +141,33 @@ interface Surroundings {
   readonly signingKeys: SigningKeys;
   readonly lists: ListLines | undefined;
   readonly returnPath: (name: AttemptName) => string;
+  readonly guard: GuardContext;
 }
 
 interface Lease {
   readonly id: LeaseId;
+  readonly acquiredUs: number;
+  /** Which it is of, as journals name it. */
+  readonly databaseIdentity: string;
   readonly laneId: LaneId;
   /** Monotonic, from before it was asked for. */
   readonly askedAtMs: number;
 }
 
-async function takeLease(config: Config, lane: LaneSettings, { database, log }: Surroundings): Promise<Lease> {
+// The guard first: what a database is that was set back, nobody can tell any more once its leases are rescued.
+async function takeLease(config: Config, lane: LaneSettings, { database, log, guard }: Surroundings): Promise<Lease> {
   const { pool } = database;
+  const { database: databaseIdentity } = await guardHere(guard, config, tellPeople);
   const laneId = await laneIdOf(pool, config, lane.name);
   await rescueHere(config, pool, log);
   const askedAtMs = systemClock.monotonicMs();
-  const id = await acquireLease(pool, {
+  const { id, acquired_us: acquiredUs } = await acquireLease(pool, {
     laneId,
     holder: `${lane.name} ${os.hostname()} ${process.pid}`,
     bootId: readBootId(),
     leaseMs: config.leaseMs,
   });
-  return { id, laneId, askedAtMs };
+  return { id, acquiredUs, databaseIdentity, laneId, askedAtMs };
 }
 
 /** What cost the last lease, a database that went away, may still go on. Undefined: told to stop meanwhile. */
@@ -154,9 +176,10 @@ async function takeLeaseAgain(
   lane: LaneSettings,
   surroundings: Surroundings,
 ): Promise<Lease | undefined> {
-  const { orders, log } = surroundings;
+  const { database, orders, log } = surroundings;
   while (!orders.isStopping) {
     try {
+      if (!(await untilAdmitted(database.pool, waitingOf(orders, log)))) return undefined;
       return await takeLease(config, lane, surroundings);
     } catch (error) {
       log.warn("lease.acquire_failed", { error: error instanceof Error ? error.message : String(error) });
@@ -171,11 +194,12 @@ const LEASE_RETRY_MS = 250;
 async function serveLane(
   config: Config,
   lane: LaneSettings,
-  { id: leaseId, laneId, askedAtMs: leaseAskedAtMs }: Lease,
-  { database, orders, log, signingKeys, lists, returnPath }: Surroundings,
+  held: Lease,
+  { database, orders, log, signingKeys, lists, returnPath, guard }: Surroundings,
 ): Promise<DispatcherEnd> {
   const { pool } = database;
-  const journal = openJournalOf(config, lane, laneId, leaseId);
+  const { id: leaseId, laneId } = held;
+  const journal = openJournalOf(config, lane, held);
   const composer = createComposer({
     from: config.from,
     lane: lane.name,
@@ -189,7 +213,7 @@ async function serveLane(
       lane,
       leaseId,
       leaseMs: config.leaseMs,
-      leaseAskedAtMs,
+      leaseAskedAtMs: held.askedAtMs,
       outlets: limitsOf(config, lane),
       maxRefusals: maxRefusalsOf(config, lane),
     },
@@ -202,6 +226,7 @@ async function serveLane(
         clock: systemClock,
         prepare: composer.prepare,
         release: composer.release,
+        heard: (beat) => hearHeartbeat(beat, guard),
       }),
       journal,
       openOutlet: outletOpener(config, log),
@@ -218,7 +243,7 @@ async function serveLane(
   // Not sooner: loading and rescue are short, and a lane that was interrupted should not be slow to come back.
   if (lane.priority === "bulk") giveWayOnCpu(log);
   tellSupervisor({ kind: "ready" });
-  log.info("dispatcher.started", { lease_id: leaseId, lane: lane.name });
+  log.info("dispatcher.started", { heldid: leaseId, lane: lane.name });
   const end = await dispatcher.run();
   await finish(pool, leaseId, journal, end, log);
   return end;
@@ -236,14 +261,31 @@ async function returnPathMaker(config: Config, pool: Pool): Promise<(name: Attem
   return (name) => returnPathOf(name, domain, mac);
 }
 
-function openJournalOf(config: Config, lane: LaneSettings, laneId: LaneId, leaseId: LeaseId): Journal {
+/** False: the database is not what it was a second ago, and somebody has to judge it before more is sent from it. */
+async function hearHeartbeat(beat: Sight, guard: GuardContext): Promise<boolean> {
+  if (isHeartbeatSound(beat, guard.memory.own)) {
+    guard.memory.keep(memoryOf(beat));
+    return true;
+  }
+  try {
+    return (await lookAtDatabase(guard)).kind === "sound";
+  } catch (error) {
+    if (error instanceof GuardRefused) return false;
+    throw error;
+  }
+}
+
+// A journal of another database may lie there with the same lease id: the name has the lease's time as well.
+function openJournalOf(config: Config, lane: LaneSettings, lease: Lease): Journal {
+  const { id: leaseId, laneId, acquiredUs: leaseAcquiredUs, databaseIdentity: identity } = lease;
   mkdirSync(journalDirOf(config), { recursive: true, mode: 0o700 });
-  return openJournal(path.join(journalDirOf(config), `${lane.name}-${leaseId}.journal`), {
+  return openJournal(path.join(journalDirOf(config), `${lane.name}-${leaseId}-${leaseAcquiredUs}.journal`), {
     bootId: readBootId(),
     leaseId,
     laneId,
     pid: process.pid,
     processStart: processStartOf(process.pid) ?? "unknown",
+    database: { identity, leaseAcquiredUs },
   });
 }
 

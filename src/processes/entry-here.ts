@@ -9,6 +9,7 @@ import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase } from "../postgres/database.ts";
 import { createKeyring, type Keyring } from "../senders/keyring.ts";
 import { createAcceptance, type Acceptance } from "../submission/accept-submission.ts";
+import { admitHere } from "./guard-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
 
 export interface EntryHere {
@@ -20,7 +21,14 @@ export interface EntryHere {
 
 export async function openEntry(config: Config, log: Log): Promise<EntryHere> {
   const { databaseUrl, dataDir } = config;
-  const settings = { databaseUrl, dataDir, log, role: "front entry", connectionsMax: SESSIONS_MAX.frontEntry };
+  const settings = {
+    databaseUrl,
+    dataDir,
+    log,
+    role: "front entry",
+    connectionsMax: SESSIONS_MAX.frontEntry,
+    onConnect: admitHere(config),
+  };
   const { pool, close } = await connectDatabase(settings);
   const keyring = createKeyring({ pool, clock: systemClock, log });
   return {

@@ -4,6 +4,8 @@ import { statfs } from "node:fs/promises";
 import { tellCanary } from "../campaigns/judge-canary.ts";
 import { createOverdueLeases } from "../dispatcher/overdue-leases.ts";
 import { rescueOverdue } from "../dispatcher/rescue.ts";
+import { admitSessions } from "../guard/admit-session.ts";
+import { openGuardMemory } from "../guard/guard-memory.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
@@ -12,6 +14,7 @@ import { connectDatabase } from "../postgres/database.ts";
 import { startUpkeep } from "../upkeep/upkeep.ts";
 import { tellOfEngine } from "./engine-telling.ts";
 import { openEntry } from "./entry-here.ts";
+import { guardContextOf, guardHere, untilAdmitted } from "./guard-here.ts";
 import { prepareHttp } from "./http-here.ts";
 import { rescueHere } from "./journals-here.ts";
 import { bulkLanesOf, rescueContextOf } from "./lanes.ts";
@@ -26,13 +29,20 @@ export async function runFront(config: Config): Promise<number> {
   const log = createLog(config.logLevel, { process: "front" }, undefined, { isWaitedFor: false });
   const stopAlive = beAlive();
   const { databaseUrl, dataDir } = config;
-  const database = await connectDatabase({
-    databaseUrl,
-    dataDir,
-    log,
-    role: "front",
-    connectionsMax: SESSIONS_MAX.front,
-  });
+  const memory = openGuardMemory(dataDir);
+  const limits = { connectionsMax: SESSIONS_MAX.front, onConnect: admitSessions(memory) };
+  const database = await connectDatabase({ databaseUrl, dataDir, log, role: "front", ...limits });
+  const tell = (line: string): void => tellSupervisor({ kind: "told", line });
+  let isStopping = false;
+  const stopped = new Promise<void>((resolve) =>
+    onStop(() => {
+      isStopping = true;
+      resolve();
+    }),
+  );
+  if (!(await untilAdmitted(database.pool, { isStopping: () => isStopping, log, tell }))) return 0;
+  // Before it rescues anything: rescue takes away what the guard looks at.
+  await guardHere(guardContextOf(config, database.pool, memory, log), config, tell);
   const http = prepareHttp(config, database, log);
   const telling = tellOfEngine(config, database, log, http.api);
   const context = await rescueContextOf(database.pool, config, log);
@@ -84,7 +94,7 @@ export async function runFront(config: Config): Promise<number> {
   );
   const sendmailSpool = openSendmailSpool(config, smtp, log);
   tellSupervisor({ kind: "ready" });
-  await new Promise<void>((resolve) => onStop(() => resolve()));
+  await stopped;
   await sendmailSpool.stop();
   await smtp.stop();
   await telling.closeDoor();

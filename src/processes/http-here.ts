@@ -7,10 +7,11 @@ import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
 import { SESSIONS_MAX } from "../platform/session-limits.ts";
-import { createPool, type Database } from "../postgres/database.ts";
+import { createPool, inOrder, type Database } from "../postgres/database.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { createBatchAcceptance } from "../submission/accept-batch.ts";
 import type { EntryHere } from "./entry-here.ts";
+import { admitHere } from "./guard-here.ts";
 import { bulkLanesOf } from "./lanes.ts";
 import { openPreflights } from "./preflights-here.ts";
 import { subscriptionsOf, unsubscriberOf } from "./unsubscribe-here.ts";
@@ -28,6 +29,7 @@ const READ_MS_MAX = 3000;
 
 export function prepareHttp(config: Config, { clientConfig }: Database, log: Log): HttpHere {
   let entry: HttpEntry | undefined;
+  const admit = admitHere(config);
   const reads = createPool(
     {
       ...clientConfig,
@@ -36,13 +38,15 @@ export function prepareHttp(config: Config, { clientConfig }: Database, log: Log
       application_name: "postlane front http",
     },
     log,
-    { connectionsMax: SESSIONS_MAX.frontReads, onConnect: planForTheQueue },
+    { connectionsMax: SESSIONS_MAX.frontReads, onConnect: inOrder(admit, planForTheQueue) },
   );
   const batches = createPool({ ...clientConfig, application_name: "postlane front batches" }, log, {
     connectionsMax: SESSIONS_MAX.frontBatches,
+    onConnect: admit,
   });
   const longWork = createPool({ ...clientConfig, application_name: "postlane front long work" }, log, {
     connectionsMax: SESSIONS_MAX.frontLongWork,
+    onConnect: admit,
   });
   const preflights = openPreflights(config, longWork.pool, log);
   removeLeftUploads(config.dataDir);

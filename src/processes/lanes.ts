@@ -2,6 +2,8 @@
 
 import type { Pool } from "pg";
 import type { RescueContext } from "../dispatcher/rescue.ts";
+import { readSight } from "../guard/guard-store.ts";
+import { printIdentity } from "../guard/judge-guard.ts";
 import type { LaneId } from "../mail/ids.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
@@ -22,6 +24,7 @@ export async function rescueContextOf(pool: Pool, config: Config, log: Log): Pro
   return {
     pool,
     bootId: readBootId(),
+    database: printIdentity((await readSight(pool)).seen),
     // A lane that the configuration has forgotten: its unknown messages wait for a person, as bulk's do.
     laneSettingsOf: (id) => config.lanes[names.get(id) ?? "bulk"] ?? config.lanes["bulk"]!,
     nowMs: () => systemClock.wallMs(),

@@ -11,13 +11,14 @@ import type { Log } from "../platform/log.ts";
 import { createMac } from "../platform/mac.ts";
 import { systemRandom } from "../platform/random.ts";
 import { SESSIONS_MAX } from "../platform/session-limits.ts";
-import { connectDatabase } from "../postgres/database.ts";
+import { connectDatabase, inOrder } from "../postgres/database.ts";
 import { readReturnTokenKey } from "../postgres/secret-store.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
 import { checkReturnDomain } from "../returns/check-return-domain.ts";
 import { keepReturn } from "../returns/return-store.ts";
 import { createReturnedRefusals } from "../returns/returned-refusals.ts";
 import { createReturnsLoop } from "../returns/returns-loop.ts";
+import { admitHere } from "./guard-here.ts";
 import { tellSupervisor } from "./supervision.ts";
 import { readUnsubscribeMacs } from "./unsubscribe-here.ts";
 
@@ -36,7 +37,7 @@ export async function openReturns(
 ): Promise<ReturnsHere> {
   const { databaseUrl, dataDir, returnsDomain } = config;
   const role = "front returns";
-  const limits = { connectionsMax: SESSIONS_MAX.frontReturns, onConnect: planForTheQueue };
+  const limits = { connectionsMax: SESSIONS_MAX.frontReturns, onConnect: inOrder(admitHere(config), planForTheQueue) };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role, ...limits });
   const mac = createMac(await readReturnTokenKey(pool));
   const unsubscribe = await readUnsubscribeMacs(pool);

@@ -5,6 +5,8 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import path from "node:path";
 import { wireDomainOf } from "../compose/mailbox-header.ts";
+import { admitSessions } from "../guard/admit-session.ts";
+import { openGuardMemory } from "../guard/guard-memory.ts";
 import { systemClock } from "../platform/clock.ts";
 import type { Config } from "../platform/config.ts";
 import { createLog, type Log } from "../platform/log.ts";
@@ -14,6 +16,7 @@ import { openDatabase, type Database } from "../postgres/database.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { syncLanes } from "../queue/lane-store.ts";
 import { isDomainSigned } from "../senders/domains/signed-domain.ts";
+import { guardContextOf, guardHere, tellHold, untilAdmitted } from "./guard-here.ts";
 import { childEnv, superviseChild, type Child } from "./child.ts";
 import { onStop } from "./supervision.ts";
 
@@ -34,11 +37,22 @@ const DATABASE_WATCH_MS = 500;
 export async function runUp({ config, configFile, mainPath, print }: UpOptions): Promise<number> {
   const logDescriptor = openLogFile(config);
   const log = createLog(config.logLevel, { process: "up" }, logDescriptor);
-  const stopped = new Promise<string>((resolve) => onStop(resolve));
+  let isStopping = false;
+  const stopped = new Promise<string>((resolve) =>
+    onStop((why) => {
+      isStopping = true;
+      resolve(why);
+    }),
+  );
   sayWhereMailGoes(config, print);
   sayWhatComesHome(config, print);
   sayWhoCannotUnsubscribe(config, print);
-  let database = await bringUpDatabase(config, log, print);
+  const bringUp = (): Promise<Database> => bringUpDatabase(config, { log, print, isStopping: () => isStopping });
+  let database = await bringUp();
+  if (isStopping) {
+    await database.stop();
+    return 0;
+  }
   if (isSending(config)) await sayWhoSigns(config, database, print);
   const children = childSpecs(config, configFile).map(({ name, args, priority }) => {
     const spec = { name, modulePath: mainPath, args, env: childEnv(), logDescriptor };
@@ -54,7 +68,7 @@ export async function runUp({ config, configFile, mainPath, print }: UpOptions):
   });
   const watch = watchDatabase(
     () => database,
-    async () => (database = await bringUpDatabase(config, log, print)),
+    async () => (database = await bringUp()),
     log,
   );
   const why = await stopped;
@@ -118,10 +132,16 @@ function sayWhoCannotUnsubscribe(config: Config, print: (line: string) => void):
   );
 }
 
-async function bringUpDatabase(config: Config, log: Log, print: (line: string) => void): Promise<Database> {
+async function bringUpDatabase(
+  config: Config,
+  { log, print, isStopping }: { readonly log: Log; readonly print: (line: string) => void; isStopping: () => boolean },
+): Promise<Database> {
   const askedAtMs = systemClock.monotonicMs();
   const { databaseUrl, dataDir } = config;
-  const database = await openDatabase({ databaseUrl, dataDir, log, role: "up", connectionsMax: 2 });
+  const memory = openGuardMemory(dataDir);
+  const onConnect = admitSessions(memory);
+  const database = await openDatabase({ databaseUrl, dataDir, log, role: "up", connectionsMax: 2, onConnect });
+  if (!(await untilAdmitted(database.pool, { isStopping, log, tell: print }))) return database;
   const client = await database.pool.connect();
   try {
     const { warnings } = await checkServer(client);
@@ -132,9 +152,16 @@ async function bringUpDatabase(config: Config, log: Log, print: (line: string) =
   } finally {
     client.release();
   }
+  const { isHeldNow } = await guardHere(guardContextOf(config, database.pool, memory, log), config, print);
+  if (!isHeldNow) await sayWhatIsHeld(database, print);
   const where = database.isEmbedded ? `embedded PostgreSQL in ${dataDir}` : "PostgreSQL of DATABASE_URL";
   print(`database: ${where}, ready in ${Math.round(systemClock.monotonicMs() - askedAtMs)} ms`);
   return database;
+}
+
+async function sayWhatIsHeld({ pool }: Database, print: (line: string) => void): Promise<void> {
+  const sentence = await tellHold(pool);
+  if (sentence !== undefined) print(`guard: ${sentence}`);
 }
 
 interface PlannedChild {

@@ -7,10 +7,11 @@ import type { Log } from "../platform/log.ts";
 import { createPoster } from "../platform/poster.ts";
 import { readVersion } from "../platform/version.ts";
 import { SESSIONS_MAX } from "../platform/session-limits.ts";
-import { connectDatabase } from "../postgres/database.ts";
+import { connectDatabase, inOrder } from "../postgres/database.ts";
 import { createReachable } from "../events/reachable-address.ts";
 import { startWebhookSender } from "../events/webhook-sender.ts";
 import { planForTheQueue } from "../queue/session-store.ts";
+import { admitHere } from "./guard-here.ts";
 import { tellSupervisor } from "./supervision.ts";
 
 /** The scheme asks for 15 to 30 s. */
@@ -22,7 +23,7 @@ export interface WebhooksHere {
 
 export async function openWebhooks(config: Config, log: Log): Promise<WebhooksHere> {
   const { databaseUrl, dataDir, webhookAllow, from } = config;
-  const limits = { connectionsMax: SESSIONS_MAX.frontWebhooks, onConnect: planForTheQueue };
+  const limits = { connectionsMax: SESSIONS_MAX.frontWebhooks, onConnect: inOrder(admitHere(config), planForTheQueue) };
   const { pool, close } = await connectDatabase({ databaseUrl, dataDir, log, role: "front webhooks", ...limits });
   const poster = createPoster({ isReachable: createReachable(webhookAllow), timeoutMs: POST_MS_MAX });
   const sender = startWebhookSender({

@@ -27,9 +27,14 @@ export interface LaneRow {
   readonly id: LaneId;
   readonly name: string;
   readonly paused_at: Date | null;
+  /** Beside a person's pause. */
+  readonly is_held_by_guard: boolean;
 }
 
-export const LIST = statement<LaneRow>("lane_list", `SELECT id, name, paused_at FROM postlane.lane ORDER BY id`);
+export const LIST = statement<LaneRow>(
+  "lane_list",
+  `SELECT id, name, paused_at, postlane.is_held_by_guard(is_bulk) AS is_held_by_guard FROM postlane.lane ORDER BY id`,
+);
 
 export async function listLanes(on: Queryable): Promise<readonly LaneRow[]> {
   return await rowsOf(on, LIST);
@@ -69,6 +74,7 @@ export async function resumeLane(on: Queryable, name: string): Promise<boolean> 
 }
 
 export interface LaneOrders {
+  /** By a person, or held by the guard. */
   readonly is_paused: boolean;
   readonly database_ms: number;
   /** Running campaigns of the lane; messages of no campaign always run. */
@@ -83,7 +89,7 @@ export interface LaneOrders {
 
 export const ORDERS = statement<LaneOrders>(
   "lane_orders",
-  `SELECT lane.paused_at IS NOT NULL AS is_paused,
+  `SELECT lane.paused_at IS NOT NULL OR postlane.is_held_by_guard(lane.is_bulk) AS is_paused,
      (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS database_ms,
      ARRAY(SELECT id FROM postlane.campaign WHERE lane_id = $1 AND status = 'running' ORDER BY id) AS campaign_ids,
      (SELECT coalesce(json_agg(json_build_object('campaign_id', id, 'version', version, 'content_id', content_id)), '[]')

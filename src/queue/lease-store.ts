@@ -1,16 +1,25 @@
 // Leases: a dispatcher's right to what it has claimed, one row for all of it. The deadline is judged by the database's
 // clock (`clock_timestamp()`, since `now()` is the transaction's start and would let a late settle through).
+// A renewal carries the guard's heartbeat with it (src/guard): one statement, one commit.
 // Claim and settle take the row FOR SHARE; a rescuer takes it FOR UPDATE first, so that neither can be in between.
 
 import type { ClientBase } from "pg";
 import type { CampaignId, LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 import type { WaitingState } from "../mail/state.ts";
+import type { Sight } from "../guard/judge-guard.ts";
 import { countOf, rowsOf, statement, type Queryable } from "../postgres/statement.ts";
 
-export const ACQUIRE = statement<{ readonly id: LeaseId }>(
+export interface AcquiredLease {
+  readonly id: LeaseId;
+  /** By the database's clock, in microseconds: tells the lease from another with its id, in a database that was set back. */
+  readonly acquired_us: number;
+}
+
+export const ACQUIRE = statement<AcquiredLease>(
   "lease_acquire",
   `INSERT INTO postlane.lease (lane_id, holder, boot_id, deadline)
-   VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond') RETURNING id`,
+   VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
+   RETURNING id, (extract(epoch FROM acquired_at) * 1000000)::bigint AS acquired_us`,
 );
 
 export async function acquireLease(
@@ -21,25 +30,28 @@ export async function acquireLease(
     readonly bootId: string;
     readonly leaseMs: number;
   },
-): Promise<LeaseId> {
+): Promise<AcquiredLease> {
   const [row] = await rowsOf(on, ACQUIRE, [given.laneId, given.holder, given.bootId, given.leaseMs]);
-  return row!.id;
+  return row!;
 }
 
-export const RENEW = statement<unknown>(
+export const RENEW = statement<{ readonly beat: Sight }>(
   "lease_renew",
-  `UPDATE postlane.lease SET deadline = clock_timestamp() + $2 * interval '1 millisecond', pulse = $3::jsonb
-   WHERE id = $1 AND deadline > clock_timestamp()`,
+  `WITH renewed AS (
+     UPDATE postlane.lease SET deadline = clock_timestamp() + $2 * interval '1 millisecond', pulse = $3::jsonb
+     WHERE id = $1 AND deadline > clock_timestamp() RETURNING id)
+   SELECT postlane.guard_beat() AS beat FROM renewed`,
 );
 
-/** False: the lease is over. It is never revived, since a rescuer may be at work. */
+/** What the guard saw with it. Undefined: the lease is over. It is never revived, since a rescuer may be at work. */
 export async function renewLeaseIfHeld(
   on: Queryable,
   leaseId: LeaseId,
   leaseMs: number,
   pulse: unknown,
-): Promise<boolean> {
-  return (await countOf(on, RENEW, [leaseId, leaseMs, JSON.stringify(pulse)])) === 1;
+): Promise<Sight | undefined> {
+  const [row] = await rowsOf(on, RENEW, [leaseId, leaseMs, JSON.stringify(pulse)]);
+  return row?.beat;
 }
 
 export const HOLD = statement<unknown>(
@@ -57,13 +69,14 @@ export interface LeaseRow {
   readonly lane_id: LaneId;
   readonly holder: string;
   readonly boot_id: string;
+  readonly acquired_us: number;
   /** Milliseconds past its deadline; negative while it holds. */
   readonly late_ms: number;
 }
 
 export const LIST = statement<LeaseRow>(
   "lease_list",
-  `SELECT id, lane_id, holder, boot_id,
+  `SELECT id, lane_id, holder, boot_id, (extract(epoch FROM acquired_at) * 1000000)::bigint AS acquired_us,
      (extract(epoch FROM clock_timestamp() - deadline) * 1000)::float8 AS late_ms
    FROM postlane.lease ORDER BY id`,
 );
@@ -74,7 +87,7 @@ export async function listLeases(on: Queryable): Promise<readonly LeaseRow[]> {
 
 export const TAKE = statement<LeaseRow>(
   "lease_take_for_rescue",
-  `SELECT id, lane_id, holder, boot_id,
+  `SELECT id, lane_id, holder, boot_id, (extract(epoch FROM acquired_at) * 1000000)::bigint AS acquired_us,
      (extract(epoch FROM clock_timestamp() - deadline) * 1000)::float8 AS late_ms
    FROM postlane.lease WHERE id = $1 FOR UPDATE`,
 );

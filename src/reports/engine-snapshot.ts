@@ -26,6 +26,8 @@ export interface EngineSnapshot {
   /** By the database's clock. */
   readonly atMs: number;
   readonly lanes: readonly LaneView[];
+  /** What the guard holds, by the lanes' own words; null: nothing, or it is not known why. */
+  readonly guard: { readonly sinceMs: number; readonly reason: Pick<Reason, "code" | "evidence"> } | null;
   readonly pausedCampaigns: readonly PausedCampaign[];
   /** Running, and their recipients wait for their pace or their canary; they count in no lane as to be sent. */
   readonly heldBackCampaigns: readonly HeldBackCampaign[];
@@ -48,6 +50,7 @@ export interface EngineSnapshot {
 export interface LaneView {
   readonly name: string;
   readonly pausedAtMs: number | null;
+  readonly isHeldByGuard: boolean;
   /** Why it takes no more mail for now. */
   readonly fullBecause: string | null;
   readonly states: Readonly<Record<State, number>>;
@@ -149,6 +152,7 @@ export function shapeSnapshot(row: EngineRow, counted: readonly WaitingForRow[])
   return {
     atMs: row.at_ms,
     lanes: row.lanes.map((lane) => shapeLane(lane, row)),
+    guard: shapeGuard(row.guard),
     pausedCampaigns: row.campaigns.map(({ id, name, lane_id, paused_because }) => ({
       name,
       lane: laneName(lane_id),
@@ -193,6 +197,7 @@ function shapeLane(lane: EngineRow["lanes"][number], row: EngineRow): LaneView {
   return {
     name: lane.name,
     pausedAtMs: lane.paused_at_ms,
+    isHeldByGuard: lane.is_held_by_guard,
     fullBecause: lane.full_because,
     states: Object.fromEntries(
       STATES.map((state) => [state, sumOf(books.filter((line) => line.state === state))]),
@@ -201,6 +206,11 @@ function shapeLane(lane: EngineRow["lanes"][number], row: EngineRow): LaneView {
     queued: sumOf(going.filter((line) => line.state === "queued")) - heldBack,
     dispatchers: row.leases.filter((lease) => lease.lane_id === lane.id).map(shapeDispatcher),
   };
+}
+
+function shapeGuard(guard: EngineRow["guard"]): EngineSnapshot["guard"] {
+  const reason = readReason(guard?.reason);
+  return guard === null || reason === undefined ? null : { sinceMs: guard.held_at_ms, reason };
 }
 
 function shapeDispatcher(lease: LeaseLine): DispatcherView {

@@ -26,6 +26,7 @@ export function findLimits(scene: Scene): readonly Limit[] {
   const found = [
     ...silentDatabase(scene.around),
     ...stuckCommits(scene),
+    ...guardHold(scene),
     ...scene.snapshot.lanes.flatMap((lane) => laneStops(lane, scene)),
     ...scene.snapshot.pauses.map((pause) => pauseLimit(pause, scene)),
     ...verdicts(scene),
@@ -66,6 +67,21 @@ function nameIn({ reason: { evidence } }: Limit): string {
 
 function union(one: readonly string[], other: readonly string[]): readonly string[] {
   return one.length === 0 || other.length === 0 ? [] : [...new Set([...one, ...other])];
+}
+
+// ---- the guard -------------------------------------------------------------------------------------------------------
+
+function guardHold({ snapshot: { guard, lanes }, config }: Scene): readonly Limit[] {
+  if (guard === null) return [];
+  const held = lanes.filter(({ name, isHeldByGuard }) => isHeldByGuard && Object.hasOwn(config.lanes, name));
+  if (held.length === 0) return [];
+  const { code, evidence } = guard.reason;
+  return [
+    limitOf("everything", stop(code, { since: printInstant(guard.sinceMs), ...evidence }), {
+      lanes: held.map(({ name }) => name),
+      costs: costsOf(held.reduce((sum, { toSend }) => sum + toSend, 0)),
+    }),
+  ];
 }
 
 // ---- lanes -----------------------------------------------------------------------------------------------------------

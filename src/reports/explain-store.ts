@@ -15,8 +15,11 @@ export interface EngineRow {
     readonly id: LaneId;
     readonly name: string;
     readonly paused_at_ms: number | null;
+    readonly is_held_by_guard: boolean;
     readonly full_because: string | null;
   }[];
+  /** Null: the guard holds nothing. */
+  readonly guard: { readonly held_at_ms: number; readonly reason: unknown } | null;
   readonly leases: readonly LeaseLine[];
   readonly books: readonly BookLine[];
   /** Those that are paused. */
@@ -103,7 +106,10 @@ const LIST_OF = (rows: string): string => `(SELECT coalesce(json_agg(line), '[]'
 export const ENGINE = statement<EngineRow>(
   "explain_engine",
   `SELECT ${MS_OF("clock_timestamp()")} AS at_ms,
-     ${LIST_OF(`SELECT id, name, ${MS_OF("paused_at")} AS paused_at_ms, full_because FROM postlane.lane ORDER BY id`)} AS lanes,
+     ${LIST_OF(`SELECT id, name, ${MS_OF("paused_at")} AS paused_at_ms, full_because,
+       postlane.is_held_by_guard(is_bulk) AS is_held_by_guard FROM postlane.lane ORDER BY id`)} AS lanes,
+     (SELECT json_build_object('held_at_ms', ${MS_OF("held_at")}, 'reason', reason) FROM postlane.guard
+       WHERE held IS NOT NULL) AS guard,
      ${LIST_OF(`SELECT id, lane_id, ${MS_OF("clock_timestamp() - deadline")} AS late_ms,
        ${MS_OF("clock_timestamp() - acquired_at")} AS held_ms, pulse FROM postlane.lease ORDER BY id`)} AS leases,
      ${LIST_OF(`SELECT sheet.lane_id, c.id AS paused_campaign_id, sheet.state, sum(sheet.n)::float8 AS n

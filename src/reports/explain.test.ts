@@ -208,6 +208,21 @@ const SCENARIOS: readonly Scenario[] = [
     }),
     says: /lane bulk is paused since 2026-11-26T14:02:06Z/,
   },
+  ...(
+    [
+      ["database_copied", { remembered: "7300/16384", seen: "7301/16384" }, /so it is a copy/],
+      ["database_rewound", { heartbeats: 60, behind_s: 61 }, /lacks its last 60 heartbeats \(61 s\)/],
+      ["heartbeat_gap", { gap_s: 7200 }, /at the last heartbeat, 7200 s before/],
+    ] as const
+  ).map(([code, evidence, says]) => ({
+    name: `the guard holds what is bulk: ${code}`,
+    first: code,
+    snapshot: snapshotOf({
+      guard: { sinceMs: NOW_MS - 4000, reason: { code, evidence } },
+      lanes: [laneOf("transactional"), laneOf("bulk", { isHeldByGuard: true }, { queued: 9 })],
+    }),
+    says,
+  })),
   {
     name: "a lane takes no more mail",
     first: "lane_full",

@@ -124,6 +124,11 @@ function queueMetrics({ lanes, pauses, pausedCampaigns }: EngineSnapshot, extras
       byLane(({ pausedAtMs }) => (pausedAtMs === null ? 0 : 1)),
     ),
     gauge(
+      "queue_guard_held",
+      "1 while the guard holds the lane's mail.",
+      byLane(({ isHeldByGuard }) => (isHeldByGuard ? 1 : 0)),
+    ),
+    gauge(
       "queue_paused_campaign_messages",
       "Messages of the lane that wait for a paused campaign.",
       byLane(({ name }) => pausedCampaigns.reduce((sum, of) => sum + (of.lane === name ? of.waiting : 0), 0)),

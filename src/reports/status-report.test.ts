@@ -5,7 +5,7 @@ import { shapeStatus, totalsOf } from "./status-report.ts";
 import type { PulseRow, SheetRow } from "./status-store.ts";
 
 const BULK = 2 as LaneId;
-const lanes = [{ id: BULK, name: "bulk", paused_at: null }];
+const lanes = [{ id: BULK, name: "bulk", paused_at: null, is_held_by_guard: false }];
 
 test("the sheet adds up over waiting and settled states", () => {
   const totals = totalsOf([

@@ -38,6 +38,7 @@ export interface StatusReport {
 export interface LaneStatus {
   readonly name: string;
   readonly paused_at: string | null;
+  readonly is_held_by_guard: boolean;
   readonly dispatchers: number;
   /** Leases that ran out and wait for their rescue. */
   readonly dispatchers_gone: number;
@@ -153,6 +154,7 @@ function shapeLane(
   return {
     name: lane.name,
     paused_at: lane.paused_at?.toISOString() ?? null,
+    is_held_by_guard: lane.is_held_by_guard,
     dispatchers: alive.length,
     dispatchers_gone: given.pulses.length - alive.length,
     in_flight: sum(pulses.map((pulse) => pulse.inFlight)),

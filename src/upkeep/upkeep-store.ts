@@ -14,7 +14,7 @@ export interface LaneProgress {
 
 export const PROGRESS = statement<LaneProgress>(
   "upkeep_progress",
-  `SELECT lane.name AS lane, lane.paused_at IS NOT NULL AS is_paused,
+  `SELECT lane.name AS lane, lane.paused_at IS NOT NULL OR postlane.is_held_by_guard(lane.is_bulk) AS is_paused,
      coalesce((SELECT sum(sheet.n) FROM postlane.balance_sheet AS sheet
        LEFT JOIN postlane.campaign AS c ON c.id = sheet.campaign_id
        WHERE sheet.lane_id = lane.id AND sheet.state = 'queued' AND (c.id IS NULL OR c.status = 'running')), 0)::bigint

@@ -51,7 +51,7 @@ interface Told {
 async function rig(t: TestContext): Promise<Rig> {
   const { pool } = await testDatabase(t);
   const laneId = (await pool.query("SELECT id FROM postlane.lane WHERE name = 'transactional'")).rows[0].id as LaneId;
-  const leaseId = await acquireLease(pool, { laneId, holder: "test", bootId: "boot", leaseMs: 600_000 });
+  const { id: leaseId } = await acquireLease(pool, { laneId, holder: "test", bootId: "boot", leaseMs: 600_000 });
   const queue: LaneQueue = createDatabaseQueue({
     pool,
     laneId,

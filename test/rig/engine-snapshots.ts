@@ -73,6 +73,7 @@ export function laneOf(
   return {
     name,
     pausedAtMs: null,
+    isHeldByGuard: false,
     fullBecause: null,
     states: all,
     toSend: all.queued + all.deferred,
@@ -87,6 +88,7 @@ export function snapshotOf(changes: Partial<EngineSnapshot> = {}): EngineSnapsho
   return {
     atMs: NOW_MS - 500,
     lanes: [laneOf("transactional"), laneOf("bulk", {}, { queued: 9000 })],
+    guard: null,
     pausedCampaigns: [],
     heldBackCampaigns: [],
     pauses: [],

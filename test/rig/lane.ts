@@ -108,7 +108,7 @@ export async function startLane(t: Scope, options: LaneOptions): Promise<LaneAtW
   const leaseMs = options.leaseMs ?? LEASE_MS;
   const leaseAskedAtMs = systemClock.monotonicMs();
   const bootId = options.bootId ?? BOOT_ID;
-  const leaseId = await acquireLease(sessions.pool, { laneId, holder: name, bootId, leaseMs });
+  const { id: leaseId } = await acquireLease(sessions.pool, { laneId, holder: name, bootId, leaseMs });
   const journalDir = options.journalDir ?? path.join(options.database.dataDir, "journal");
   mkdirSync(journalDir, { recursive: true });
   const journalFile = path.join(journalDir, `${lane.name}-${leaseId}.journal`);

@@ -18,6 +18,7 @@ import type { CapturedOptions } from "./run-captured.ts";
 import type { DoctorOptions } from "./run-doctor-checks.ts";
 import type { DomainCheckOptions } from "./run-domain-check.ts";
 import type { EximGaugeOptions } from "./run-gauge.ts";
+import type { GuardConfirmOptions } from "./run-guard.ts";
 import type { KeyCreateOptions, KeyRotateOptions } from "./run-key.ts";
 import type { InitOptions } from "./init-answers.ts";
 import type { HoldOptions, ReleaseOptions } from "./run-message.ts";
@@ -69,6 +70,7 @@ export function createProgram(end: End): Command {
   addMessage(program, end);
   addUnknown(program, end);
   addUnaccounted(program, end);
+  addGuard(program, end);
   addLane(program, end);
   addOutlet(program, end);
   addDestination(program, end);
@@ -355,6 +357,34 @@ function addUnaccounted(program: Command, end: End): void {
     .action(async (ids: string[], options: UnaccountedResendOptions) => {
       const { runUnaccountedResend } = await import("./run-unaccounted.ts");
       end(await runUnaccountedResend(ids, options));
+    });
+}
+
+function addGuard(program: Command, end: End): void {
+  const guard = group(
+    program,
+    "guard",
+    "Look at what the guard holds in a database that was restored, cloned or moved, and let it go.",
+  );
+  leaf(
+    guard,
+    "status",
+    "Say what the guard holds and why: what the database remembers, which server it is, what this machine knows, and which messages may have been sent already in the time that the database lacks.",
+    ["postlane guard status"],
+  ).action(async (options: CommonOptions) => {
+    const { runGuardStatus } = await import("./run-guard.ts");
+    end(await runGuardStatus(options));
+  });
+  leaf(
+    guard,
+    "confirm",
+    "Confirm that this database is the one to send from, and let go what the guard holds. It shows what may go out a second time and asks once more; without a terminal, say --yes.",
+    ["postlane guard confirm", "postlane guard confirm --yes"],
+  )
+    .option("--yes", "Do not ask.")
+    .action(async (options: GuardConfirmOptions) => {
+      const { runGuardConfirm } = await import("./run-guard.ts");
+      end(await runGuardConfirm(options));
     });
 }
 

@@ -74,7 +74,7 @@ const LANE_COLUMNS: readonly Column[] = [
 function printLane(lane: LaneStatus): readonly string[] {
   return [
     lane.name,
-    lane.paused_at === null ? (lane.dispatchers === 0 ? "not served" : "running") : "paused",
+    stateOf(lane),
     String(lane.dispatchers),
     printCount(lane.books.waiting),
     printCount(lane.in_flight),
@@ -83,6 +83,12 @@ function printLane(lane: LaneStatus): readonly string[] {
     printSpan(lane.waiting_p50_ms),
     printSpan(lane.waiting_p99_ms),
   ];
+}
+
+function stateOf({ is_held_by_guard: isHeld, paused_at: pausedAt, dispatchers }: LaneStatus): string {
+  if (isHeld) return "held by the guard";
+  if (pausedAt !== null) return "paused";
+  return dispatchers === 0 ? "not served" : "running";
 }
 
 /** The balance sheet: a row for each state that has a message, a column for each lane. */
@@ -117,7 +123,15 @@ function printOutlets({ lanes }: StatusReport): readonly string[] {
 }
 
 function warnings({ lanes }: StatusReport): readonly string[] {
-  return lanes.flatMap((lane) => [
+  const held = lanes.filter((lane) => lane.is_held_by_guard).map(({ name }) => name);
+  return [
+    ...(held.length > 0 ? ["", `the guard holds lane ${held.join(", ")}: see \`postlane guard status\``] : []),
+    ...lanes.flatMap(laneWarnings),
+  ];
+}
+
+function laneWarnings(lane: LaneStatus): readonly string[] {
+  return [
     ...(lane.dispatchers === 0 && lane.books.waiting > 0
       ? ["", `lane ${lane.name}: mail waits and no dispatcher serves it; run \`postlane up\``]
       : []),
@@ -127,7 +141,7 @@ function warnings({ lanes }: StatusReport): readonly string[] {
     ...(lane.books.states.unknown > 0
       ? ["", `lane ${lane.name}: ${printCount(lane.books.states.unknown)} unknown; see \`postlane unknown list\``]
       : []),
-  ]);
+  ];
 }
 
 function printCounted(counted: readonly CountedLane[] | undefined): readonly string[] {

@@ -2,6 +2,8 @@
 // it is started for this command and stopped again afterwards, unless somebody else has come to use it meanwhile.
 
 import type { Pool } from "pg";
+import { admitSessions } from "../../guard/admit-session.ts";
+import { openGuardMemory } from "../../guard/guard-memory.ts";
 import type { Config } from "../../platform/config.ts";
 import { createLog } from "../../platform/log.ts";
 import { checkServer } from "../../postgres/check-server.ts";
@@ -13,7 +15,20 @@ import { countOtherSessions } from "../../reports/session-store.ts";
 const CONNECTIONS_MAX = 4;
 
 export async function withDatabase<Result>(config: Config, work: (pool: Pool) => Promise<Result>): Promise<Result> {
-  const database = await openForCommand(config);
+  return await useDatabase(config, work, admitSessions(openGuardMemory(config.dataDir)));
+}
+
+/** Also one that the guard refuses. */
+export async function withAnyDatabase<Result>(config: Config, work: (pool: Pool) => Promise<Result>): Promise<Result> {
+  return await useDatabase(config, work);
+}
+
+async function useDatabase<Result>(
+  config: Config,
+  work: (pool: Pool) => Promise<Result>,
+  onConnect?: ReturnType<typeof admitSessions>,
+): Promise<Result> {
+  const database = await openForCommand(config, onConnect);
   try {
     await bringUpToDate(database, config);
     return await work(database.pool);
@@ -22,10 +37,20 @@ export async function withDatabase<Result>(config: Config, work: (pool: Pool) =>
   }
 }
 
-async function openForCommand({ databaseUrl, dataDir }: Config): Promise<Database> {
+async function openForCommand(
+  { databaseUrl, dataDir }: Config,
+  onConnect: ReturnType<typeof admitSessions> | undefined,
+): Promise<Database> {
   // Only what a person must see: a command's own errors are told in its answer.
   const log = createLog(process.env["POSTLANE_DEBUG"] === undefined ? "error" : "debug", { process: "cli" });
-  return await openDatabase({ databaseUrl, dataDir, log, role: `cli ${process.pid}`, connectionsMax: CONNECTIONS_MAX });
+  return await openDatabase({
+    databaseUrl,
+    dataDir,
+    log,
+    role: `cli ${process.pid}`,
+    connectionsMax: CONNECTIONS_MAX,
+    ...(onConnect === undefined ? {} : { onConnect }),
+  });
 }
 
 async function bringUpToDate(database: Database, config: Config): Promise<void> {
