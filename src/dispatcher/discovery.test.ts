@@ -10,7 +10,11 @@ const AUTUMN = 2 as CampaignId;
 const SLICE_MS = 10;
 
 /** Slices take a fixed time, rests pass at once: what is left is the order of things and the time they took. */
-function world(destinations: ReadonlyMap<CampaignId, number>, isFull: () => boolean = () => false) {
+function world(
+  destinations: ReadonlyMap<CampaignId, number>,
+  isFull: () => boolean = () => false,
+  sliceMs: () => number = () => SLICE_MS,
+) {
   let nowMs = 0;
   let isOver = false;
   const slices: { campaignId: CampaignId; after: string; atMs: number }[] = [];
@@ -39,7 +43,7 @@ function world(destinations: ReadonlyMap<CampaignId, number>, isFull: () => bool
     },
     async readSlice(campaignId, after, rowsMax) {
       slices.push({ campaignId, after, atMs: nowMs });
-      nowMs += SLICE_MS;
+      nowMs += sliceMs();
       const from = after === "" ? 0 : Number(after.slice(1)) + 1;
       const to = Math.min(destinations.get(campaignId) ?? 0, from + rowsMax);
       return Array.from({ length: to - from }, (_, index): DestinationRow => {
@@ -83,6 +87,17 @@ test("the first destinations are found at full speed, and what follows leaves th
   const [first, second, third, fourth, fifth] = slices.map(({ atMs }) => atMs) as [number, ...number[]];
   assert.deepEqual([second! - first, third! - second!], [SLICE_MS, SLICE_MS]);
   assert.deepEqual([fourth! - third!, fifth! - fourth!], [5 * SLICE_MS, 5 * SLICE_MS]);
+});
+
+test("a slice that takes long is followed by a longer rest, also in a pass that is in no hurry", async () => {
+  const { discovery, slices, end } = world(new Map([[SPRING, 500]]), undefined, () => 3000);
+  discovery.follow(new Set([SPRING]), 0);
+  await end(() => slices.length > 4);
+  const gaps = slices.slice(1).map(({ atMs }, index) => atMs - slices[index]!.atMs);
+  assert.ok(
+    gaps.slice(2).every((ms) => ms >= 3000 + 4 * 3000),
+    `between slices: ${gaps.join(", ")} ms`,
+  );
 });
 
 test("campaigns take turns, and one that starts meanwhile is looked at next", async () => {
