@@ -17,6 +17,8 @@ import { bringUpWorld, type World } from "../rig/world.ts";
 const KINDS = ["database", "machine"] as const;
 /** Mail that goes out after the snapshot, and would be doubled. */
 const SENT_AFTER_MIN = 150;
+/** What is lost of less than a heartbeat, which comes every second, is not noticed. */
+const AFTER_MS_MIN = 2500;
 /** How long bulk is watched standing still: forty turns of a bulk dispatcher's look for mail. */
 const STILL_MS = 2000;
 /** The gap that the whole machine's snapshot must show, in place of an hour; more than a busy machine's pause between two heartbeats. */
@@ -97,6 +99,7 @@ async function restoreOnce(
   const snapshot = await takeSnapshot(scope, world, kind);
   const snapshotAtMs = wallMs();
   await untilSentMore(world, SENT_AFTER_MIN);
+  await sleep(Math.max(0, snapshotAtMs + AFTER_MS_MIN - wallMs()));
   await world.submissions.stop();
   if (isKilled) await killEverything(world);
   else await world.stop();

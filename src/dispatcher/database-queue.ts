@@ -37,7 +37,7 @@ export function createDatabaseQueue(given: {
   /** What becomes of them is known: they are not composed again. */
   readonly release: (rows: readonly ClaimedRow[]) => void;
   /** The guard's heartbeat came back. False: nothing more may be sent from this database. Absent: nobody asks. */
-  readonly heard?: (beat: Sight) => Promise<boolean>;
+  readonly heard?: (beat: Sight) => boolean;
 }): LaneQueue {
   const { pool, laneId, leaseId } = given;
   return {
@@ -58,7 +58,7 @@ export function createDatabaseQueue(given: {
     orders: () => readOrders(pool, laneId),
     async renew(pulse) {
       const beat = await renewLeaseIfHeld(pool, leaseId, given.leaseMs, pulse);
-      return beat !== undefined && (given.heard === undefined || (await given.heard(beat)));
+      return beat !== undefined && (given.heard?.(beat) ?? true);
     },
     surroundings: (outlets) => readSurroundings(pool, { laneId, outlets, leaseMs: given.leaseMs }),
     keepVerdict: (verdict) => keepVerdictOnce(pool, verdict),

@@ -15,10 +15,9 @@ import { createListLines, readListOfCampaign, type ListLines } from "../dispatch
 import { openJournal, type Journal } from "../dispatcher/journal.ts";
 import { settleLate } from "../dispatcher/rescue.ts";
 import { admitSessions } from "../guard/admit-session.ts";
-import { memoryOf, openGuardMemory } from "../guard/guard-memory.ts";
-import { GuardRefused } from "../guard/guard-refused.ts";
+import { memoryOf, openGuardMemory, type GuardMemory } from "../guard/guard-memory.ts";
 import type { Sight } from "../guard/judge-guard.ts";
-import { isHeartbeatSound, lookAtDatabase, type GuardContext } from "../guard/look-at-database.ts";
+import { isHeartbeatSound, type GuardContext } from "../guard/look-at-database.ts";
 import type { LaneId, LeaseId } from "../mail/ids.ts";
 import type { LaneSettings } from "../mail/lane.ts";
 import { returnPathOf, type AttemptName } from "../mail/return-token.ts";
@@ -31,7 +30,7 @@ import { systemRandom } from "../platform/random.ts";
 import { SESSIONS_MAX } from "../platform/session-limits.ts";
 import { connectDatabase, inOrder, type Database } from "../postgres/database.ts";
 import { readReturnTokenKey, readUnsubscribeKey } from "../postgres/secret-store.ts";
-import { acquireLease, endLease } from "../queue/lease-store.ts";
+import { acquireLease, endLease, renewLeaseIfHeld } from "../queue/lease-store.ts";
 import { endIfSilentInTransaction, planForTheQueue } from "../queue/session-store.ts";
 import type { SigningKeysAtWork } from "../senders/domains/signing-keys.ts";
 import { readContent } from "../templates/template-store.ts";
@@ -226,7 +225,7 @@ async function serveLane(
         clock: systemClock,
         prepare: composer.prepare,
         release: composer.release,
-        heard: (beat) => hearHeartbeat(beat, guard),
+        heard: (beat) => hearHeartbeat(beat, guard.memory),
       }),
       journal,
       openOutlet: outletOpener(config, log),
@@ -245,7 +244,7 @@ async function serveLane(
   tellSupervisor({ kind: "ready" });
   log.info("dispatcher.started", { heldid: leaseId, lane: lane.name });
   const end = await dispatcher.run();
-  await finish(pool, leaseId, journal, end, log);
+  await finish({ pool, leaseId, leaseMs: config.leaseMs, memory: guard.memory }, journal, end, log);
   return end;
 }
 
@@ -261,18 +260,14 @@ async function returnPathMaker(config: Config, pool: Pool): Promise<(name: Attem
   return (name) => returnPathOf(name, domain, mac);
 }
 
-/** False: the database is not what it was a second ago, and somebody has to judge it before more is sent from it. */
-async function hearHeartbeat(beat: Sight, guard: GuardContext): Promise<boolean> {
-  if (isHeartbeatSound(beat, guard.memory.own)) {
-    guard.memory.keep(memoryOf(beat));
-    return true;
-  }
-  try {
-    return (await lookAtDatabase(guard)).kind === "sound";
-  } catch (error) {
-    if (error instanceof GuardRefused) return false;
-    throw error;
-  }
+/**
+ * False: the database is not what it was a second ago. Whatever it is now is judged before the next lease; and where a
+ * replica took over that lacks the last moment, the journal knows what became of rows that are claimed there still.
+ */
+function hearHeartbeat(beat: Sight, memory: GuardMemory): boolean {
+  if (!isHeartbeatSound(beat, memory.own)) return false;
+  memory.keep(memoryOf(beat));
+  return true;
 }
 
 // A journal of another database may lie there with the same lease id: the name has the lease's time as well.
@@ -289,10 +284,28 @@ function openJournalOf(config: Config, lane: LaneSettings, lease: Lease): Journa
   });
 }
 
-async function finish(pool: Pool, leaseId: LeaseId, journal: Journal, end: DispatcherEnd, log: Log): Promise<void> {
+async function finish(
+  {
+    pool,
+    leaseId,
+    leaseMs,
+    memory,
+  }: {
+    readonly pool: Pool;
+    readonly leaseId: LeaseId;
+    readonly leaseMs: number;
+    readonly memory: GuardMemory;
+  },
+  journal: Journal,
+  end: DispatcherEnd,
+  log: Log,
+): Promise<void> {
   // Where everything is settled, what the journal has not written yet is of no use: it may be why we drained.
   if (end.kind === "drained") {
     journal.close();
+    // A last heartbeat: whatever is brought back from before this moment will lack it.
+    const beat = await renewLeaseIfHeld(pool, leaseId, leaseMs, {});
+    if (beat !== undefined) hearHeartbeat(beat, memory);
     await endLease(pool, leaseId);
     journal.remove();
     return;
