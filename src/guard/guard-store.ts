@@ -98,12 +98,27 @@ export async function renewGuard(on: Queryable, judged: Sight): Promise<Sight | 
   return row?.sight;
 }
 
+/** More messages than can have been accepted since a backup that anybody would restore. */
+const IDS_SKIPPED = 1_000_000_000;
+
+const SKIP = `setval(name, nextval(name) + ${IDS_SKIPPED}) FROM unnest(
+  ARRAY['postlane.message_id_seq', 'postlane.content_id_seq']::regclass[]) AS name`;
+
+// A database that was set back would give the ids of lost messages to new ones, and a late notice, or a journal, would settle
+// the wrong one. Content ids are those of submissions, too.
+export const SKIP_IDS = statement<unknown>("guard_skip_ids", `SELECT ${SKIP}`);
+
+export async function skipIds(on: Queryable): Promise<void> {
+  await countOf(on, SKIP_IDS);
+}
+
 // From now on the row is this database's, and what it remembers counts from above all that anybody can remember.
 export const HOLD = statement<unknown>(
   "guard_hold",
-  `UPDATE postlane.guard SET system_id = $1, database_id = $2, timeline = $3, n = greatest(n, $5) + ${N_STEP},
+  `WITH held AS (UPDATE postlane.guard SET system_id = $1, database_id = $2, timeline = $3, n = greatest(n, $5) + ${N_STEP},
      held = CASE WHEN held = 'all' THEN held ELSE $6 END, held_at = clock_timestamp(), reason = $7::jsonb
-   WHERE n < $4`,
+   WHERE n < $4 RETURNING n)
+   SELECT ${SKIP} CROSS JOIN held`,
 );
 
 /** False: another was first. */
@@ -120,7 +135,7 @@ export async function holdIfNotHeldSince(
   const { seen, n } = judged;
   const values = [seen.system_id, seen.database_id, seen.timeline, n + N_STEP / 2];
   const { held, reason, nKnown } = given;
-  return (await countOf(on, HOLD, [...values, nKnown, held, JSON.stringify(reason)])) === 1;
+  return (await countOf(on, HOLD, [...values, nKnown, held, JSON.stringify(reason)])) > 0;
 }
 
 export const CONFIRM = statement<{ readonly held: Held | null }>(

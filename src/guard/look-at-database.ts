@@ -6,7 +6,7 @@ import type { Pool } from "pg";
 import type { Log } from "../platform/log.ts";
 import { GuardRefused } from "./guard-refused.ts";
 import { memoryOf, type GuardMemory } from "./guard-memory.ts";
-import { holdIfNotHeldSince, readSight, renewGuard, wasBulkInFlight } from "./guard-store.ts";
+import { holdIfNotHeldSince, readSight, renewGuard, skipIds, wasBulkInFlight } from "./guard-store.ts";
 import {
   isGapPast,
   isOlderTimeline,
@@ -41,6 +41,8 @@ export async function lookAtDatabase(context: GuardContext): Promise<GuardLook> 
       if (!(await hold(context, { sight, memory, verdict }))) continue;
       return { kind: "held_now", sight: await readSight(context.pool) };
     }
+    // A replica may lack the last of what was accepted.
+    if (verdict.because === "promoted") await skipIds(context.pool);
     const renewed = await renewGuard(context.pool, sight);
     if (renewed === undefined) continue;
     note(context, verdict, { sight, memory });

@@ -59,6 +59,8 @@ test("a database that lacks heartbeats holds bulk, on every machine, until it is
   assert.equal(held, "bulk");
   assert.equal(reason?.code, "database_rewound");
   assert.deepEqual([reason.evidence["heartbeats"], reason.evidence["behind_s"]], [15, 40]);
+  const first = await nextMessageId(database.pool);
+  assert.ok(first > 1e9, `message ${first} may have the id of one that was lost`);
   await startDispatcher(t, database, "transactional");
   const [bulkId, urgentId] = [await enqueue(database, { lane: "bulk" }), await enqueue(database)];
   await untilSent(database, urgentId);
@@ -72,6 +74,11 @@ test("a database that lacks heartbeats holds bulk, on every machine, until it is
 });
 
 type Memory = Parameters<ReturnType<typeof openGuardMemory>["keep"]>[0];
+
+async function nextMessageId(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query("SELECT nextval('postlane.message_id_seq') AS id");
+  return rows[0].id;
+}
 
 test("a database that is set back under a dispatcher ends its lease at once, and bulk is held", async (t) => {
   const database = await testDatabase(t);
