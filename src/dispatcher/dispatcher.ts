@@ -31,7 +31,7 @@ import type { ComposedMail } from "../mail/envelope.ts";
 import type { Composed } from "./compose-message.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
-import { fateOf, expired, heldWith, postponed, refused, suppressed, unclaimed } from "./fate.ts";
+import { fateOf, expired, isTooLate, heldWith, postponed, refused, suppressed, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
 import { createOutletsAtWork, type OutletAtWork, type OutletLimits, type OutletsAtWork } from "./outlets-at-work.ts";
@@ -655,7 +655,7 @@ class LaneDispatcher implements Dispatcher {
     const attempt = row.attempts + 1;
     const signed = this.#signing.take(row);
     this.#signSoon();
-    if (this.#databaseMs() >= this.#expiresAtMs(row)) {
+    if (isTooLate(row, this.#lane, this.#databaseMs())) {
       this.#conclude(expired(row));
       return undefined;
     }
