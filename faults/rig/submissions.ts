@@ -12,8 +12,12 @@ export type Lane = "transactional" | "bulk";
 export interface Submissions {
   /** Submissions that were begun, and not refused. */
   readonly begun: number;
+  /** One more to this lane, for this time; answers its recipient. */
+  schedule(lane: Lane, at: Date): Promise<string>;
   /** When the submission to this recipient was begun. */
   begunAtMs(recipient: string): number | undefined;
+  /** Those that were to go at once and were begun before this moment. */
+  begunBefore(atMs: number): readonly string[];
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
@@ -46,6 +50,7 @@ export function startSubmissions(given: {
   const { rates, countReceived } = given;
   const ledger = openSiteLedger(given.ledgerFile);
   const begunAt = new Map<string, number>();
+  const scheduled = new Set<string>();
   let isStopped = false;
   let count = 0;
 
@@ -105,6 +110,16 @@ export function startSubmissions(given: {
       return begunAt.size;
     },
     begunAtMs: (recipient) => begunAt.get(recipient),
+    begunBefore: (atMs) =>
+      [...begunAt].flatMap(([recipient, ms]) => (ms < atMs && !scheduled.has(recipient) ? [recipient] : [])),
+    async schedule(lane, at) {
+      const email = { ...nextEmail(lane, true), scheduled_at: at.toISOString() };
+      scheduled.add(email.to);
+      const database = openSiteDatabase(given.site);
+      await submit(database, [email], (client) => enqueueOne(client, email));
+      await database.close();
+      return email.to;
+    },
     async stop() {
       if (isStopped) return await loops.then(() => {});
       isStopped = true;
