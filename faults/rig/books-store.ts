@@ -7,6 +7,7 @@ export interface SiteEmail {
   readonly subject: string;
   readonly text: string;
   readonly lane?: string;
+  readonly scheduled_at?: string;
 }
 
 /** One transaction of its own; resolves after its COMMIT. */
@@ -200,4 +201,10 @@ export async function readState(client: pg.Client, recipient: string): Promise<s
     [recipient],
   );
   return (rows as { state: string }[])[0]?.state;
+}
+
+/** The server's, in milliseconds. */
+export async function readClock(client: pg.Client): Promise<number> {
+  const { rows } = await client.query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms");
+  return (rows as { ms: number }[])[0]!.ms;
 }

@@ -22,6 +22,10 @@ export interface Submissions {
   note(kind: SiteNote, recipients: readonly string[]): void;
   /** By recipient, when its COMMIT was confirmed. */
   readonly acknowledgedAtMs: ReadonlyMap<string, number>;
+  /** One more to this lane, for this time; answers its recipient. */
+  schedule(lane: Lane, at: Date): Promise<string>;
+  /** Those that were to go at once and were begun before this moment. */
+  begunBefore(atMs: number): readonly string[];
   /** Ends after the calls that are under way. */
   stop(): Promise<void>;
 }
@@ -60,6 +64,7 @@ export function startSubmissions(given: {
   const begunAt = new Map<string, number>();
   const refused = new Map<string, number>();
   const acknowledgedAt = new Map<string, number>();
+  const scheduled = new Set<string>();
   let isStopped = false;
   let count = 0;
 
@@ -128,6 +133,16 @@ export function startSubmissions(given: {
       return await noteOf([email], () => send(email));
     },
     acknowledgedAtMs: acknowledgedAt,
+    begunBefore: (atMs) =>
+      [...begunAt].flatMap(([recipient, ms]) => (ms < atMs && !scheduled.has(recipient) ? [recipient] : [])),
+    async schedule(lane, at) {
+      const email = { ...nextEmail(lane, true), scheduled_at: at.toISOString() };
+      scheduled.add(email.to);
+      const database = openSiteDatabase(given.site);
+      await submit(database, [email], (client) => enqueueOne(client, email));
+      await database.close();
+      return email.to;
+    },
     async stop() {
       if (isStopped) return await loops.then(() => {});
       isStopped = true;

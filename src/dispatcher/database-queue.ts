@@ -12,6 +12,7 @@ import { readOrders } from "../queue/lane-store.ts";
 import { holdLease, renewLeaseIfHeld } from "../queue/lease-store.ts";
 import { pauseTarget } from "../queue/pause-store.ts";
 import {
+  bringQueuedForward,
   claim,
   discoverDestinations,
   giveBackIfClaimed,
@@ -64,6 +65,7 @@ export function createDatabaseQueue(given: {
     keepVerdict: (verdict) => keepVerdictOnce(pool, verdict),
     health: (destinations) => readHealth(pool, destinations),
     healthChanges: (cursor) => readHealthChanges(pool, cursor),
+    bringForward: () => bringQueuedForward(pool, laneId),
     pause: async (target, reason) => void (await pauseTarget(pool, { ...target, laneId }, reason)),
     prepare: given.prepare,
     suppressed: (rows) => readSuppressed(pool, laneId, rows),

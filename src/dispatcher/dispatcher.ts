@@ -31,7 +31,7 @@ import type { ComposedMail } from "../mail/envelope.ts";
 import type { Composed } from "./compose-message.ts";
 import { createDestinations, type DestinationRules, type Destinations, type Route } from "./destinations.ts";
 import { createDiscovery, type Discovery } from "./discovery.ts";
-import { fateOf, expired, heldWith, postponed, refused, suppressed, unclaimed } from "./fate.ts";
+import { fateOf, expired, isTooLate, heldWith, postponed, refused, suppressed, unclaimed } from "./fate.ts";
 import type { Journal } from "./journal.ts";
 import type { LaneQueue, Settlement } from "./lane-queue.ts";
 import { createOutletsAtWork, type OutletAtWork, type OutletLimits, type OutletsAtWork } from "./outlets-at-work.ts";
@@ -135,6 +135,12 @@ export function createDispatcher(settings: DispatcherSettings, ports: Dispatcher
   return new LaneDispatcher(settings, ports);
 }
 
+/** Clocks are corrected by a little all the time, and a message waits no longer for that. */
+const CLOCK_BACK_MS = 5_000;
+/** What is brought forward after it went back, so often and so far apart: longer than a claim is kept without a hand-over. */
+const FORWARD_AGAIN = 6;
+const FORWARD_PAUSE_MS = 10_000;
+
 class LaneDispatcher implements Dispatcher {
   readonly #settings: DispatcherSettings;
   readonly #ports: DispatcherPorts;
@@ -155,6 +161,7 @@ class LaneDispatcher implements Dispatcher {
   #running: ReadonlySet<CampaignId> = new Set();
   #orders: LaneOrders | undefined;
   #ordersAtMs = 0;
+  #ordersCameAtMs = 0;
   #surroundings: Surroundings | undefined;
   #healthCursor: SnapshotCursor | undefined;
   #cursor: SnapshotCursor | undefined;
@@ -318,12 +325,25 @@ class LaneDispatcher implements Dispatcher {
   }
 
   #takeOrders(orders: LaneOrders, askedAtMs: number): void {
+    // At least so much has passed at the database, too, however long either answer was under way.
+    const passedMs = askedAtMs - this.#ordersCameAtMs - CLOCK_BACK_MS;
+    if (this.#orders !== undefined && orders.database_ms < this.#orders.database_ms + passedMs) this.#followClockBack();
     this.#orders = orders;
+    this.#ordersCameAtMs = this.#ports.clock.monotonicMs();
     this.#ordersAtMs = askedAtMs;
     const running = new Set<CampaignId>(orders.is_paused ? [] : [NO_CAMPAIGN, ...orders.campaign_ids]);
     for (const id of this.#running) if (!running.has(id)) this.#stopCampaign(id);
     this.#running = running;
     this.#discovery.follow(running, orders.database_ms * 1000);
+  }
+
+  // Messages that were due lie ahead of the clock now, and those that are claimed may be given back there.
+  #followClockBack(again = FORWARD_AGAIN): void {
+    if (this.#isOver()) return;
+    void this.#attemptDatabase("queue.forward_failed", () => this.#ports.queue.bringForward()).then((messages) =>
+      this.#ports.log.warn("queue.clock_went_back", { messages }),
+    );
+    if (again > 0) this.#ports.clock.after(FORWARD_PAUSE_MS, () => this.#followClockBack(again - 1));
   }
 
   #stopCampaign(id: CampaignId): void {
@@ -655,7 +675,7 @@ class LaneDispatcher implements Dispatcher {
     const attempt = row.attempts + 1;
     const signed = this.#signing.take(row);
     this.#signSoon();
-    if (this.#databaseMs() >= this.#expiresAtMs(row)) {
+    if (isTooLate(row, this.#lane, this.#databaseMs())) {
       this.#conclude(expired(row));
       return undefined;
     }

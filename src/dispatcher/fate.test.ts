@@ -7,7 +7,7 @@ import type { FailureScope, Outcome } from "../mail/outcome.ts";
 import { mayBecome, WAITING_STATES } from "../mail/state.ts";
 import { OUTLET_RETRY_MS } from "../outcome/retry-schedule.ts";
 import { KEEP_DUE, type ClaimedRow } from "../queue/queue-store.ts";
-import { expired, fateOf, heldWith, unclaimed, type FateContext } from "./fate.ts";
+import { expired, fateOf, heldWith, isTooLate, unclaimed, type FateContext } from "./fate.ts";
 
 const LANE: LaneSettings = {
   name: "bulk",
@@ -140,4 +140,15 @@ test("whatever a claimable message was, each fate is one that it may have", () =
       assert.ok(mayBecome(state, becomes.state), `${state} → ${becomes.state}`);
     }
   }
+});
+
+test("a sender's time holds; the lane's gives up nothing whose try was due within it", () => {
+  const lane = { ttlMs: 1000 };
+  const row = { accepted_ms: 5000, expires_ms: null, due_us: 5_000_000 };
+  assert.equal(isTooLate(row, lane, 5500), false);
+  assert.equal(isTooLate(row, lane, 9_000_000), false, "never tried, however old");
+  assert.equal(isTooLate({ ...row, due_us: 5_900_000 }, lane, 9_000_000), false, "its next try was due in time");
+  assert.equal(isTooLate({ ...row, due_us: 7_000_000 }, lane, 7000), true, "due when it was over");
+  assert.equal(isTooLate({ ...row, expires_ms: 5400 }, lane, 5400), true);
+  assert.equal(isTooLate({ ...row, expires_ms: 5400 }, lane, 5399), false);
 });

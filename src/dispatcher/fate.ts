@@ -117,6 +117,21 @@ export function refused(bounce: Settlement, judged: "held" | "waits"): Settlemen
   return { row, attempt, becomes, ...(event === undefined ? {} : { event: { ...event, kind: state } }) };
 }
 
+/**
+ * Its sender said until when it is of use, and that holds. The lane's time to live is no more than an end to trying: a try
+ * that was due within it is made, however late. So age alone, be it a pause, a dead relay or a jump of the database's
+ * clock, gives up nothing that had its chance still to come; what fails then is over (`nextTryAt`).
+ */
+export function isTooLate(
+  row: Pick<ClaimedRow, "accepted_ms" | "expires_ms" | "due_us">,
+  lane: Pick<LaneSettings, "ttlMs">,
+  nowMs: number,
+): boolean {
+  if (row.expires_ms !== null && nowMs >= row.expires_ms) return true;
+  const endsAtMs = row.accepted_ms + lane.ttlMs;
+  return nowMs >= endsAtMs && row.due_us / 1000 >= endsAtMs;
+}
+
 export function expired(row: ClaimedRow): Settlement {
   const reply = "its time to live was over before it could be handed over";
   return {

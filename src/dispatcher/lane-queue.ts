@@ -61,6 +61,8 @@ export interface LaneQueue {
   /** One transaction, and safe to repeat after an error: what an earlier try has settled is left alone. */
   settle(group: readonly Settlement[]): Promise<"settled" | "lease_lost">;
   orders(): Promise<LaneOrders>;
+  /** Makes due what was never tried and lies ahead, since the database's clock has gone back. Answers how many. */
+  bringForward(): Promise<number>;
   /** False: the lease is over. */
   renew(pulse: unknown): Promise<boolean>;
   /** Who and what else there is: readings, verdicts, other dispatchers, pauses. */

@@ -112,9 +112,10 @@ async function rescueLease(
     const lease = await takeLeaseForRescue(client, leaseId);
     if (lease === undefined || isOfAnotherLease(evidence, lease)) return undefined;
     const rows = await claimedUnderLease(client, leaseId);
-    const { nowMs, random } = context;
+    const { random } = context;
+    // By the database's clock, as all due times: this machine's may be days ahead, and nothing expires by that.
     const group = rows.map((row) =>
-      rescueRow(row, believed, { lane: context.laneSettingsOf(row.lane_id), nowMs: nowMs(), random }),
+      rescueRow(row, believed, { lane: context.laneSettingsOf(row.lane_id), nowMs: lease.now_ms, random }),
     );
     await writeSettlements(client, { laneId: lease.lane_id, leaseId, group, nowMs: 0 });
     await endLease(client, leaseId);

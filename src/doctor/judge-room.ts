@@ -1,7 +1,7 @@
 // Whether a disk has room, by the same limits at which Postlane takes no more mail and slows down a relay, and what happens
 // when there is none. Pure.
 
-import { DISK_FREE_BYTES_MIN, DISK_FREE_SHARE_MIN } from "../governor/relay-limits.ts";
+import { DISK_FREE_BYTES_MIN, DISK_FREE_SHARE_MIN } from "../mail/reading.ts";
 import { printSize } from "../platform/quantities.ts";
 
 export interface RoomFigures {

@@ -2,6 +2,8 @@
 // with two edges, one to enter and a lower one to leave, so that a figure at the edge does not make verdicts flap.
 // Pure; nothing here knows of paces.
 
+import { DISK_FREE_BYTES_MIN, DISK_FREE_SHARE_MIN } from "../mail/reading.ts";
+
 export interface RelayLimits {
   readonly isPlugFull: boolean;
   readonly isDiskSlow: boolean;
@@ -31,13 +33,6 @@ export interface LimitFigures {
 /** Five times its own usual, and longer than the slow seek of a healthy mechanical disk: below that nobody suffers. */
 const DISK_SLOW_TIMES = 5;
 const DISK_SLOW_MS_MIN = 20;
-/**
- * Postfix refuses mail below 1.5 times its message size limit: 15 MB, and 75 MB of an instance of our own making. Other
- * programs are in trouble before, and so is a disk with less than 2 % free. With little disk at all the bytes count, with
- * much of it the share.
- */
-export const DISK_FREE_SHARE_MIN = 0.02;
-export const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
 /**
  * A busy relay keeps its disk and CPU busy, and some task always waits: only when hardly a moment passes without
  * waiting is it too much. Waiting for memory is trouble much earlier.

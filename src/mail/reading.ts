@@ -30,6 +30,14 @@ export interface RelayReading {
   readonly problems?: readonly string[];
 }
 
+/**
+ * Postfix refuses mail below 1.5 times its message size limit: 15 MB, and 75 MB of an instance of our own making. Other
+ * programs are in trouble before, and so is a disk with less than 2 % free. With little disk at all the bytes count, with
+ * much of it the share.
+ */
+export const DISK_FREE_SHARE_MIN = 0.02;
+export const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
+
 export interface ShapeRow {
   readonly destination: string;
   /** Estimates, scaled up from the sample. */

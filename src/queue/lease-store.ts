@@ -85,15 +85,21 @@ export async function listLeases(on: Queryable): Promise<readonly LeaseRow[]> {
   return await rowsOf(on, LIST);
 }
 
-export const TAKE = statement<LeaseRow>(
+export interface TakenLease extends LeaseRow {
+  /** The database's clock. */
+  readonly now_ms: number;
+}
+
+export const TAKE = statement<TakenLease>(
   "lease_take_for_rescue",
   `SELECT id, lane_id, holder, boot_id, (extract(epoch FROM acquired_at) * 1000000)::bigint AS acquired_us,
-     (extract(epoch FROM clock_timestamp() - deadline) * 1000)::float8 AS late_ms
+     (extract(epoch FROM clock_timestamp() - deadline) * 1000)::float8 AS late_ms,
+     (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms
    FROM postlane.lease WHERE id = $1 FOR UPDATE`,
 );
 
 /** The rescuer's lock: waits for a settle that is under way. Undefined when somebody else has rescued it. */
-export async function takeLeaseForRescue(client: ClientBase, leaseId: LeaseId): Promise<LeaseRow | undefined> {
+export async function takeLeaseForRescue(client: ClientBase, leaseId: LeaseId): Promise<TakenLease | undefined> {
   const [row] = await rowsOf(client, TAKE, [leaseId]);
   return row;
 }

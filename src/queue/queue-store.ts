@@ -10,7 +10,7 @@ import type { ClientBase } from "pg";
 import type { CampaignId, LaneId, LeaseId, MessageId } from "../mail/ids.ts";
 import { mayBecome, type WaitingState } from "../mail/state.ts";
 import { BEFORE_FIRST_LOOK, cursorOf, type SnapshotCursor } from "../postgres/snapshot-cursor.ts";
-import { numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
+import { countOf, numberArray, rowsOf, statement, textArray, type Queryable } from "../postgres/statement.ts";
 
 export interface Want {
   readonly campaignId: CampaignId;
@@ -251,6 +251,30 @@ export async function settleIfClaimed(
 ): Promise<readonly MessageId[]> {
   const rows = await rowsOf(client, SETTLE, [leaseId, numberArray(messageIds)]);
   return rows.map((row) => row.message_id);
+}
+
+/** Rows that one statement brings forward: a second's work at most. */
+const FORWARD_ROWS_MAX = 10_000;
+
+// `queued` is due since it was accepted, so what lies ahead is the trace of a clock that has gone back. No index has that
+// order: it reads the lane's part of the queue, and is for that case alone.
+export const BRING_FORWARD = statement<unknown>(
+  "queue_bring_forward",
+  `UPDATE postlane.queue SET due_at = clock_timestamp(), tx = pg_current_xact_id()
+   WHERE message_id IN (
+     SELECT message_id FROM postlane.queue
+     WHERE lane_id = $1 AND state = 'queued' AND lease_id IS NULL AND due_at > clock_timestamp() AND due_at < 'infinity'
+     LIMIT ${FORWARD_ROWS_MAX} FOR UPDATE SKIP LOCKED
+   )`,
+);
+
+/** After the database's clock has gone back: what was never tried is due now, not when the clock is there again. */
+export async function bringQueuedForward(on: Queryable, laneId: LaneId): Promise<number> {
+  for (let brought = 0; ;) {
+    const count = await countOf(on, BRING_FORWARD, [laneId]);
+    brought += count;
+    if (count < FORWARD_ROWS_MAX) return brought;
+  }
 }
 
 // A new tx makes the row an arrival again, for every dispatcher of the lane.

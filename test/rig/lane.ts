@@ -383,6 +383,7 @@ function createLife(): Life {
       claim: mortal(queue.claim),
       settle: mortal(queue.settle),
       orders: mortal(queue.orders),
+      bringForward: mortal(queue.bringForward),
       renew: mortal(queue.renew),
       surroundings: mortal(queue.surroundings),
       keepVerdict: mortal(queue.keepVerdict),

@@ -222,6 +222,8 @@ export class ModelDatabase {
       keepVerdict: () => this.#call(life, "keep_verdict", () => true),
       health: () => this.#call(life, "health", () => []),
       healthChanges: () => this.#call(life, "health", () => ({ cursor: { xmax: "0", open: [] }, changed: [] })),
+      // Its clock never goes back.
+      bringForward: () => this.#call(life, "bringForward", () => 0),
       pause: (target, reason) => this.#call(life, "pause", () => this.#pause(target, reason)),
       prepare: () => this.#call(life, "prepare", () => undefined),
       suppressed: (rows) => this.#call(life, "suppressed", () => this.#suppressedAmong(rows)),
