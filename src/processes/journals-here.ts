@@ -3,6 +3,7 @@
 
 import path from "node:path";
 import type { Pool } from "pg";
+import type { JournalHead } from "../dispatcher/journal.ts";
 import { rescueByJournals } from "../dispatcher/rescue.ts";
 import type { Config } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
@@ -12,11 +13,12 @@ import { rescueContextOf } from "./lanes.ts";
 /** To be called while no dispatcher of this very process is at work: its journals count as those of the dead. */
 export async function rescueHere(config: Config, pool: Pool, log: Log): Promise<void> {
   const context = await rescueContextOf(pool, config, log);
-  await rescueByJournals(
-    context,
-    journalDirOf(config),
-    ({ pid, processStart }) => pid !== process.pid && processStartOf(pid) === processStart,
-  );
+  await rescueByJournals(context, journalDirOf(config), (head) => isAliveElsewhere(head, context.bootId));
+}
+
+/** After a boot, another process may have the same pid and the same start in the kernel's ticks. */
+function isAliveElsewhere({ bootId, pid, processStart }: JournalHead, ownBootId: string): boolean {
+  return pid !== process.pid && bootId === ownBootId && processStartOf(pid) === processStart;
 }
 
 export function journalDirOf(config: Config): string {
