@@ -38,8 +38,8 @@ export const PROMISES = {
   apart: {
     title: "A message that cannot be processed is set aside, alone; nothing stops in silence",
     text:
-      "The lane goes on, other destinations and lanes do not notice. A merge that never ends holds its own dispatcher " +
-      "for a second each time, three times at most, before its message is held.",
+      "The lane goes on, other destinations and lanes do not notice. A template is ended by its own limits within a second; " +
+      "a merge that hangs elsewhere holds its dispatcher for 30 s, four times at most, before its message is held.",
   },
   guarded: {
     title: "A restored, cloned or rewound database does not send again",
