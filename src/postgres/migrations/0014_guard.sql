@@ -73,3 +73,6 @@ BEGIN
   RETURN postlane.guard_sight();
 END
 $$;
+
+REVOKE ALL ON FUNCTION postlane.is_held_by_guard(boolean), postlane.database_identity(), postlane.guard_sight(),
+  postlane.guard_beat() FROM PUBLIC;
