@@ -2,7 +2,8 @@
 // none that contains one behind a minus: `npm test -- -jams`.
 // POSTLANE_TEST_REQUIRE_ALL=1 turns every skip for a missing Debian package into a failure (set by .ci/run).
 import { spawn, spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "..");
@@ -31,6 +32,8 @@ if (units.length > 0) {
   const args = ["--test", "--test-concurrency=3", `--test-timeout=${FILE_MS_MAX}`, ...units];
   process.exitCode = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 }
+if (files.filter((file) => !isUnit(file)).length > 1) await makeTemplate();
+
 // Four files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
 // wait for is real servers, so on a machine that is too busy a file gets a second chance, and is named at the end.
 const again = [];
@@ -41,6 +44,18 @@ await runTwice(
 await runTwice(files.filter(isTimed), 2);
 await runTwice(files.filter(isJam), 1);
 for (const file of again) console.log(`ran a second time, since the first one failed: ${file}`);
+
+/** One cluster, initialised and migrated, that the files copy. */
+async function makeTemplate() {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "postlane-template-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+  // The server does not run as root.
+  chmodSync(folder, 0o711);
+  const { makePostgresTemplate } = await import("../dist/test/rig/postgres-template.js");
+  await makePostgresTemplate(folder);
+  process.env.POSTLANE_TEST_TEMPLATE = folder;
+}
 
 /** Each file in a process of its own; what it says is printed when it ends, so that two do not talk at once. */
 async function runTwice(some, concurrency) {

@@ -28,7 +28,7 @@ import { packagedBinaries } from "../../src/postgres/embedded-binaries.ts";
 import { findPlace, fitsSocketPath, prepareSocketFolder } from "../../src/postgres/embedded-place.ts";
 import { type EmbeddedServer, findEmbedded, removeEmbedded, startEmbedded } from "../../src/postgres/embedded.ts";
 import { needs } from "../rig/needs.ts";
-import { DEBIAN_15 } from "../rig/postgres.ts";
+import { DEBIAN_15 } from "../rig/postgres-template.ts";
 
 const log = silentLog;
 const isRoot = process.getuid?.() === 0;
