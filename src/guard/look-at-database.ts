@@ -33,8 +33,9 @@ const TRIES_MAX = 5;
 
 export async function lookAtDatabase(context: GuardContext): Promise<GuardLook> {
   for (let tries = 1; tries <= TRIES_MAX; tries++) {
-    const sight = await readSight(context.pool);
+    // What is remembered first: another process here may write a newer heartbeat while the database is asked.
     const memory = context.memory.read();
+    const sight = await readSight(context.pool);
     const verdict = await judge(context, sight, memory);
     if (verdict.kind === "refuse") throw new GuardRefused(verdict.seenTimeline, verdict.knownTimeline);
     if (verdict.kind === "hold") {
@@ -56,8 +57,9 @@ export async function lookAtDatabase(context: GuardContext): Promise<GuardLook> 
 export async function peekAtDatabase(
   context: Omit<GuardContext, "log">,
 ): Promise<{ readonly sight: Sight; readonly verdict: GuardVerdict }> {
+  const memory = context.memory.read();
   const sight = await readSight(context.pool);
-  return { sight, verdict: await judge(context, sight, context.memory.read()) };
+  return { sight, verdict: await judge(context, sight, memory) };
 }
 
 /** What this machine remembers from a confirmation on. */
