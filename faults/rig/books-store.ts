@@ -100,6 +100,12 @@ export async function readDepth(client: pg.Client): Promise<QueueDepth> {
   return rows[0] as QueueDepth;
 }
 
+/** Whether it holds anything. */
+export async function isHeldByGuard(client: pg.Client): Promise<boolean> {
+  const { rowCount } = await client.query("SELECT FROM postlane.guard WHERE held IS NOT NULL");
+  return rowCount === 1;
+}
+
 /** Of the tables that hold what moves, with their indexes, and nothing of the past. */
 export async function readHotBytes(client: pg.Client): Promise<number> {
   const { rows } = await client.query(`
