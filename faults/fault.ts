@@ -31,7 +31,7 @@ export interface FaultContext {
   readonly scope: Scope;
   readonly say: (line: string) => void;
   /** Where ledgers lie, if not in the folder for temporary files: on another disk, say. */
-  readonly ledgersIn?: string;
+  readonly ledgersIn?: string | undefined;
 }
 
 export interface FaultOutcome {

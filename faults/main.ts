@@ -62,7 +62,7 @@ async function main(): Promise<number> {
     isFull: values.full,
     seed,
     interrupted: interruption(),
-    ...(values.ledgers === undefined ? {} : { ledgersIn: values.ledgers }),
+    ledgersIn: values.ledgers,
   };
   const results =
     jobs === 1
@@ -120,7 +120,7 @@ interface Trial {
   readonly isFull: boolean;
   readonly seed: number;
   readonly interrupted: Promise<never>;
-  readonly ledgersIn?: string;
+  readonly ledgersIn?: string | undefined;
 }
 
 async function tryOne({ name, fault }: NamedFault, trial: Trial): Promise<FaultResult> {
@@ -133,10 +133,7 @@ async function tryOne({ name, fault }: NamedFault, trial: Trial): Promise<FaultR
   say(`${runs} ${fault.unit}, seed ${trial.seed}`);
   const { isFull, seed, ledgersIn } = trial;
   const outcome = await inScope((scope) =>
-    Promise.race([
-      fault.run({ runs, isFull, seed, scope, say, ...(ledgersIn === undefined ? {} : { ledgersIn }) }),
-      trial.interrupted,
-    ]),
+    Promise.race([fault.run({ runs, isFull, seed, scope, say, ledgersIn }), trial.interrupted]),
   ).catch((error: unknown) => brokenOff(error));
   return {
     ...judgeOutcome(name, fault, outcome, { runs, isFull }),

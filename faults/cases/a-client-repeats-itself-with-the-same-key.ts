@@ -33,8 +33,7 @@ export const fault: Fault = {
   full: 10_000,
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpWorld(scope, { name: "repeated", say, rates: RATES, ...where });
+    const world = await bringUpWorld(scope, { name: "repeated", say, rates: RATES, ledgersIn });
     const dice = seededDice(seed);
     const cuts = new Map<string, HttpCut>();
     const proxy = await startCuttingHttpProxy(scope, await doorOf(world), (key) => {

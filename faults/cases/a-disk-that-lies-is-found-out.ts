@@ -67,7 +67,7 @@ async function oneCut(scope: Scope, context: FaultContext): Promise<{ readonly d
     name: "lied-to",
     say: context.say,
     databaseUrl: server.databaseUrl,
-    ...(context.ledgersIn === undefined ? {} : { ledgersIn: context.ledgersIn }),
+    ledgersIn: context.ledgersIn,
   });
   await world.untilRecovered(wallMs());
   await sleep(LOAD_MS);

@@ -44,13 +44,12 @@ export const fault: Fault = {
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
     const world = await bringUpWorld(scope, {
       name: "paused",
       say,
       config: CONFIG,
       laneConfig: "dispatchers: 2",
-      ...where,
+      ledgersIn,
     });
     await world.untilRecovered(wallMs());
     let [untouched, behindDot] = [0, 0];

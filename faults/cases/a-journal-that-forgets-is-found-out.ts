@@ -23,8 +23,7 @@ export const fault: Fault = {
     const tally = createTally();
     const dice = seededDice(seed);
     const failpoints = openFailpoints(scope, "forgetful-journal-preload");
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpWorld(scope, { name: "forgetful", say, rates: RATES, env: failpoints.env, ...where });
+    const world = await bringUpWorld(scope, { name: "forgetful", say, rates: RATES, env: failpoints.env, ledgersIn });
     await world.untilRecovered(wallMs());
     for (let run = 0; run < runs; run++) {
       const lane = LANES[run % LANES.length]!;

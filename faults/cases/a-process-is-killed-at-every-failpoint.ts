@@ -39,8 +39,7 @@ export const fault: Fault = {
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
     const failpoints = openFailpoints(scope);
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpWorld(scope, { name: "failpoints", say, rates: RATES, env: failpoints.env, ...where });
+    const world = await bringUpWorld(scope, { name: "failpoints", say, rates: RATES, env: failpoints.env, ledgersIn });
     const site = await startHttpSite(world, HTTP_PER_S);
     const stage = { world, site, failpoints, tally, dice: seededDice(seed), say };
     await world.untilRecovered(wallMs());

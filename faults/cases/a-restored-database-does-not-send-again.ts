@@ -40,9 +40,8 @@ export const fault: Fault = {
       const kind = KINDS[run % KINDS.length]!;
       const isKilled = dice() < 0.5;
       say(`restore ${run + 1} of ${runs}: ${kind}, after ${isKilled ? "a kill of everything" : "a stop in order"}`);
-      const where = ledgersIn === undefined ? {} : { ledgersIn };
       const world = innerScope(scope);
-      const counts = await restoreOnce(world, { kind, isKilled, tally, say, ...where });
+      const counts = await restoreOnce(world, { kind, isKilled, tally, say, ledgersIn });
       await world.end();
       for (const key of Object.keys(sums) as (keyof typeof sums)[]) sums[key] += counts[key];
       tally.ran();
@@ -82,7 +81,7 @@ async function restoreOnce(
     readonly isKilled: boolean;
     readonly tally: Tally;
     readonly say: (line: string) => void;
-    readonly ledgersIn?: string;
+    readonly ledgersIn?: string | undefined;
   },
 ): Promise<RestoreCounts> {
   const { kind, isKilled, tally, say, ledgersIn } = given;
@@ -93,7 +92,7 @@ async function restoreOnce(
     rates: { transactionalPerS: 20, bulkPerS: 500 },
     outletConfig: `max_rate: "300/s"`,
     ...(kind === "machine" ? { config: `guard_gap: "${GAP_S} s"` } : {}),
-    ...(ledgersIn === undefined ? {} : { ledgersIn }),
+    ledgersIn,
   });
   await world.untilRecovered(wallMs());
   const snapshot = await takeSnapshot(scope, world, kind);

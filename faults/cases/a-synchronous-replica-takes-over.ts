@@ -29,8 +29,7 @@ export const fault: Fault = {
     const tally = createTally();
     const servers = await makeReplicatedServers(scope);
     const { databaseUrl, siteUrl } = servers;
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpWorld(scope, { name: "failover", say, databaseUrl, siteUrl, ...where });
+    const world = await bringUpWorld(scope, { name: "failover", say, databaseUrl, siteUrl, ledgersIn });
     let ledAstray = 0;
     for (let run = 1; run <= runs; run++) {
       await servers.attachReplica({ isSynchronous: true });

@@ -34,8 +34,7 @@ export const fault: Fault = {
     const tally = createTally();
     const servers = await makeReplicatedServers(scope);
     const { databaseUrl, siteUrl } = servers;
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpWorld(scope, { name: "lagging", say, databaseUrl, siteUrl, ...where });
+    const world = await bringUpWorld(scope, { name: "lagging", say, databaseUrl, siteUrl, ledgersIn });
     const gaps: Gap[] = [];
     let held = 0;
     for (let run = 1; run <= runs; run++) {

@@ -55,9 +55,8 @@ export const fault: Fault = {
   async run({ runs, isFull, seed, scope, say, ledgersIn }) {
     const tally = createTally();
     const orders = openOrders<QueryErrorOrder, QueryErrorMark>(scope);
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
     const env = { ...orders.env, ...preloaded("query-errors-preload") };
-    const world = await bringUpWorld(scope, { name: "query-errors", say, rates: RATES, env, ...where });
+    const world = await bringUpWorld(scope, { name: "query-errors", say, rates: RATES, env, ledgersIn });
     const stage: Stage = { world, door: await startHttpDoor(world), orders, tally, hit: new Set<string>(), say };
     // Until one is through, the front may still be starting.
     for (const lane of LANES) await carryOne(stage, { process: lane });

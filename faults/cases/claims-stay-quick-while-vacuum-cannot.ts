@@ -40,7 +40,7 @@ export const fault: Fault = {
   async run({ runs: deadRowsWanted, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const size = isFull ? "full" : "small";
-    const { world, servers } = await bringUp(scope, { say, isFull, ...(ledgersIn === undefined ? {} : { ledgersIn }) });
+    const { world, servers } = await bringUp(scope, { say, isFull, ledgersIn });
     // Processes that have just begun are slower than they will be: what they carry first counts for nothing.
     await measure(world, servers.primary, MEASURED_MESSAGES[size]);
     const before = await measure(world, servers.primary, MEASURED_MESSAGES[size]);
@@ -74,7 +74,7 @@ async function bringUp(
   {
     isFull,
     ...options
-  }: { readonly say: (line: string) => void; readonly isFull: boolean; readonly ledgersIn?: string },
+  }: { readonly say: (line: string) => void; readonly isFull: boolean; readonly ledgersIn?: string | undefined },
 ): Promise<Scene> {
   const servers = await makeReplicatedServers(scope, ["shared_preload_libraries = 'pg_stat_statements'"]);
   await servers.primary.tell("CREATE EXTENSION pg_stat_statements");

@@ -77,7 +77,7 @@ export const fault: Fault = {
       rates: { transactionalPerS: 20, bulkPerS: 200 },
       databaseUrl: await startDatabase(scope, database),
       env: own.env,
-      ...(ledgersIn === undefined ? {} : { ledgersIn }),
+      ledgersIn,
     });
     const scheduled: Scheduled[] = [];
     for (let run = 0; run < Math.min(runs, JUMPS.length); run++) {

@@ -48,7 +48,7 @@ export const fault: Fault = {
       say,
       outletConfig: `connection_age: "${AGE}", timeouts: { ${timers} }`,
       relayPort: async (sinkPort) => (proxy = await startStallingProxy(scope, sinkPort)).port,
-      ...(ledgersIn === undefined ? {} : { ledgersIn }),
+      ledgersIn,
     });
     let [latestMs, longestGapMs] = [0, 0];
     for (let run = 0; run < runs; run++) {

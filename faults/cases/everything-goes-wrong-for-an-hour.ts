@@ -64,8 +64,7 @@ export const fault: Fault = {
   full: 60,
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpCrashWorld(scope, { name: "soak", say, rates: RATES, ...where });
+    const world = await bringUpCrashWorld(scope, { name: "soak", say, rates: RATES, ledgersIn });
     const dice = seededDice(seed);
     await world.untilRecovered(wallMs());
     const samples = takeSamples(world);

@@ -34,8 +34,7 @@ export const fault: Fault = {
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpWorld(scope, { name: "unsynced", say, ...where });
+    const world = await bringUpWorld(scope, { name: "unsynced", say, ledgersIn });
     await world.untilRecovered(wallMs());
     let ended = 0;
     for (let run = 1; run <= runs; run++) {

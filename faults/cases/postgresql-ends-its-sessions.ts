@@ -28,8 +28,7 @@ export const fault: Fault = {
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpCrashWorld(scope, { name: "sessions", say, ...where });
+    const world = await bringUpCrashWorld(scope, { name: "sessions", say, ledgersIn });
     const before = await ownProcessesWhenReady(world);
     let ended = 0;
     for (let round = 1; round <= runs; round++) {

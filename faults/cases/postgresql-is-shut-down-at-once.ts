@@ -25,8 +25,7 @@ export const fault: Fault = {
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpCrashWorld(scope, { name: "shutdown", say, ...where });
+    const world = await bringUpCrashWorld(scope, { name: "shutdown", say, ledgersIn });
     const before = await ownProcessesWhenReady(world);
     let awayMsMax = 0;
     for (let run = 1; run <= runs; run++) {

@@ -42,9 +42,8 @@ export const fault: Fault = {
   async run({ runs, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const plan = isFull ? FULL : SMALL;
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
     const config = `lease: "${plan.leaseMs / 1000} s"`;
-    const world = await bringUpWorld(scope, { name: "frozen", say, config, ...where });
+    const world = await bringUpWorld(scope, { name: "frozen", say, config, ledgersIn });
     await ownProcessesWhenReady(world);
     const probe = await probeDoors(scope, world);
     const freezes: Freeze[] = [];

@@ -14,8 +14,7 @@ export const fault: Fault = {
   recoveryMsMax: 5000,
   async run({ runs, seed, scope, say, ledgersIn }) {
     const tally = createTally();
-    const where = ledgersIn === undefined ? {} : { ledgersIn };
-    const world = await bringUpCrashWorld(scope, { name: "killed", say, ...where });
+    const world = await bringUpCrashWorld(scope, { name: "killed", say, ledgersIn });
     const targets = ["bulk-dispatcher", "transactional-dispatcher", "supervisor", "front", "agent"] as const;
     await killAtRandom(world, { kills: runs, seed, targets, say }, ({ ms, isDisturbed }) => {
       tally.ran();

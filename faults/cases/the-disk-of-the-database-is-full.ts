@@ -57,7 +57,7 @@ export const fault: Fault = {
       inFolder: folder,
       config: `queue: { min_free_disk: "${MIN_FREE_DISK_MB} MB" }`,
       env: { POSTLANE_LISTEN__HTTP: `127.0.0.1:${httpPort}`, POSTLANE_LISTEN__SMTP: `127.0.0.1:${smtpPort}` },
-      ...(ledgersIn === undefined ? {} : { ledgersIn }),
+      ledgersIn,
     });
     const made = await runCommand(world.installation, "key", "create", "--name", "fault", "--json");
     const { token: key } = JSON.parse(made) as { readonly token: string };

@@ -45,7 +45,7 @@ export const fault: Fault = {
       rates: RATES,
       databaseUrl: server.databaseUrl,
       inFolder: folder,
-      ...(ledgersIn === undefined ? {} : { ledgersIn }),
+      ledgersIn,
     });
     await world.untilRecovered(wallMs());
     let [accepted, slowestMs] = [0, 0];

@@ -84,7 +84,7 @@ async function bringUpSpoolWorld(scope: Scope, spool: string, { say, ledgersIn }
     say,
     rates: RATES,
     config: `sendmail: { spool: ${JSON.stringify(spool)} }`,
-    ...(ledgersIn === undefined ? {} : { ledgersIn }),
+    ledgersIn,
   });
 }
 

@@ -71,7 +71,7 @@ async function cutUnder(policy: Policy, cuts: number, context: FaultContext, tal
     config: CONFIG,
     laneConfig: `claim_ahead_max: ${CLAIM_AHEAD_MAX}${policy === "resend" ? `, unknown_grace: "${GRACE}"` : ""}`,
     outletConfig: `max_open: ${MAX_OPEN}`,
-    ...(ledgersIn === undefined ? {} : { ledgersIn }),
+    ledgersIn,
   });
   await world.untilRecovered(wallMs());
   // What was set up is on the disk for long.

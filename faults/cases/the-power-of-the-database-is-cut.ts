@@ -34,7 +34,7 @@ export const fault: Fault = {
       name: "cut-database",
       say,
       databaseUrl: server.databaseUrl,
-      ...(ledgersIn === undefined ? {} : { ledgersIn }),
+      ledgersIn,
     });
     await world.untilRecovered(wallMs());
     const backMs: number[] = [];

@@ -34,7 +34,7 @@ export interface WorldOptions {
   readonly say: (line: string) => void;
   /** Where its temporary folder is made, if not with the others; and where its ledgers are. */
   readonly inFolder?: string;
-  readonly ledgersIn?: string;
+  readonly ledgersIn?: string | undefined;
   readonly rates?: SubmissionRates;
   /** Of both lanes. */
   readonly unknown?: "hold" | "resend";
