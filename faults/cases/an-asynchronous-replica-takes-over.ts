@@ -83,8 +83,7 @@ export const fault: Fault = {
 
 /** A replica that lacks a heartbeat or more is a database that was set back: bulk waits for a person. */
 async function confirmIfHeld({ installation, books }: World, databaseUrl: string): Promise<boolean> {
-  const call = await books.call(isHeldByGuard);
-  if (call.kind !== "committed" || !call.value) return false;
+  if (!(await untilJudged(books))) return false;
   const env = { ...installation.env, DATABASE_URL: databaseUrl };
   await runCommand({ ...installation, env }, "guard", "confirm", "--yes");
   return true;
@@ -112,6 +111,15 @@ function againIn({ receptions }: World, gaps: readonly Gap[]): (recipient: strin
     found ??= new Set(receptions.filter(({ atMs }) => inGap(atMs)).map((reception) => reception.recipient));
     return found.has(recipient);
   };
+}
+
+/** Answers whether bulk is held: the dispatchers find out with their next renewal. */
+async function untilJudged(books: World["books"]): Promise<boolean> {
+  for (;;) {
+    const call = await books.call(isHeldByGuard);
+    if (call.kind === "committed" && call.value !== undefined) return call.value;
+    await sleep(SAMPLE_MS);
+  }
 }
 
 // ---- positions in the log of changes -----------------------------------------------------------------------------------

@@ -100,10 +100,12 @@ export async function readDepth(client: pg.Client): Promise<QueueDepth> {
   return rows[0] as QueueDepth;
 }
 
-/** Whether it holds anything. */
-export async function isHeldByGuard(client: pg.Client): Promise<boolean> {
-  const { rowCount } = await client.query("SELECT FROM postlane.guard WHERE held IS NOT NULL");
-  return rowCount === 1;
+/** Whether the guard holds anything; undefined while nobody has judged the timeline that this server writes. */
+export async function isHeldByGuard(client: pg.Client): Promise<boolean | undefined> {
+  const { rows } = await client.query(`
+    SELECT held IS NOT NULL AS held FROM postlane.guard AS g, postlane.database_identity() AS seen
+    WHERE g.timeline = seen.timeline`);
+  return (rows as { held: boolean }[])[0]?.held;
 }
 
 /** Of the tables that hold what moves, with their indexes, and nothing of the past. */
