@@ -16,3 +16,21 @@ export interface FaultResult {
   readonly notes: readonly string[];
   readonly seconds: number;
 }
+
+/** Of a fault that was not tried, or that told nothing. */
+export function emptyResult(name: string, ok: boolean): FaultResult {
+  return {
+    name,
+    ok,
+    runs: 0,
+    accepted: 0,
+    lost: 0,
+    duplicates: 0,
+    unknown: 0,
+    recovery_ms_max: null,
+    skipped: null,
+    complaints: [],
+    notes: [],
+    seconds: 0,
+  };
+}

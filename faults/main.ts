@@ -9,7 +9,7 @@ import { inScope } from "../test/rig/scope.ts";
 import type { Fault, FaultOutcome } from "./fault.ts";
 import { findFaults, type NamedFault } from "./find-faults.ts";
 import { publish } from "./guarantees.ts";
-import type { FaultResult } from "./fault-result.ts";
+import { emptyResult, type FaultResult } from "./fault-result.ts";
 import { tryInProcess } from "./try-in-process.ts";
 import { lackOf } from "./rig/tools.ts";
 
@@ -154,20 +154,7 @@ function isEverythingRequired(): boolean {
 
 function skippedResult(name: string, skipped: string, isFailure: boolean): FaultResult {
   console.error(`SKIPPED: ${name}: ${skipped}`);
-  return {
-    name,
-    ok: !isFailure,
-    runs: 0,
-    accepted: 0,
-    lost: 0,
-    duplicates: 0,
-    unknown: 0,
-    recovery_ms_max: null,
-    skipped,
-    complaints: [],
-    notes: [],
-    seconds: 0,
-  };
+  return { ...emptyResult(name, !isFailure), skipped };
 }
 
 function judgeOutcome(

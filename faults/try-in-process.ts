@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import path from "node:path";
-import type { FaultResult } from "./fault-result.ts";
+import { emptyResult, type FaultResult } from "./fault-result.ts";
 
 /** No small count takes a quarter of it. A full one takes what it takes. */
 const SMALL_MS_MAX = 300_000;
@@ -30,7 +30,12 @@ export async function tryInProcess(
   const late = setTimeout(() => child.kill("SIGINT"), isFull ? 2 ** 31 - 1 : SMALL_MS_MAX);
   try {
     const how = await Promise.race([ended, interrupted]);
-    return readResult(written.join("")) ?? diedResult(name, `it ended with ${how}: ${said.join("").slice(-2000)}`);
+    return (
+      readResult(written.join("")) ?? {
+        ...emptyResult(name, false),
+        complaints: [`it ended with ${how}: ${said.join("").slice(-2000)}`],
+      }
+    );
   } catch (error) {
     child.kill("SIGINT");
     await ended;
@@ -47,21 +52,4 @@ function readResult(text: string): FaultResult | undefined {
   } catch {
     return undefined;
   }
-}
-
-function diedResult(name: string, complaint: string): FaultResult {
-  return {
-    name,
-    ok: false,
-    runs: 0,
-    accepted: 0,
-    lost: 0,
-    duplicates: 0,
-    unknown: 0,
-    recovery_ms_max: null,
-    skipped: null,
-    complaints: [complaint],
-    notes: [],
-    seconds: 0,
-  };
 }
