@@ -242,7 +242,7 @@ async function serveLane(
   // Not sooner: loading and rescue are short, and a lane that was interrupted should not be slow to come back.
   if (lane.priority === "bulk") giveWayOnCpu(log);
   tellSupervisor({ kind: "ready" });
-  log.info("dispatcher.started", { heldid: leaseId, lane: lane.name });
+  log.info("dispatcher.started", { lease_id: leaseId, lane: lane.name });
   const end = await dispatcher.run();
   await finish({ pool, leaseId, leaseMs: config.leaseMs, memory: guard.memory }, journal, end, log);
   return end;
