@@ -3,6 +3,7 @@
 // grow: what is to grow is the history of what was sent.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { freezeServer } from "../../test/rig/freeze.ts";
 import type { Fault } from "../fault.ts";
 import { readHotBytes } from "../rig/books-store.ts";
 import { seededDice } from "../rig/dice.ts";
@@ -51,7 +52,9 @@ const HARMS: readonly Harm[] = [
     name: "PostgreSQL stands still for 5 s",
     async do({ installation }) {
       const postmaster = await installation.postmasterPid();
-      if (postmaster !== undefined) await stopFor(5000, [postmaster, ...(await installation.backendPids())]);
+      if (postmaster === undefined) return;
+      const thaw = freezeServer(postmaster);
+      await sleep(5000).finally(thaw);
     },
   },
 ];
