@@ -244,7 +244,10 @@ async function serveLane(
   tellSupervisor({ kind: "ready" });
   log.info("dispatcher.started", { lease_id: leaseId, lane: lane.name });
   const end = await dispatcher.run();
-  await finish({ pool, leaseId, leaseMs: config.leaseMs, memory: guard.memory }, journal, end, log);
+  closeJournal(journal, end);
+  if (end.kind === "drained")
+    await endInOrder(pool, { leaseId, leaseMs: config.leaseMs, journal, memory: guard.memory });
+  else await settleWhatCameLate(pool, end, log);
   return end;
 }
 
@@ -284,35 +287,31 @@ function openJournalOf(config: Config, lane: LaneSettings, lease: Lease): Journa
   });
 }
 
-async function finish(
-  {
-    pool,
-    leaseId,
-    leaseMs,
-    memory,
-  }: {
-    readonly pool: Pool;
+/** Where everything is settled, what the journal has not written yet is of no use: it may be why we drained. */
+function closeJournal(journal: Journal, { kind }: DispatcherEnd): void {
+  if (kind !== "drained") journal.flush();
+  journal.close();
+}
+
+/** With a last heartbeat: whatever is brought back from before this moment will lack it. */
+async function endInOrder(
+  pool: Pool,
+  given: {
     readonly leaseId: LeaseId;
     readonly leaseMs: number;
+    readonly journal: Journal;
     readonly memory: GuardMemory;
   },
-  journal: Journal,
-  end: DispatcherEnd,
-  log: Log,
 ): Promise<void> {
-  // Where everything is settled, what the journal has not written yet is of no use: it may be why we drained.
-  if (end.kind === "drained") {
-    journal.close();
-    // A last heartbeat: whatever is brought back from before this moment will lack it.
-    const beat = await renewLeaseIfHeld(pool, leaseId, leaseMs, {});
-    if (beat !== undefined) hearHeartbeat(beat, memory);
-    await endLease(pool, leaseId);
-    journal.remove();
-    return;
-  }
-  journal.flush();
-  journal.close();
-  // The journal stays for the rescuer; what came late is settled now if the rescuer was here already.
+  const { leaseId, leaseMs, journal, memory } = given;
+  const beat = await renewLeaseIfHeld(pool, leaseId, leaseMs, {});
+  if (beat !== undefined) hearHeartbeat(beat, memory);
+  await endLease(pool, leaseId);
+  journal.remove();
+}
+
+/** The journal stays for the rescuer; what came late is settled now if the rescuer was here already. */
+async function settleWhatCameLate(pool: Pool, end: DispatcherEnd, log: Log): Promise<void> {
   const late = end.late.flatMap(({ row, attempt, event }) => {
     if (event === undefined || (event.kind !== "sent" && event.kind !== "bounced")) return [];
     const { kind, outlet = "", host = "", reply = "" } = event;
