@@ -1,5 +1,6 @@
 // Leases: a dispatcher's right to what it has claimed, one row for all of it. The deadline is judged by the database's
 // clock (`clock_timestamp()`, since `now()` is the transaction's start and would let a late settle through).
+// A lease also ends with the timeline of the server that gave it (docs/decisions/0024): a replica that took over gives a new one.
 // A renewal carries the guard's heartbeat with it (src/guard): one statement, one commit.
 // Claim and settle take the row FOR SHARE; a rescuer takes it FOR UPDATE first, so that neither can be in between.
 
@@ -39,7 +40,7 @@ export const RENEW = statement<{ readonly beat: Sight }>(
   "lease_renew",
   `WITH renewed AS (
      UPDATE postlane.lease SET deadline = clock_timestamp() + $2 * interval '1 millisecond', pulse = $3::jsonb
-     WHERE id = $1 AND deadline > clock_timestamp() RETURNING id)
+     WHERE id = $1 AND deadline > clock_timestamp() AND timeline = postlane.timeline() RETURNING id)
    SELECT postlane.guard_beat() AS beat FROM renewed`,
 );
 
@@ -56,7 +57,8 @@ export async function renewLeaseIfHeld(
 
 export const HOLD = statement<unknown>(
   "lease_hold",
-  `SELECT FROM postlane.lease WHERE id = $1 AND deadline > clock_timestamp() FOR SHARE`,
+  `SELECT FROM postlane.lease
+   WHERE id = $1 AND deadline > clock_timestamp() AND timeline = postlane.timeline() FOR SHARE`,
 );
 
 /** Takes the lease for the rest of the caller's transaction. */

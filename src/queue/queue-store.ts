@@ -82,7 +82,8 @@ export interface BackRow {
 export const CLAIM = statement<ClaimedRow>(
   "queue_claim",
   `WITH held AS MATERIALIZED (
-     SELECT FROM postlane.lease WHERE id = $1 AND deadline > clock_timestamp() FOR SHARE
+     SELECT FROM postlane.lease
+     WHERE id = $1 AND deadline > clock_timestamp() AND timeline = postlane.timeline() FOR SHARE
    ), want AS MATERIALIZED (
      SELECT * FROM unnest($3::integer[], $4::text[], $5::integer[], $6::bigint[])
        AS w (campaign_id, destination, rows_max, cursor_us)

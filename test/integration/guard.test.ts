@@ -13,10 +13,13 @@ import { listForeignJournals, rescueByJournals } from "../../src/dispatcher/resc
 import { openGuardMemory } from "../../src/guard/guard-memory.ts";
 import { printIdentity, type Sight } from "../../src/guard/judge-guard.ts";
 import { lookAtDatabase, type GuardLook } from "../../src/guard/look-at-database.ts";
+import { NO_CAMPAIGN } from "../../src/mail/ids.ts";
 import { loadConfig } from "../../src/platform/config.ts";
 import { silentLog } from "../../src/platform/log.ts";
+import { inTransaction } from "../../src/postgres/transaction.ts";
 import { listLanes } from "../../src/queue/lane-store.ts";
-import { acquireLease, renewLeaseIfHeld } from "../../src/queue/lease-store.ts";
+import { acquireLease, holdLease, renewLeaseIfHeld } from "../../src/queue/lease-store.ts";
+import { claim } from "../../src/queue/queue-store.ts";
 import { until } from "../rig/lane-mail.ts";
 import { testDatabase, type TestDatabase } from "../rig/postgres.ts";
 import { endWithTest, enqueue, jsonOf, runCommand, startSupervised } from "./cli-command.ts";
@@ -74,6 +77,34 @@ test("a database that lacks heartbeats holds bulk, on every machine, until it is
 });
 
 type Memory = Parameters<ReturnType<typeof openGuardMemory>["keep"]>[0];
+
+test("a lease of another timeline claims, settles and renews nothing", async (t) => {
+  const database = await testDatabase(t);
+  const { pool } = database;
+  await enqueue(database, { to: "ann@example.com" });
+  const laneId = (await listLanes(pool)).find(({ name }) => name === "transactional")!.id;
+  const { id } = await acquireLease(pool, { laneId, holder: "test", bootId: "boot", leaseMs: 60_000 });
+  const isHeld = () => inTransaction(pool, (client) => holdLease(client, id));
+  const wants = [{ campaignId: NO_CAMPAIGN, destination: "example.com", rowsMax: 10, cursorUs: 0 }];
+  const claimed = () => claim(pool, { leaseId: id, laneId, wants, batchId: 1, finishedBatchIds: [], editions: [] });
+  await pool.query("UPDATE postlane.lease SET timeline = timeline - 1");
+  assert.deepEqual(await claimed(), []);
+  assert.equal(await isHeld(), false);
+  assert.equal(await renewLeaseIfHeld(pool, id, 60_000, {}), undefined);
+  await pool.query("UPDATE postlane.lease SET timeline = timeline + 1");
+  assert.equal((await claimed()).length, 1);
+  assert.equal(await isHeld(), true);
+  assert.notEqual(await renewLeaseIfHeld(pool, id, 60_000, {}), undefined);
+});
+
+test("a dispatcher whose lease is of another timeline goes on with a new one", async (t) => {
+  const database = await testDatabase(t);
+  await startDispatcher(t, database, "bulk");
+  const [first] = await leaseIds(database);
+  await database.pool.query("UPDATE postlane.lease SET timeline = timeline - 1");
+  await until("another lease", async () => (await leaseIds(database)).some((id) => id !== first));
+  assert.equal((await guardOf(database)).held, null);
+});
 
 test("processes that look at the same moment, on one data directory, do not take each other for a database set back", async (t) => {
   const database = await testDatabase(t);
@@ -156,7 +187,7 @@ test("nobody's renewal waits for the guard's row, and costs no commit of its own
 test("a role without any right of its own may ask which server it is at", async (t) => {
   const { pool } = await testDatabase(t);
   await pool.query("CREATE ROLE guard_plain NOLOGIN; GRANT USAGE ON SCHEMA postlane TO guard_plain");
-  await pool.query("GRANT EXECUTE ON FUNCTION postlane.database_identity() TO guard_plain");
+  await pool.query("GRANT EXECUTE ON FUNCTION postlane.timeline(), postlane.database_identity() TO guard_plain");
   const client = await pool.connect();
   await client.query("SET ROLE guard_plain");
   const { rows } = await client.query("SELECT * FROM postlane.database_identity()");

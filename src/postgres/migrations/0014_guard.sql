@@ -22,6 +22,17 @@ CREATE TABLE postlane.guard (
 ) WITH (fillfactor = 10);
 INSERT INTO postlane.guard DEFAULT VALUES;
 
+-- The one that this server writes to; null: it is a standby and writes to none.
+CREATE FUNCTION postlane.timeline() RETURNS bigint
+LANGUAGE sql AS $$
+  SELECT CASE WHEN NOT pg_is_in_recovery()
+    THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint END
+$$;
+
+-- A lease ends with the timeline that it was taken on. A replica that took over may lack messages, and gives their ids to
+-- new ones: what a dispatcher knows of the lost ones must not settle these, so it claims nothing more under that lease.
+ALTER TABLE postlane.lease ADD COLUMN timeline bigint NOT NULL DEFAULT postlane.timeline();
+
 -- Whether the guard holds a lane's mail.
 CREATE FUNCTION postlane.is_held_by_guard(is_bulk boolean) RETURNS boolean
 LANGUAGE sql STABLE AS $$
@@ -34,9 +45,7 @@ CREATE FUNCTION postlane.database_identity(OUT system_id text, OUT database_id b
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
   SELECT d.oid::bigint INTO database_id FROM pg_catalog.pg_database AS d WHERE d.datname = current_database();
-  IF NOT pg_is_in_recovery() THEN
-    timeline := ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint;
-  END IF;
+  timeline := postlane.timeline();
   IF has_function_privilege('pg_catalog.pg_control_system()', 'execute') THEN
     SELECT s.system_identifier::text INTO system_id FROM pg_catalog.pg_control_system() AS s;
   END IF;
@@ -74,5 +83,5 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION postlane.is_held_by_guard(boolean), postlane.database_identity(), postlane.guard_sight(),
-  postlane.guard_beat() FROM PUBLIC;
+REVOKE ALL ON FUNCTION postlane.timeline(), postlane.is_held_by_guard(boolean), postlane.database_identity(),
+  postlane.guard_sight(), postlane.guard_beat() FROM PUBLIC;
