@@ -2,12 +2,11 @@
 // idempotency key: ten times at once, while the first try may still be under way. There is one message, and everybody hears
 // of that one.
 
-import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { findFront } from "../../src/doors/http/front-file.ts";
 import { startCuttingHttpProxy, type HttpCut } from "../../test/rig/cutting-http-proxy.ts";
 import type { Fault } from "../fault.ts";
+import { makeKey, postEmail, type HttpAnswer } from "../rig/http-client.ts";
 import { readBooks, type SiteEmail } from "../rig/books-store.ts";
 import { seededDice } from "../rig/dice.ts";
 import type { Lane } from "../rig/submissions.ts";
@@ -42,7 +41,12 @@ export const fault: Fault = {
       cuts.set(key, cut);
       return cut;
     });
-    const client: Client = { url: `${proxy.url}/emails`, token: await makeKey(world), tally, figures: NO_FIGURES() };
+    const client: Client = {
+      at: new URL(proxy.url).host,
+      token: await makeKey(world.installation),
+      tally,
+      figures: NO_FIGURES(),
+    };
     const sent = await repeatAll(world, client, runs, say);
     await judgeMessages(world, sent, tally);
     tally.judged(await world.judge());
@@ -53,7 +57,8 @@ export const fault: Fault = {
 };
 
 interface Client {
-  readonly url: string;
+  /** Address and port of the proxy. */
+  readonly at: string;
   readonly token: string;
   readonly tally: Tally;
   readonly figures: Figures;
@@ -80,12 +85,6 @@ async function doorOf({ installation }: World): Promise<{ readonly host: string;
     return { host, port: Number(port) };
   }
   throw new Error(`the front does not listen after ${FRONT_MS_MAX / 1000} s`);
-}
-
-async function makeKey({ installation }: World): Promise<string> {
-  const { file, args } = installation.command("key", "create", "--name", "site");
-  const { stdout } = await promisify(execFile)(file, args, { env: installation.env });
-  return stdout.trim();
 }
 
 async function repeatAll(world: World, client: Client, keys: number, say: (line: string) => void): Promise<Sent> {
@@ -125,7 +124,7 @@ async function repeatOne(client: Client, email: SiteEmail): Promise<string | und
   return undefined;
 }
 
-async function untilAnswered(client: Client, email: SiteEmail): Promise<DoorAnswer | undefined> {
+async function untilAnswered(client: Client, email: SiteEmail): Promise<HttpAnswer | undefined> {
   for (const endsAt = performance.now() + IN_PROGRESS_MS_MAX; performance.now() < endsAt; await sleep(AGAIN_MS)) {
     const answer = await post(client, email);
     if (answer?.status === 200) {
@@ -142,32 +141,10 @@ async function untilAnswered(client: Client, email: SiteEmail): Promise<DoorAnsw
   return undefined;
 }
 
-interface DoorAnswer {
-  readonly status: number;
-  readonly id?: string;
-  readonly isReplayed: boolean;
-}
-
 /** Undefined: the answer was lost. */
-async function post({ url, token, figures }: Client, email: SiteEmail): Promise<DoorAnswer | undefined> {
+async function post({ at, token, figures }: Client, email: SiteEmail): Promise<HttpAnswer | undefined> {
   figures.requests++;
-  try {
-    const answer = await fetch(url, {
-      method: "POST",
-      headers: {
-        authorization: `Bearer ${token}`,
-        "content-type": "application/json",
-        "idempotency-key": email.to,
-      },
-      body: JSON.stringify(email),
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
-    });
-    const { id } = (await answer.json()) as { id?: string };
-    const isReplayed = answer.headers.get("idempotent-replayed") === "true";
-    return { status: answer.status, isReplayed, ...(id === undefined ? {} : { id }) };
-  } catch {
-    return undefined;
-  }
+  return await postEmail({ at, token, email, idempotencyKey: email.to, msMax: ANSWER_MS_MAX });
 }
 
 /** As many messages as keys, each under the id that was answered. */

@@ -2,10 +2,9 @@
 // is put back, and Postlane started. Bulk mail must stand still until a person confirms, and what arrives twice after that
 // is at most what `guard status` had said.
 
-import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import type { Scope } from "../../test/rig/scope.ts";
+import { runCommand } from "../../bench/run-command.ts";
 import type { Fault } from "../fault.ts";
 import { readBooks, readDepth } from "../rig/books-store.ts";
 import { seededDice } from "../rig/dice.ts";
@@ -118,7 +117,7 @@ async function restoreOnce(
   const unconfirmed = bulkSince(world, before).length;
   tally.expect(unconfirmed === 0, `${kind}: ${unconfirmed} bulk messages went out before anybody had confirmed`);
   const said = await saidByGuard(world);
-  await postlane(world, "guard", "confirm", "--yes");
+  await runCommand(world.installation, "guard", "confirm", "--yes");
   await untilDrained(world);
   world.look();
   return { ...(await judge(world, { before, said, tally, kind })), unconfirmed, said };
@@ -178,12 +177,6 @@ interface StatusAnswer {
 }
 
 async function saidByGuard(world: World): Promise<number> {
-  const answer = JSON.parse(await postlane(world, "guard", "status", "--json")) as StatusAnswer;
+  const answer = JSON.parse(await runCommand(world.installation, "guard", "status", "--json")) as StatusAnswer;
   return answer.would_send_again.reduce((sum, { lane, messages }) => sum + (lane === "bulk" ? messages : 0), 0);
-}
-
-async function postlane({ installation }: World, ...words: readonly string[]): Promise<string> {
-  const { file, args } = installation.command(...words);
-  const { stdout } = await promisify(execFile)(file, args, { env: installation.env });
-  return stdout;
 }

@@ -5,12 +5,12 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../test/rig/smtp-sink.ts";
-import { runCommand } from "../../bench/run-command.ts";
 import { mountSmallDisk, type SmallDisk } from "../../test/rig/small-disk.ts";
 import type { Fault } from "../fault.ts";
 import { switchWalFile } from "../rig/books-store.ts";
 import { seededDice } from "../rig/dice.ts";
 import { startDoorCallers, type DoorCall } from "../rig/door-callers.ts";
+import { makeKey } from "../rig/http-client.ts";
 import { keepFull } from "../rig/keep-full.ts";
 import { makePassableFolder } from "../rig/passable-folder.ts";
 import { wallMs } from "../rig/submissions.ts";
@@ -59,8 +59,7 @@ export const fault: Fault = {
       env: { POSTLANE_LISTEN__HTTP: `127.0.0.1:${httpPort}`, POSTLANE_LISTEN__SMTP: `127.0.0.1:${smtpPort}` },
       ledgersIn,
     });
-    const made = await runCommand(world.installation, "key", "create", "--name", "fault", "--json");
-    const { token: key } = JSON.parse(made) as { readonly token: string };
+    const key = await makeKey(world.installation);
     const callers = startDoorCallers({ httpPort, smtpPort, key }, world.submissions);
     scope.after(() => callers.stop());
     await world.untilRecovered(wallMs());

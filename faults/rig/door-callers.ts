@@ -4,6 +4,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { beginMail, connectRaw } from "../../test/rig/raw-smtp.ts";
+import { postEmail } from "./http-client.ts";
 import { textOf, wallMs, type Submissions } from "./submissions.ts";
 
 export interface DoorCall {
@@ -69,14 +70,10 @@ export function startDoorCallers(doors: Doors, submissions: Submissions): DoorCa
 
 function httpCall({ httpPort, key }: Doors): Call {
   return async (to, name) => {
-    const response = await fetch(`http://127.0.0.1:${httpPort}/emails`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify({ from: FROM, to, subject: "By HTTP", text: textOf(name) }),
-      signal: AbortSignal.timeout(CALL_MS_MAX),
-    });
-    const { code = "" } = (await response.json()) as { readonly code?: string };
-    return `${response.status} ${code}`.trim();
+    const email = { from: FROM, to, subject: "By HTTP", text: textOf(name) };
+    const answer = await postEmail({ at: `127.0.0.1:${httpPort}`, token: key, email, msMax: CALL_MS_MAX });
+    if (answer === undefined) throw new Error("no answer");
+    return `${answer.status} ${answer.code ?? ""}`.trim();
   };
 }
 

@@ -3,14 +3,13 @@
 // which it was. What was not accepted is tried again with the same key until it is: so a message that was kept behind a
 // refusal, and then accepted, shows if it goes out twice. What is accepted stands in the site's ledger.
 
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import type { Installation } from "../../bench/installation.ts";
 import type { Scope } from "../../test/rig/scope.ts";
 import { findFront } from "../../src/doors/http/front-file.ts";
+import { makeKey, postEmail } from "./http-client.ts";
 import { openSiteLedger, type SiteLedger } from "./site-ledger.ts";
 import { submitBySmtp } from "./smtp-client.ts";
 import { textOf, wallMs } from "./submissions.ts";
@@ -54,7 +53,7 @@ interface ProbeMail {
 /** Of a world whose front is ready. */
 export async function probeDoors(scope: Scope, world: World): Promise<DoorProbe> {
   const { installation } = world;
-  const token = await makeKey(installation);
+  const token = await makeKey(installation, "--rate", KEY_RATE);
   const ledger = openSiteLedger(world.siteLedgerFile);
   const answers: DoorAnswer[] = [];
   const doors = DOORS.map((door) => {
@@ -123,12 +122,6 @@ function startDoor(door: Door, submit: Submit, ledger: SiteLedger, answers: Door
   };
 }
 
-async function makeKey(installation: Installation): Promise<string> {
-  const { file, args } = installation.command("key", "create", "--name", "probe", "--rate", KEY_RATE);
-  const { stdout } = await promisify(execFile)(file, [...args], { env: installation.env });
-  return stdout.trim();
-}
-
 // ---- HTTP ------------------------------------------------------------------------------------------------------------
 
 const SUBJECT = "Of a door";
@@ -137,21 +130,13 @@ const SENDER = "fault@sender.example";
 function submitOverHttp({ dataDir }: Installation, token: string): Submit {
   return async ({ to }) => {
     const startedAtMs = performance.now();
-    const code = await post(findFront(dataDir)?.http, token, to).catch(() => 0);
+    const at = findFront(dataDir)?.http;
+    const email = { from: SENDER, to, subject: SUBJECT, text: textOf(to) };
+    const answer =
+      at === undefined ? undefined : await postEmail({ at, token, email, idempotencyKey: to, msMax: HANG_MS });
+    const code = answer?.status ?? 0;
     return { code, tookMs: performance.now() - startedAtMs };
   };
-}
-
-async function post(at: string | undefined, token: string, to: string): Promise<number> {
-  if (at === undefined) return 0;
-  const response = await fetch(`http://${at}/emails`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "idempotency-key": to },
-    body: JSON.stringify({ from: SENDER, to, subject: SUBJECT, text: textOf(to) }),
-    signal: AbortSignal.timeout(HANG_MS),
-  });
-  await response.text();
-  return response.status;
 }
 
 // ---- SMTP ------------------------------------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
 // A site that submits by HTTP, beside the one of the world that speaks SQL. As the documentation asks, what is not answered
 // is sent again under the same key until it is, so in the end the site knows of each that it is accepted.
 
-import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { findFront } from "../../src/doors/http/front-file.ts";
 import type { SiteEmail } from "./books-store.ts";
+import { makeKey, postEmail } from "./http-client.ts";
 import { wallMs, type Lane, type SiteAnswer } from "./submissions.ts";
 import type { World } from "./world.ts";
 
@@ -30,12 +29,15 @@ const ANSWER_MS_MAX = 10_000;
 /** A door for one email at a time. */
 export async function startHttpDoor(world: World): Promise<HttpDoor> {
   const { installation, submissions } = world;
-  const { file, args } = installation.command("key", "create", "--name", "site");
-  const { stdout } = await promisify(execFile)(file, args, { env: installation.env });
-  const token = stdout.trim();
+  const token = await makeKey(installation);
   const send = async (email: SiteEmail): Promise<SiteAnswer> => {
     for (const endsAt = performance.now() + ACCEPTED_MS_MAX; performance.now() < endsAt; await sleep(AGAIN_MS)) {
-      const status = await post(installation.dataDir, token, email);
+      const at = findFront(installation.dataDir)?.http;
+      const answer =
+        at === undefined
+          ? undefined
+          : await postEmail({ at, token, email, idempotencyKey: email.to, msMax: ANSWER_MS_MAX });
+      const status = answer?.status;
       if (status === 200) return "committed";
       if (status !== undefined && !isForNow(status)) throw new Error(`the front answered ${status} to a good email`);
     }
@@ -81,26 +83,4 @@ export async function startHttpSite(world: World, perS: number): Promise<HttpSit
       await loop;
     },
   };
-}
-
-/** The status; undefined: there was no answer. */
-async function post(dataDir: string, token: string, email: SiteEmail): Promise<number | undefined> {
-  const front = findFront(dataDir);
-  if (front === undefined) return undefined;
-  try {
-    const answer = await fetch(`http://${front.http}/emails`, {
-      method: "POST",
-      headers: {
-        authorization: `Bearer ${token}`,
-        "content-type": "application/json",
-        "idempotency-key": email.to,
-      },
-      body: JSON.stringify(email),
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
-    });
-    await answer.text();
-    return answer.status;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,12 +1,10 @@
 // A whole Postlane that is given poison by its doors, and good mail behind it: what became of each, how soon, and how often
 // a dispatcher died. The front's HTTP and SMTP doors are on ports of the loopback, the relay is a truth sink.
 
-import { execFile } from "node:child_process";
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { makeInstallation } from "../../bench/installation.ts";
 import { openLedger } from "../../bench/sink-ledger.ts";
 import { openSiteDatabase } from "../../bench/site-database.ts";
@@ -14,6 +12,7 @@ import { startTruthSink } from "../../bench/truth-sink.ts";
 import { beginMail, connectRaw } from "../../test/rig/raw-smtp.ts";
 import type { Scope } from "../../test/rig/scope.ts";
 import { readState } from "./books-store.ts";
+import { makeKey } from "./http-client.ts";
 import { PLAIN, type PoisonGiven } from "./poisons.ts";
 
 export type Given =
@@ -59,8 +58,7 @@ outlets:
   });
   await untilListening(httpPort);
   await untilListening(smtpPort);
-  const { file, args } = installation.command("key", "create", "--name", "poison", "--scope", "operate");
-  const key = (await promisify(execFile)(file, [...args], { env: installation.env })).stdout.trim();
+  const key = await makeKey(installation, "--scope", "operate");
   const ledger = openLedger(sink.ledgerFile);
   scope.after(() => ledger.close());
   const received = new Set<string>();
