@@ -41,7 +41,7 @@ const PORTS_FACTOR = 10;
 const THREADS_PER_PROCESS = 24;
 /** The embedded server has a process for each session, and its own. */
 const DATABASE_PROCESSES = 110;
-/** Measured with a campaign of a million under way: 90 to 150 MB a process. */
+/** An estimate, and for a large campaign a low one: 60 to 110 MB at rest, a dispatcher 190 and the front 320 then. */
 const PROCESS_BYTES = 150_000_000;
 /** Its shared_buffers (embedded-settings.ts) and as much again. */
 const DATABASE_BYTES = 600_000_000;

@@ -66,7 +66,7 @@ const DEAD_ROWS_MAX = 200_000;
 const DEAD_SHARE_MAX = 0.5;
 /** Less is memory's in any case. */
 const INDEX_BYTES_MIN = 256 * 1024 ** 2;
-/** The three indexes of `queue` need about 150 bytes a row when they are new, and no table has more. */
+/** An estimate: ten times what the three indexes of `queue` should need when they are new, and no table has more. */
 const INDEX_BYTES_PER_ROW_MAX = 1500;
 
 export function judgeTables(tables: readonly TableRow[]): readonly Finding[] {
