@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { sendSignal } from "../../bench/running-processes.ts";
 import { findEmbedded } from "../../src/postgres/embedded.ts";
@@ -19,6 +20,8 @@ import { replyAndDrop, startScriptedSink, type SinkAnswer, type SinkCommand } fr
 const MAX_RATE_PER_S = 100;
 /** As explain has it; the jam begins when the transaction is so old. */
 const LONG_TRANSACTION_S = 30;
+/** More than the flow's pause between two rounds: at any time somebody waits. */
+const SLOW_MS = 600;
 const CERTIFICATE = path.resolve(import.meta.dirname, "../fixtures/tls/cert.pem");
 const LIVE = ["a.example", "b.example", "c.example"];
 
@@ -27,11 +30,12 @@ interface Provider {
   readonly refusals: Set<string>;
   isHandshakeBroken: boolean;
   isPasswordOld: boolean;
+  isSlow: boolean;
 }
 
 test("what a provider and our own processes do to the mail is named within five seconds, and taken back", async (t) => {
   await inScope(async (scope) => {
-    const provider: Provider = { refusals: new Set(), isHandshakeBroken: false, isPasswordOld: false };
+    const provider: Provider = { refusals: new Set(), isHandshakeBroken: false, isPasswordOld: false, isSlow: false };
     const sink = await startScriptedSink(scope, {
       tls: "starttls",
       users: { postlane: "secret" },
@@ -47,11 +51,6 @@ test("what a provider and our own processes do to the mail is named within five 
     });
     const old = await openTransaction(scope, engine);
     const jams: Readonly<Record<string, Jam>> = {
-      "a long transaction": {
-        code: "long_transaction",
-        begin: () => old.untilSeconds(LONG_TRANSACTION_S),
-        end: () => old.end(),
-      },
       max_rate: {
         code: "max_rate",
         begin: () => enqueueMany(engine.pool, recipients(9 * MAX_RATE_PER_S)),
@@ -70,6 +69,12 @@ test("what a provider and our own processes do to the mail is named within five 
           await engine.command("campaign", "pause", "march");
         },
         end: () => engine.command("campaign", "resume", "march"),
+      },
+      // It grows old while those before it are tried.
+      "a long transaction": {
+        code: "long_transaction",
+        begin: () => old.untilSeconds(LONG_TRANSACTION_S),
+        end: () => old.end(),
       },
       "no dispatcher": dispatcherDown(engine),
       "a provider refuses by policy": {
@@ -97,7 +102,7 @@ test("what a provider and our own processes do to the mail is named within five 
     for (const [name, jam] of Object.entries(jams)) await t.test(name, (one) => provoke(one, engine, jam));
     await t.test("the CPU is full", async (one) => {
       if (!existsSync("/proc/pressure/cpu")) return one.skip("this kernel has no pressure stall information");
-      await provoke(one, engine, cpuFull(scope));
+      await provoke(one, engine, cpuFull(scope, provider));
     });
   });
 });
@@ -116,13 +121,14 @@ outlets:
 `;
 }
 
-function answerOf(provider: Provider, { verb, recipient }: SinkCommand): SinkAnswer | undefined {
+async function answerOf(provider: Provider, { verb, recipient }: SinkCommand): Promise<SinkAnswer | undefined> {
   // Sessions from before end, as a provider ends those of a password that was changed.
   const isOver = provider.isPasswordOld || provider.isHandshakeBroken;
   if (verb === "MAIL" && isOver) return replyAndDrop("421 4.7.0 connect again");
   if (verb === "AUTH" && provider.isPasswordOld) return "535 5.7.8 the password was changed";
   const domain = recipient.slice(recipient.indexOf("@") + 1);
   if (verb === "RCPT" && provider.refusals.has(domain)) return "550 5.7.1 your reputation is low";
+  if (verb === "DOT" && provider.isSlow) await sleep(SLOW_MS);
   return undefined;
 }
 
@@ -148,7 +154,7 @@ function dispatcherDown({ installation }: EngineUnderTest): Jam {
   const killOn = async (): Promise<void> => {
     while (!isOver) {
       for (const { pid } of installation.dispatchersOf("bulk")) sendSignal(pid, "SIGKILL");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
     }
   };
   return {
@@ -163,15 +169,19 @@ function dispatcherDown({ installation }: EngineUnderTest): Jam {
 
 /**
  * Twice as many that want to run as there are cores, as nice as bulk: what else is tested on this machine at the same
- * time goes before them.
+ * time goes before them. A full CPU limits nobody while nothing waits, so the provider takes its time.
  */
-function cpuFull(scope: Scope): Jam {
+function cpuFull(scope: Scope, provider: Provider): Jam {
   const busy: ReturnType<typeof spawn>[] = [];
-  const end = (): void => busy.splice(0).forEach((one) => one.kill("SIGKILL"));
+  const end = (): void => {
+    busy.splice(0).forEach((one) => one.kill("SIGKILL"));
+    provider.isSlow = false;
+  };
   scope.after(end);
   return {
     code: "cpu_full",
     begin() {
+      provider.isSlow = true;
       for (let n = 0; n < 2 * os.availableParallelism(); n++) {
         busy.push(spawn("nice", ["-n", "10", process.execPath, "-e", "for (;;);"], { stdio: "ignore" }));
       }
