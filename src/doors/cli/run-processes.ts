@@ -15,6 +15,7 @@ export interface AgentOptions extends CommonOptions {
 }
 
 export async function runUpCommand(options: CommonOptions): Promise<never> {
+  outliveReaders();
   const config = readConfig(options);
   const output = createOutput(options);
   const { runUp } = await import("../../processes/up.ts");
@@ -68,4 +69,9 @@ export async function runFrontCommand(options: CommonOptions): Promise<never> {
   const exitCode = await runFront(config);
   createOutput(options).answer({ process: "front", exit_code: exitCode });
   process.exit(exitCode);
+}
+
+/** Whoever reads what `up` prints may go, with a terminal or a pipe. Mail goes on; the log is in its file. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners("error").on("error", () => {});
 }
