@@ -56,7 +56,7 @@ test("whatever is not known is tried again with the same key and the same octets
   const { client, requests } = await scripted(
     t,
     ["cut", "silence", { status: 502, body: "<h1>Bad gateway</h1>" }, { status: 200, body: { id: "sub_7" } }],
-    300,
+    1000,
   );
   const at = new Date("2027-01-31T09:00:00Z");
   assert.deepEqual(await client.send({ ...email, scheduled_at: at }), { id: "sub_7" });

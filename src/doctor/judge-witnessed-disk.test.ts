@@ -14,8 +14,12 @@ type Files = Map<string, Buffer>;
 function put(files: Files, stream: Stream, number: number, record: Buffer): void {
   const { file, offset } = placeOf(stream, number);
   let content = files.get(file) ?? Buffer.alloc(0);
-  if (content.length < offset + RECORD_BYTES) {
-    content = Buffer.concat([content, Buffer.alloc(offset + RECORD_BYTES - content.length)]);
+  const needed = offset + RECORD_BYTES;
+  if (content.length < needed) {
+    // Twice as much room, so that a file that grows by records is not copied for each.
+    const room = content.buffer.byteLength < needed ? Buffer.alloc(2 * needed) : Buffer.from(content.buffer);
+    if (room.buffer !== content.buffer) content.copy(room);
+    content = room.subarray(0, needed);
   }
   record.copy(content, offset);
   files.set(file, content);
