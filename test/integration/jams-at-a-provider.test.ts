@@ -17,7 +17,8 @@ import { createCampaign, enqueueMany, fillCampaign, until } from "../rig/lane-ma
 import { inScope, type Scope } from "../rig/scope.ts";
 import { replyAndDrop, startScriptedSink, type SinkAnswer, type SinkCommand } from "../rig/scripted-sink.ts";
 
-const MAX_RATE_PER_S = 100;
+/** Far below what the windows let through, also of a dispatcher that has just begun on a busy machine. */
+const MAX_RATE_PER_S = 40;
 /** As explain has it; the jam begins when the transaction is so old. */
 const LONG_TRANSACTION_S = 30;
 /** More than the flow's pause between two rounds: at any time somebody waits. */
@@ -65,7 +66,7 @@ test("what a provider and our own processes do to the mail is named within five 
         code: "campaign_paused",
         async begin() {
           const id = await createCampaign(engine.pool, { name: "march" });
-          await fillCampaign(engine.pool, id, { rows: 400, destinations: 10, domain: "march.example" });
+          await fillCampaign(engine.pool, id, { rows: 150, destinations: 10, domain: "march.example" });
           await engine.command("campaign", "pause", "march");
         },
         end: () => engine.command("campaign", "resume", "march"),
