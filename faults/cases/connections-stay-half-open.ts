@@ -25,6 +25,8 @@ const LATE_MS = 250;
 const SEEN_LATE_MS = 20;
 /** No destination waits for another: the longest silence of all mail while a connection is dead. */
 const GAP_MS_MAX = 1500;
+/** In a small run the machine has other work, too: what is shown there is that each timer fires, and not how exactly. */
+const SLACK_MS_SMALL = 3000;
 /** Connections end at this age, so that new ones are made all the time, and begin with a banner. */
 const AGE = "1 s";
 
@@ -35,9 +37,10 @@ export const fault: Fault = {
   small: STALLS.length,
   full: STALLS.length * 10,
   needs: ["may-unshare", "ip", "nft"],
-  async run({ runs, scope, say, ledgersIn }) {
+  async run({ runs, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
-    const alone = await tryBlackHoles(scope);
+    const slackMs = isFull ? 0 : SLACK_MS_SMALL;
+    const alone = await tryBlackHoles(scope, slackMs);
     for (const sentence of alone.complaints) tally.complain(sentence);
     for (const sentence of alone.notes) tally.note(sentence);
     say("tried in a network of its own");
@@ -53,7 +56,7 @@ export const fault: Fault = {
     let [latestMs, longestGapMs] = [0, 0];
     for (let run = 0; run < runs; run++) {
       const stall = STALLS[run % STALLS.length]!;
-      const { lateMs, gapMs } = await stallOnce(world, proxy!, stall, tally);
+      const { lateMs, gapMs } = await stallOnce({ world, proxy: proxy!, tally, slackMs }, stall);
       say(`${stall}: the timer was ${Math.round(lateMs)} ms late, the longest gap was ${Math.round(gapMs)} ms`);
       latestMs = Math.max(latestMs, lateMs);
       longestGapMs = Math.max(longestGapMs, gapMs);
@@ -67,11 +70,16 @@ export const fault: Fault = {
   },
 };
 
+interface Stage {
+  readonly world: World;
+  readonly proxy: StallingProxy;
+  readonly tally: Tally;
+  readonly slackMs: number;
+}
+
 async function stallOnce(
-  world: World,
-  proxy: StallingProxy,
+  { world, proxy, tally, slackMs }: Stage,
   stall: Stall,
-  tally: Tally,
 ): Promise<{ readonly lateMs: number; readonly gapMs: number }> {
   await world.untilRecovered(wallMs());
   const beganAtMs = wallMs();
@@ -81,10 +89,10 @@ async function stallOnce(
   const lateMs = tookMs - wanted;
   tally.ran();
   tally.expect(lateMs >= -SEEN_LATE_MS, `${stall}: its timer of ${wanted} ms fired after ${Math.round(tookMs)} ms`);
-  const allowedMs = Math.max(LATE_MS, wanted * LATE_SHARE) + world.pausedMs();
+  const allowedMs = Math.max(LATE_MS, wanted * LATE_SHARE) + slackMs + world.pausedMs();
   tally.expect(lateMs <= allowedMs, `${stall}: its timer of ${wanted} ms fired after ${Math.round(tookMs)} ms`);
   const gapMs = longestGap(world, beganAtMs, wallMs());
-  tally.expect(gapMs <= GAP_MS_MAX, `${stall}: no mail at all arrived for ${Math.round(gapMs)} ms`);
+  tally.expect(gapMs <= GAP_MS_MAX + slackMs, `${stall}: no mail at all arrived for ${Math.round(gapMs)} ms`);
   return { lateMs, gapMs };
 }
 

@@ -11,9 +11,11 @@ export interface BlackHoles {
   readonly notes: readonly string[];
 }
 
-export async function tryBlackHoles(scope: Scope): Promise<BlackHoles> {
+/** `slackMs`: so much later may anything be, since the machine has other work. */
+export async function tryBlackHoles(scope: Scope, slackMs: number): Promise<BlackHoles> {
   const main = path.join(import.meta.dirname, "black-holes-main.js");
-  const child = spawn("unshare", ["--net", "--", process.execPath, main], { stdio: ["ignore", "pipe", "inherit"] });
+  const args = ["--net", "--", process.execPath, main, String(slackMs)];
+  const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "inherit"] });
   scope.after(() => void child.kill("SIGKILL"));
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (piece: string) => (said += piece));
