@@ -3,4 +3,4 @@
 import { describe } from "node:test";
 import path from "node:path";
 
-for (const file of process.argv.slice(2)) describe(file, () => import(path.resolve(file)));
+for (const file of process.argv.slice(2)) void describe(file, () => import(path.resolve(file)));
