@@ -4,13 +4,11 @@
 // database up and mail moves, without anybody's command.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "../../test/rig/smtp-sink.ts";
 import { mountSmallDisk, type SmallDisk } from "../../test/rig/small-disk.ts";
 import type { Fault } from "../fault.ts";
 import { switchWalFile } from "../rig/books-store.ts";
 import { seededDice } from "../rig/dice.ts";
-import { startDoorCallers, type DoorCall } from "../rig/door-callers.ts";
-import { makeKey } from "../rig/http-client.ts";
+import { DOORS, HANG_MS, probeDoors, type Door, type DoorAnswer } from "../rig/door-probe.ts";
 import { keepFull } from "../rig/keep-full.ts";
 import { makePassableFolder } from "../rig/passable-folder.ts";
 import { wallMs } from "../rig/submissions.ts";
@@ -31,8 +29,6 @@ const WAL_SWITCH_MS = 300;
 /** The disk is looked at every 2 s. */
 const CLOSED_MS_MAX = 20_000;
 const LOOK_MS = 50;
-/** Doors wait up to 10 s for a database. */
-const ANSWER_MS_MAX = 15_000;
 
 export const fault: Fault = {
   promises: ["durable", "one_state", "no_duplicate", "apart"],
@@ -49,19 +45,15 @@ export const fault: Fault = {
     const dice = seededDice(seed);
     const folder = makePassableFolder(scope, "small");
     const disk = mountSmallDisk(scope, folder, DISK_SIZE);
-    const [httpPort, smtpPort] = [await freePort(), await freePort()];
     const world = await bringUpWorld(scope, {
       name: "full-database",
       say,
       rates: RATES,
       inFolder: folder,
       config: `queue: { min_free_disk: "${MIN_FREE_DISK_MB} MB" }`,
-      env: { POSTLANE_LISTEN__HTTP: `127.0.0.1:${httpPort}`, POSTLANE_LISTEN__SMTP: `127.0.0.1:${smtpPort}` },
       ledgersIn,
     });
-    const key = await makeKey(world.installation);
-    const callers = startDoorCallers({ httpPort, smtpPort, key }, world.submissions);
-    scope.after(() => callers.stop());
+    const probe = await probeDoors(scope, world);
     await world.untilRecovered(wallMs());
     let slowestMs = 0;
     let deaths = 0;
@@ -79,13 +71,14 @@ export const fault: Fault = {
       say(`full disk ${run} of ${runs}: lanes closed, and open again ${Math.round(openMs)} ms after there was room`);
       tally.ran();
     }
-    await callers.stop();
-    expectCleanRefusals(callers.calls, tally);
+    const left = await probe.stop();
+    tally.expect(left === 0, `${left} submissions at the doors were never accepted, though there is room again`);
+    for (const door of DOORS) expectCleanRefusals(door, probe.answers, tally);
     tally.judged(await world.judge());
     tally.note(
       `PostgreSQL died of the full disk at ${deaths} of ${runs}; mail moved again at most ${Math.round(slowestMs)} ms after ` +
         `there was room. SQL was refused with ${[...world.submissions.refused.keys()].toSorted().join(", ")}; ` +
-        `doors answered ${answersOf(callers.calls)}.`,
+        `doors answered ${answersOf(probe.answers)}.`,
     );
     await world.stop();
     return tally.outcome();
@@ -125,30 +118,25 @@ async function within(ms: number, isSo: () => boolean): Promise<boolean> {
   return isSo();
 }
 
-/** Taken, or refused for now; in time; and some of each. */
-function expectCleanRefusals(calls: readonly DoorCall[], tally: Tally): void {
-  for (const door of ["http", "smtp"] as const) {
-    const answered = calls.filter((call) => call.door === door && call.answer !== undefined);
-    tally.expect(
-      answered.some(({ isAccepted }) => isAccepted),
-      `${door} took nothing`,
-    );
-    tally.expect(
-      answered.some(({ isAccepted }) => !isAccepted),
-      `${door} refused nothing`,
-    );
-    const wanted = door === "http" ? /^(?:2\d\d|503)\b/ : /^[24]\d\d/;
-    for (const { answer = "", ms } of answered) {
-      tally.expect(wanted.test(answer), `${door} answered ${answer}`);
-      tally.expect(ms < ANSWER_MS_MAX, `${door} answered ${answer} after ${Math.round(ms)} ms`);
-    }
-  }
+/** Taken, or refused for now; and some of each. While the front is away nobody answers, and nobody is kept waiting. */
+function expectCleanRefusals(door: Door, all: readonly DoorAnswer[], tally: Tally): void {
+  const answers = all.filter((answer) => answer.door === door);
+  const answered = answers.filter(({ code }) => code !== 0);
+  const isTaken = ({ code }: DoorAnswer): boolean => code >= 200 && code < 300;
+  const isRefusedForNow = ({ code }: DoorAnswer): boolean =>
+    door === "http" ? code === 503 : code >= 400 && code < 500;
+  tally.expect(answered.some(isTaken), `the ${door} door took nothing`);
+  tally.expect(answered.some(isRefusedForNow), `the ${door} door refused nothing`);
+  const wrong = answered.filter((answer) => !isTaken(answer) && !isRefusedForNow(answer));
+  tally.expect(wrong.length === 0, `the ${door} door answered ${wrong.map(({ code }) => code).join(", ")}`);
+  const hanging = answers.filter(({ tookMs }) => tookMs >= HANG_MS);
+  tally.expect(hanging.length === 0, `the ${door} door was silent ${hanging.length} times for ${HANG_MS / 1000} s`);
 }
 
-function answersOf(calls: readonly DoorCall[]): string {
+function answersOf(answers: readonly DoorAnswer[]): string {
   const counts = new Map<string, number>();
-  for (const { door, answer } of calls) {
-    const words = `${door} ${answer === undefined ? "nothing (no connection)" : answer.split(" ").slice(0, 2).join(" ")}`;
+  for (const { door, code } of answers) {
+    const words = `${door} ${code === 0 ? "nothing" : code}`;
     counts.set(words, (counts.get(words) ?? 0) + 1);
   }
   return [...counts].map(([words, n]) => `${words} (${n})`).join(", ");
