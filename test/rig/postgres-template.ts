@@ -3,7 +3,7 @@
 // POSTLANE_TEST_TEMPLATE; without it each file makes its own, so a single file runs as well by itself.
 
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
 import { silentLog } from "../../src/platform/log.ts";
@@ -39,12 +39,20 @@ export async function startTestServer(dataDir: string): Promise<EmbeddedServer> 
   });
 }
 
-/** False: there is none, or it cannot be copied. */
+/** False: there is none, or it cannot be copied. Its programs are linked, since nobody writes into them. */
 export function copyPostgresTemplate(dataDir: string): boolean {
   const template = process.env["POSTLANE_TEST_TEMPLATE"];
-  if (template === undefined || !existsSync(path.join(template, "postgres"))) return false;
-  const from = path.join(template, "postgres");
-  return spawnSync("cp", ["-a", "--reflink=auto", from, dataDir], { stdio: "ignore" }).status === 0;
+  if (template === undefined) return false;
+  const [from, to] = [path.join(template, "postgres"), path.join(dataDir, "postgres")];
+  if (!existsSync(from)) return false;
+  const { uid, gid, mode } = statSync(from);
+  mkdirSync(to, { recursive: true, mode });
+  chownSync(to, uid, gid);
+  const copy = (...args: readonly string[]): boolean => spawnSync("cp", args, { stdio: "ignore" }).status === 0;
+  return readdirSync(from).every((name) => {
+    const one = path.join(from, name);
+    return (name.startsWith("bin-") && copy("-al", one, to)) || copy("-a", "--reflink=auto", one, to);
+  });
 }
 
 export async function migrateTemplate(server: EmbeddedServer): Promise<void> {
