@@ -20,9 +20,9 @@ if (files.length === 0) {
   console.error(`no test file matches ${names.join(" ")}`);
   process.exit(1);
 }
-// What is held against seconds, of real mailers or by the clock, runs apart: the jams alone, the others two at a time.
+// What is held against seconds, of real mailers or by the clock, runs apart, two at a time; the jams, which take longest, first.
 const isJam = (file) => file.includes("/jams-");
-const isTimed = (file) => /\/(?:home-|explain|road-pace)/.test(file);
+const isTimed = (file) => isJam(file) || /\/(?:home-|explain|road-pace)/.test(file);
 const isUnit = (file) => !/\/test\/(?:integration|scenarios)\//.test(file);
 /** No file takes half of it where nothing hangs. */
 const FILE_MS_MAX = 240_000;
@@ -34,20 +34,19 @@ const statuses = await Promise.all(
   shares.map((share, n) => runAlone(`units, part ${n + 1} of ${shares.length},`, ["scripts/run-here.mjs", ...share])),
 );
 if (statuses.some((status) => status !== 0)) process.exitCode = 1;
-if (files.filter((file) => !isUnit(file)).length > 1) await makeTemplate();
-
 // Four files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
 // wait for is real servers, so on a machine that is too busy a file gets a second chance, and is named at the end.
 const again = [];
+const servers = files.filter((file) => !isUnit(file));
+if (servers.length > 1) await makeTemplate();
 await runTwice(
-  files.filter((file) => !isUnit(file) && !isJam(file) && !isTimed(file)),
+  servers.filter((file) => !isTimed(file)),
   4,
 );
 await runTwice(
-  files.filter((file) => !isUnit(file) && isTimed(file)),
+  servers.filter(isTimed).toSorted((one, other) => Number(isJam(other)) - Number(isJam(one))),
   2,
 );
-await runTwice(files.filter(isJam), 1);
 for (const file of again) console.log(`ran a second time, since the first one failed: ${file}`);
 
 /** One cluster, initialised and migrated, that the files copy. */
