@@ -246,7 +246,7 @@ async function writeLease({ pool }: TestDatabase, lane: string, pulse: object): 
   await pool.query("DELETE FROM postlane.lease WHERE lane_id = (SELECT id FROM postlane.lane WHERE name = $1)", [lane]);
   await pool.query(
     `INSERT INTO postlane.lease (lane_id, holder, boot_id, deadline, pulse)
-     SELECT id, 'test', 'boot', clock_timestamp() + interval '15 s', $2 FROM postlane.lane WHERE name = $1`,
+     SELECT id, 'test', 'boot', clock_timestamp() + interval '60 s', $2 FROM postlane.lane WHERE name = $1`,
     [lane, pulse],
   );
 }
