@@ -52,8 +52,9 @@ export async function readHeartbeats(client: ClientBase): Promise<number | undef
 const NO_ROW_CODES: ReadonlySet<string> = new Set(["42P01", "3F000", INSUFFICIENT_PRIVILEGE]);
 
 // Of a bulk dispatcher that did not end its lease, while mail of its lane was due: rows that it had claimed are still due,
-// and recipients whose messages were yet to be made count as well. What is paused does not go out, and so was not sent.
-// The look at the queue stops at the first row; it is only asked for behind a gap.
+// and recipients whose messages were yet to be made count as well. What came due behind the last heartbeat may have gone
+// out as long as the lease lasted. What is paused does not go out, and so was not sent. The look at the queue stops at the
+// first row; it is only asked for behind a gap.
 export const BULK_IN_FLIGHT = statement<{ readonly was_in_flight: boolean }>(
   "guard_bulk_in_flight",
   `SELECT EXISTS (
@@ -64,7 +65,7 @@ export const BULK_IN_FLIGHT = statement<{ readonly was_in_flight: boolean }>(
          EXISTS (
            SELECT FROM postlane.queue AS q
            WHERE q.lane_id = lane.id AND q.state IN ('queued', 'deferred', 'scheduled')
-             AND q.due_at <= (SELECT beat_at FROM postlane.guard)
+             AND q.due_at <= (SELECT max(deadline) FROM postlane.lease WHERE lease.lane_id = lane.id)
              AND (q.campaign_id = 0 OR EXISTS (
                SELECT FROM postlane.campaign AS c WHERE c.id = q.campaign_id AND c.status = 'running'))
          ) OR EXISTS (

@@ -163,8 +163,17 @@ test("a gap holds bulk only if bulk mail was being sent", async (t) => {
   const memory = openGuardMemory(database.dataDir);
   memory.keep({ ...(readFile(database) as unknown as Memory), beat_at_ms: await beatAtMs(database) });
   assert.equal((await look(database, memory)).kind, "sound", "this process has waited for the database");
-  await setBack();
-  assert.equal((await look(database)).kind, "held_now");
+  const setDue = async (behindBeat: string): Promise<void> => {
+    await setBack();
+    await pool.query("UPDATE postlane.lease SET deadline = (SELECT beat_at FROM postlane.guard) + interval '15 s'");
+    await pool.query("UPDATE postlane.queue SET due_at = (SELECT beat_at FROM postlane.guard) + $1::interval", [
+      behindBeat,
+    ]);
+  };
+  await setDue("16 s");
+  assert.equal((await look(database)).kind, "sound", "it came due when the lease was over");
+  await setDue("1 s");
+  assert.equal((await look(database)).kind, "held_now", "the lease lasted, and it may have gone out");
   const { held, reason } = await guardOf(database);
   assert.deepEqual([held, reason?.code], ["bulk", "heartbeat_gap"]);
 });
