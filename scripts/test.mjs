@@ -23,7 +23,8 @@ if (files.length === 0) {
 // What is held against seconds, of real mailers or by the clock, runs apart, two at a time; the jams, which take longest, first.
 const isJam = (file) => file.includes("/jams-");
 const isTimed = (file) => isJam(file) || /\/(?:home-|explain|road-pace)/.test(file);
-const isUnit = (file) => !/\/test\/(?:integration|scenarios)\//.test(file);
+// The fuzz tests ask a database, too.
+const isUnit = (file) => !/\/test\/(?:fuzz|integration|scenarios)\//.test(file);
 /** No file takes half of it where nothing hangs. */
 const FILE_MS_MAX = 240_000;
 
