@@ -101,11 +101,18 @@ export const WAIT_FOR_ADMISSIONS = statement<unknown>(
   "list_wait_for_admissions",
   `SELECT pg_advisory_xact_lock(hashtext('postlane.list_admission'), $1)::text AS taken`,
 );
-/** Until the end of the caller's transaction nobody comes into the list. False: an import is under way. */
+/**
+ * Until the end of the caller's transaction nobody comes into the list. False: an import is under way. A transaction that
+ * ends gives its locks back one by one, so who had waited for another of them may be too early here, and asks twice.
+ */
 export async function takeShortTurn(client: ClientBase, id: ListId): Promise<boolean> {
-  const isMine = (await rowsOf(client, TAKE_SHORT_TURN, [id]))[0]!.is_mine;
-  if (isMine) await rowsOf(client, WAIT_FOR_ADMISSIONS, [id]);
-  return isMine;
+  const isMine = async (): Promise<boolean> => (await rowsOf(client, TAKE_SHORT_TURN, [id]))[0]!.is_mine;
+  if (!(await isMine())) {
+    await waitForTurn(client);
+    if (!(await isMine())) return false;
+  }
+  await rowsOf(client, WAIT_FOR_ADMISSIONS, [id]);
+  return true;
 }
 export async function endTurn(on: Queryable, id: ListId): Promise<void> {
   await rowsOf(on, END_TURN, [id]);
