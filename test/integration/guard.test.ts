@@ -11,6 +11,7 @@ import pg from "pg";
 import { openJournal, type JournalHead } from "../../src/dispatcher/journal.ts";
 import { listForeignJournals, rescueByJournals } from "../../src/dispatcher/rescue.ts";
 import { openGuardMemory } from "../../src/guard/guard-memory.ts";
+import { wasBulkInFlight } from "../../src/guard/guard-store.ts";
 import { printIdentity, type Sight } from "../../src/guard/judge-guard.ts";
 import { lookAtDatabase, type GuardLook } from "../../src/guard/look-at-database.ts";
 import { NO_CAMPAIGN } from "../../src/mail/ids.ts";
@@ -173,7 +174,9 @@ test("a gap holds bulk only if bulk mail was being sent", async (t) => {
   await setDue("16 s");
   assert.equal((await look(database)).kind, "sound", "it came due when the lease was over");
   await setDue("1 s");
-  assert.equal((await look(database)).kind, "held_now", "the lease lasted, and it may have gone out");
+  assert.equal(await wasBulkInFlight(pool), true, "the lease lasted, and it may have gone out");
+  await setDue("-3 hours");
+  assert.equal((await look(database)).kind, "held_now");
   const { held, reason } = await guardOf(database);
   assert.deepEqual([held, reason?.code], ["bulk", "heartbeat_gap"]);
 });
