@@ -132,8 +132,7 @@ function submitOverHttp({ dataDir }: Installation, token: string): Submit {
     const startedAtMs = performance.now();
     const at = findFront(dataDir)?.http;
     const email = { from: SENDER, to, subject: SUBJECT, text: textOf(to) };
-    const answer =
-      at === undefined ? undefined : await postEmail({ at, token, email, idempotencyKey: to, msMax: HANG_MS });
+    const answer = await postEmail({ at, token, email, idempotencyKey: to, msMax: HANG_MS });
     const code = answer?.status ?? 0;
     return { code, tookMs: performance.now() - startedAtMs };
   };

@@ -7,8 +7,6 @@ export interface HttpAnswer {
   readonly status: number;
   /** Of the submission, or none. */
   readonly id?: string;
-  /** Of a problem. */
-  readonly code?: string;
   readonly isReplayed: boolean;
 }
 
@@ -17,32 +15,32 @@ export async function makeKey(installation: Installation, ...options: readonly s
   return (await runCommand(installation, "key", "create", "--name", "fault", ...options)).trim();
 }
 
-/** Undefined: nobody listened, or the answer was lost. `at`: address and port. */
+/** Undefined: nobody listened, or the answer was lost. `at`: address and port; undefined: there is no front. */
 export async function postEmail(given: {
-  readonly at: string;
+  readonly at: string | undefined;
   readonly token: string;
   readonly email: { readonly to: string };
-  readonly idempotencyKey?: string | undefined;
+  readonly idempotencyKey: string;
   readonly msMax: number;
 }): Promise<HttpAnswer | undefined> {
   const { at, token, email, idempotencyKey, msMax } = given;
+  if (at === undefined) return undefined;
   try {
     const answer = await fetch(`http://${at}/emails`, {
       method: "POST",
       headers: {
         authorization: `Bearer ${token}`,
         "content-type": "application/json",
-        ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
+        "idempotency-key": idempotencyKey,
       },
       body: JSON.stringify(email),
       signal: AbortSignal.timeout(msMax),
     });
-    const { id, code } = (await answer.json()) as { readonly id?: string; readonly code?: string };
+    const { id } = (await answer.json()) as { readonly id?: string };
     return {
       status: answer.status,
       isReplayed: answer.headers.get("idempotent-replayed") === "true",
       ...(id === undefined ? {} : { id }),
-      ...(code === undefined ? {} : { code }),
     };
   } catch {
     return undefined;

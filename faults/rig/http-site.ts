@@ -33,10 +33,7 @@ export async function startHttpDoor(world: World): Promise<HttpDoor> {
   const send = async (email: SiteEmail): Promise<SiteAnswer> => {
     for (const endsAt = performance.now() + ACCEPTED_MS_MAX; performance.now() < endsAt; await sleep(AGAIN_MS)) {
       const at = findFront(installation.dataDir)?.http;
-      const answer =
-        at === undefined
-          ? undefined
-          : await postEmail({ at, token, email, idempotencyKey: email.to, msMax: ANSWER_MS_MAX });
+      const answer = await postEmail({ at, token, email, idempotencyKey: email.to, msMax: ANSWER_MS_MAX });
       const status = answer?.status;
       if (status === 200) return "committed";
       if (status !== undefined && !isForNow(status)) throw new Error(`the front answered ${status} to a good email`);
