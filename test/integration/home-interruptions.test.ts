@@ -48,8 +48,8 @@ test(
       mainCf: {
         smtp_destination_concurrency_limit: DELIVERIES,
         queue_run_delay: "1s",
-        minimal_backoff_time: "1s",
-        maximal_backoff_time: "1s",
+        minimal_backoff_time: "3s",
+        maximal_backoff_time: "3s",
       },
       relayTo: { host: "127.0.0.1", port: sink.port },
       configure: ({ lanes, outlets }) => ({

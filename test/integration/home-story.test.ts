@@ -13,8 +13,8 @@ import { assertArrivedOnce, filesOf, readingOf, startHome, untilEach, type Home 
 const SHORT_LIFE = {
   maximal_queue_lifetime: "4s",
   bounce_queue_lifetime: "4s",
-  minimal_backoff_time: "1s",
-  maximal_backoff_time: "2s",
+  minimal_backoff_time: "3s",
+  maximal_backoff_time: "3s",
   queue_run_delay: "1s",
 };
 /** A failing destination is probed 15 s after its failure. */

@@ -53,8 +53,8 @@ test("what is handed over is delivered, or comes home as a notice that says why"
     mainCf: {
       maximal_queue_lifetime: "2s",
       bounce_queue_lifetime: "2s",
-      minimal_backoff_time: "1s",
-      maximal_backoff_time: "1s",
+      minimal_backoff_time: "3s",
+      maximal_backoff_time: "3s",
       queue_run_delay: "1s",
     },
   });
