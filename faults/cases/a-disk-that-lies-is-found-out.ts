@@ -67,6 +67,7 @@ async function oneCut(scope: Scope, context: FaultContext): Promise<{ readonly d
     name: "lied-to",
     say: context.say,
     databaseUrl: server.databaseUrl,
+    isFull: context.isFull,
     ledgersIn: context.ledgersIn,
   });
   await world.untilRecovered(wallMs());

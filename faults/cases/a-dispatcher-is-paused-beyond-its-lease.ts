@@ -41,7 +41,7 @@ export const fault: Fault = {
   full: 50,
   // From when it goes on.
   recoveryMsMax: 5000,
-  async run({ runs, seed, scope, say, ledgersIn }) {
+  async run({ runs, seed, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
     const world = await bringUpWorld(scope, {
@@ -49,6 +49,7 @@ export const fault: Fault = {
       say,
       config: CONFIG,
       laneConfig: "dispatchers: 2",
+      isFull,
       ledgersIn,
     });
     await world.untilRecovered(wallMs());

@@ -25,11 +25,11 @@ export const fault: Fault = {
   full: 20,
   recoveryMsMax: 30_000,
   needs: ["postgresql-15"],
-  async run({ runs, scope, say, ledgersIn }) {
+  async run({ runs, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const servers = await makeReplicatedServers(scope);
     const { databaseUrl, siteUrl } = servers;
-    const world = await bringUpWorld(scope, { name: "failover", say, databaseUrl, siteUrl, ledgersIn });
+    const world = await bringUpWorld(scope, { name: "failover", say, databaseUrl, siteUrl, isFull, ledgersIn });
     let ledAstray = 0;
     for (let run = 1; run <= runs; run++) {
       await servers.attachReplica({ isSynchronous: true });

@@ -30,11 +30,11 @@ export const fault: Fault = {
   full: 5,
   recoveryMsMax: 30_000,
   needs: ["postgresql-15"],
-  async run({ runs, scope, say, ledgersIn }) {
+  async run({ runs, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const servers = await makeReplicatedServers(scope);
     const { databaseUrl, siteUrl } = servers;
-    const world = await bringUpWorld(scope, { name: "lagging", say, databaseUrl, siteUrl, ledgersIn });
+    const world = await bringUpWorld(scope, { name: "lagging", say, databaseUrl, siteUrl, isFull, ledgersIn });
     const gaps: Gap[] = [];
     let held = 0;
     for (let run = 1; run <= runs; run++) {

@@ -51,6 +51,7 @@ export const fault: Fault = {
       say,
       outletConfig: `connection_age: "${AGE}", timeouts: { ${timers} }`,
       relayPort: async (sinkPort) => (proxy = await startStallingProxy(scope, sinkPort)).port,
+      isFull,
       ledgersIn,
     });
     let [latestMs, longestGapMs] = [0, 0];

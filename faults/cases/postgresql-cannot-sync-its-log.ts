@@ -31,10 +31,10 @@ export const fault: Fault = {
   // From when PostgreSQL takes sessions again.
   recoveryMsMax: 10_000,
   needs: ["strace"],
-  async run({ runs, seed, scope, say, ledgersIn }) {
+  async run({ runs, seed, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
-    const world = await bringUpWorld(scope, { name: "unsynced", say, ledgersIn });
+    const world = await bringUpWorld(scope, { name: "unsynced", say, isFull, ledgersIn });
     await world.untilRecovered(wallMs());
     let ended = 0;
     for (let run = 1; run <= runs; run++) {

@@ -25,10 +25,10 @@ export const fault: Fault = {
   full: 50,
   // New sessions are 0.25 s away, and of a claim whose answer was lost a new lease and its rescue.
   recoveryMsMax: 5000,
-  async run({ runs, seed, scope, say, ledgersIn }) {
+  async run({ runs, seed, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
-    const world = await bringUpCrashWorld(scope, { name: "sessions", say, ledgersIn });
+    const world = await bringUpCrashWorld(scope, { name: "sessions", say, isFull, ledgersIn });
     const before = await ownProcessesWhenReady(world);
     let ended = 0;
     for (let round = 1; round <= runs; round++) {

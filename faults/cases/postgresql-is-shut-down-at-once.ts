@@ -22,10 +22,10 @@ export const fault: Fault = {
   full: 50,
   // From when PostgreSQL takes sessions again: how long it recovers is its own affair.
   recoveryMsMax: 10_000,
-  async run({ runs, seed, scope, say, ledgersIn }) {
+  async run({ runs, seed, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
-    const world = await bringUpCrashWorld(scope, { name: "shutdown", say, ledgersIn });
+    const world = await bringUpCrashWorld(scope, { name: "shutdown", say, isFull, ledgersIn });
     const before = await ownProcessesWhenReady(world);
     let awayMsMax = 0;
     for (let run = 1; run <= runs; run++) {

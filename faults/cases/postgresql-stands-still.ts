@@ -43,7 +43,7 @@ export const fault: Fault = {
     const tally = createTally();
     const plan = isFull ? FULL : SMALL;
     const config = `lease: "${plan.leaseMs / 1000} s"`;
-    const world = await bringUpWorld(scope, { name: "frozen", say, config, ledgersIn });
+    const world = await bringUpWorld(scope, { name: "frozen", say, config, isFull, ledgersIn });
     await ownProcessesWhenReady(world);
     const probe = await probeDoors(scope, world);
     const freezes: Freeze[] = [];

@@ -12,9 +12,9 @@ export const fault: Fault = {
   small: 10,
   full: 500,
   recoveryMsMax: 5000,
-  async run({ runs, seed, scope, say, ledgersIn }) {
+  async run({ runs, seed, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
-    const world = await bringUpCrashWorld(scope, { name: "killed", say, ledgersIn });
+    const world = await bringUpCrashWorld(scope, { name: "killed", say, isFull, ledgersIn });
     const targets = ["bulk-dispatcher", "transactional-dispatcher", "supervisor", "front", "agent"] as const;
     await killAtRandom(world, { kills: runs, seed, targets, say }, ({ ms, isDisturbed }) => {
       tally.ran();

@@ -57,7 +57,7 @@ export const fault: Fault = {
 };
 
 async function cutUnder(policy: Policy, cuts: number, context: FaultContext, tally: Tally): Promise<void> {
-  const { scope, seed, say, ledgersIn } = context;
+  const { scope, seed, say, isFull, ledgersIn } = context;
   const dice = seededDice(seed);
   const server = await startOutsideServer(scope, makePassableFolder(scope, "other-machine"));
   const volume = await makeCutVolume(scope, { megabytes: DISK_MB });
@@ -71,6 +71,7 @@ async function cutUnder(policy: Policy, cuts: number, context: FaultContext, tal
     config: CONFIG,
     laneConfig: `claim_ahead_max: ${CLAIM_AHEAD_MAX}${policy === "resend" ? `, unknown_grace: "${GRACE}"` : ""}`,
     outletConfig: `max_open: ${MAX_OPEN}`,
+    isFull,
     ledgersIn,
   });
   await world.untilRecovered(wallMs());

@@ -25,7 +25,7 @@ export const fault: Fault = {
   full: 100,
   recoveryMsMax: 10_000,
   needs: CUT_TOOLS,
-  async run({ runs, seed, scope, say, ledgersIn }) {
+  async run({ runs, seed, isFull, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
     const volume = await makeCutVolume(scope, { megabytes: DISK_MB });
@@ -34,6 +34,7 @@ export const fault: Fault = {
       name: "cut-database",
       say,
       databaseUrl: server.databaseUrl,
+      isFull,
       ledgersIn,
     });
     await world.untilRecovered(wallMs());

@@ -92,6 +92,7 @@ async function wholeRun(scope: Scope, options: CrashOptions): Promise<CrashRepor
   const world = await bringUpCrashWorld(scope, {
     name: "crash",
     say: options.say,
+    isFull: true,
     ...(inFolder === undefined ? {} : { inFolder, ledgersIn: inFolder }),
   });
   const recoveries: Recovery[] = [];

@@ -36,6 +36,8 @@ export interface WorldOptions {
   readonly inFolder?: string;
   readonly ledgersIn?: string | undefined;
   readonly rates?: SubmissionRates;
+  /** Without `rates`: so much that the whole machine is busy, or little, since others are on it, too. */
+  readonly isFull?: boolean;
   /** Of both lanes. */
   readonly unknown?: "hold" | "resend";
   /** YAML behind the lanes and the outlet; what both lanes and the outlet have beside what the world gives them. */
@@ -100,6 +102,8 @@ export const LANES: readonly Lane[] = ["transactional", "bulk"];
  * uses too can follow: what a backlog costs is not what is measured here.
  */
 const RATES: SubmissionRates = { transactionalPerS: 50, bulkPerS: 600 };
+/** Where one of many small runs shares the machine with others. */
+const RATES_SMALL: SubmissionRates = { transactionalPerS: 20, bulkPerS: 200 };
 /** A lane that is silent for this long does not come back, however busy the machine is: the run is broken off. */
 const RECOVERY_MS_MAX = 120_000;
 /** Outlets and destinations that failed are left alone for 15 s; then what waits has to move. */
@@ -109,7 +113,7 @@ const DRAIN_LOOK_MS = 50;
 const LOOKS_PER_LINE = 100;
 
 export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise<World> {
-  const { say, rates = RATES } = options;
+  const { say, isFull = false, rates = isFull ? RATES : RATES_SMALL } = options;
   const installation = makeInstallation(scope, options.name, options.inFolder, options.launcher);
   const ledgers = mkdtempSync(path.join(options.ledgersIn ?? os.tmpdir(), `postlane-${options.name}-ledgers-`));
   scope.after(() => rmSync(ledgers, { recursive: true, force: true }));
