@@ -54,8 +54,9 @@ const PAUSED_MS = 700;
 const RECOVERY_MS_MAX = 30_000;
 /** Between reading two clocks. */
 const CLOCK_MS_MAX = 3_000;
-/** What was accepted before a jump and should go at once has gone by then. */
-const OVERDUE_MS_MAX = 15_000;
+/** What was accepted before a jump and should go at once has gone by then, also on a busy machine: the jumps are of hours. */
+const OVERDUE_MS_MAX = 60_000;
+const TOLD_MAX = 3;
 
 export const fault: Fault = {
   promises: ["one_state", "no_duplicate", "apart"],
@@ -143,10 +144,11 @@ async function jumpOnce(
   tally.ran();
   tally.recovered(ms);
   const waiting = await untilArrived(world, world.submissions.begunBefore(jumpedAtMs));
-  tally.expect(
-    waiting === 0,
-    `${name}: ${waiting} messages that should have gone before wait ${OVERDUE_MS_MAX / 1000} s later`,
-  );
+  const sentence = `${name}: ${waiting.length} messages that should have gone before wait ${OVERDUE_MS_MAX / 1000} s later`;
+  if (waiting.length > 0) {
+    const stories = await Promise.all(waiting.slice(0, TOLD_MAX).map((recipient) => world.tell(recipient)));
+    tally.complain([sentence, ...stories].join("; "));
+  }
   say(`${name}: mail moved again after ${Math.round(ms)} ms`);
 }
 
@@ -169,13 +171,13 @@ async function expectClocks(
   }
 }
 
-/** How many of them have not, when it is enough. */
-async function untilArrived(world: World, recipients: readonly string[]): Promise<number> {
+/** Those of them that have not, when it is enough. */
+async function untilArrived(world: World, recipients: readonly string[]): Promise<readonly string[]> {
   for (const giveUpMs = wallMs() + OVERDUE_MS_MAX; ; await sleep(100)) {
     world.look();
     const arrived = new Set(world.receptions.map(({ recipient }) => recipient));
-    const waiting = recipients.filter((recipient) => !arrived.has(recipient)).length;
-    if (waiting === 0 || wallMs() > giveUpMs) return waiting;
+    const waiting = recipients.filter((recipient) => !arrived.has(recipient));
+    if (waiting.length === 0 || wallMs() > giveUpMs) return waiting;
   }
 }
 

@@ -140,17 +140,23 @@ async function readBalance(client: pg.Client): Promise<Readonly<Record<string, n
   return Object.fromEntries((rows as { state: string; n: number }[]).map(({ state, n }) => [state, n]));
 }
 
-/** The story of one message in a line, for a report that accuses. */
-export async function readStory(client: pg.Client, messageId: number): Promise<string> {
+/** Where a message is and its story in a line, for a report that accuses. */
+export async function readStory(
+  client: pg.Client,
+  message: { readonly id: number } | { readonly recipient: string },
+): Promise<string> {
   const { rows } = await client.query(
-    `SELECT to_char(at, 'HH24:MI:SS.MS') || ' attempt ' || attempt || ' ' || kind || coalesce(' ' || reply, '') AS told
-     FROM postlane.event WHERE message_id = $1 ORDER BY at`,
-    [messageId],
+    `SELECT 'msg_' || m.id || ': ' || concat_ws('; ',
+       (SELECT q.state || ' until ' || to_char(q.due_at, 'HH24:MI:SS.MS') || coalesce(' under lease ' || q.lease_id, '')
+        FROM postlane.queue AS q WHERE q.message_id = m.id),
+       (SELECT string_agg(to_char(e.at, 'HH24:MI:SS.MS') || ' attempt ' || e.attempt || ' ' || e.kind
+          || coalesce(' ' || e.reply, ''), '; ' ORDER BY e.at) FROM postlane.event AS e WHERE e.message_id = m.id)) AS told
+     FROM postlane.message AS m WHERE m.id = $1 OR m.recipient = $2`,
+    ["id" in message ? message.id : null, "recipient" in message ? message.recipient : null],
   );
-  return (rows as { told: string }[]).map(({ told }) => told).join("; ");
+  return (rows as { told: string }[])[0]?.told ?? "nobody knows of it";
 }
 
-/** An attempt that was under way: claimed, and not settled. */
 export interface ClaimedAttempt {
   readonly messageId: number;
   readonly attempt: number;

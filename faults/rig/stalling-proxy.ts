@@ -15,6 +15,8 @@ export interface StalledSession {
   readonly sinceMs: number;
   /** When it hung up. */
   readonly untilMs: number;
+  /** Whom the client named last. */
+  readonly recipient: string | undefined;
 }
 
 export interface StallingProxy {
@@ -61,6 +63,7 @@ function passOn(
   const waitingFor: (Stall | "other")[] = ["banner"];
   let heardAtMs = performance.now();
   let [isDead, isContent, said, heard] = [false, false, "", ""];
+  let recipient: string | undefined;
 
   client.on("data", (bytes: Buffer) => {
     if (isDead) return;
@@ -75,7 +78,10 @@ function passOn(
       if (isContent) {
         isContent = false;
         waitingFor.push("dot");
-      } else waitingFor.push(stallOf(line));
+      } else {
+        waitingFor.push(stallOf(line));
+        recipient = /^RCPT TO:<([^>]*)>/.exec(line)?.[1] ?? recipient;
+      }
       // What stands behind DATA is content only once it was asked for.
       if (!isContent && line === "DATA" && said !== "") return;
     }
@@ -90,7 +96,7 @@ function passOn(
       const done = takeOrder(answered);
       if (done !== undefined) {
         isDead = true;
-        client.once("close", () => done({ sinceMs: heardAtMs, untilMs: performance.now() }));
+        client.once("close", () => done({ sinceMs: heardAtMs, untilMs: performance.now(), recipient }));
         // Whatever comes is read and forgotten, so that it is seen when the client hangs up.
         return;
       }

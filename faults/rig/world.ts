@@ -74,6 +74,8 @@ export interface World {
   look(): void;
   /** When, on each of the lanes, a message arrived that was submitted after `sinceMs`: the latest of these moments. */
   untilRecovered(sinceMs: number, lanes?: readonly Lane[]): Promise<number>;
+  /** Where the message to this recipient is by the books, and its story, in a line. */
+  tell(recipient: string): Promise<string>;
   /** Stops the site, waits until nothing can move any more, and lays the witnesses beside each other. */
   judge(excuses?: Excuses): Promise<JudgedWorld>;
   /** In order. Throws when a process of Postlane's does not end well. */
@@ -179,6 +181,10 @@ export async function bringUpWorld(scope: Scope, options: WorldOptions): Promise
         await Promise.race([sleep(LOOK_MS), supervisor.unexpectedEnd]);
       }
     },
+    async tell(recipient) {
+      const call = await books.call((client) => readStory(client, { recipient }));
+      return call.kind === "committed" ? call.value : `its story cannot be read: ${call.kind}`;
+    },
     async judge(excuses) {
       await submissions.stop();
       await drain(books, say);
@@ -249,7 +255,7 @@ async function judge(given: {
     );
     const verdict = judgeRun({ site, books: entries, receptions, balance, marksOf });
     const stories: string[] = [];
-    for (const id of verdict.accused) stories.push(`msg_${id}: ${await readStory(client, id)}`);
+    for (const id of verdict.accused) stories.push(await readStory(client, { id }));
     return { verdict, stories, excused };
   });
   if (call.kind !== "committed") throw new Error(`the books cannot be read at the end: ${call.kind}`);
