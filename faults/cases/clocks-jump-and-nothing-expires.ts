@@ -143,7 +143,7 @@ async function jumpOnce(
     (await world.untilRecovered(wallMs())) - jumpedAtMs - STEP_MS * (Math.max(database.length, own.length) - 1);
   tally.ran();
   tally.recovered(ms);
-  const waiting = await untilArrived(world, world.submissions.begunBefore(jumpedAtMs));
+  const waiting = await untilArrived(world, jumpedAtMs);
   const sentence = `${name}: ${waiting.length} messages that should have gone before wait ${OVERDUE_MS_MAX / 1000} s later`;
   if (waiting.length > 0) {
     const stories = await Promise.all(waiting.slice(0, TOLD_MAX).map((recipient) => world.tell(recipient)));
@@ -171,12 +171,12 @@ async function expectClocks(
   }
 }
 
-/** Those of them that have not, when it is enough. */
-async function untilArrived(world: World, recipients: readonly string[]): Promise<readonly string[]> {
+/** Of what was submitted before and not refused, those that have not, when it is enough. */
+async function untilArrived(world: World, submittedBeforeMs: number): Promise<readonly string[]> {
   for (const giveUpMs = wallMs() + OVERDUE_MS_MAX; ; await sleep(100)) {
     world.look();
     const arrived = new Set(world.receptions.map(({ recipient }) => recipient));
-    const waiting = recipients.filter((recipient) => !arrived.has(recipient));
+    const waiting = world.submissions.begunBefore(submittedBeforeMs).filter((recipient) => !arrived.has(recipient));
     if (waiting.length === 0 || wallMs() > giveUpMs) return waiting;
   }
 }
