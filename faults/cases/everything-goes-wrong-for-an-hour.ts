@@ -3,6 +3,7 @@
 // grow: what is to grow is the history of what was sent.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { runCommand } from "../../bench/run-command.ts";
 import { freezeServer } from "../../test/rig/freeze.ts";
 import type { Fault } from "../fault.ts";
 import { readHotBytes } from "../rig/books-store.ts";
@@ -19,6 +20,9 @@ const MINUTE_MS = 60_000;
 const RATES = { transactionalPerS: 20, bulkPerS: 200 };
 const PAUSE_MS_MAX = 12_000;
 const SAMPLE_MS = 5000;
+/** How often somebody decides about what is unknown, and how long what its relay may still be taking is waited for. */
+const DECIDE_MS = 60_000;
+const UNDER_WAY_MS = 5000;
 /** Less is too short for a slope: the first minutes are for caches to fill and code to be compiled. */
 const SLOPE_MINUTES_MIN = 20;
 /** Between the second and the last quarter. What leaks grows without an end, and is far above it in an hour. */
@@ -71,6 +75,7 @@ export const fault: Fault = {
     const dice = seededDice(seed);
     await world.untilRecovered(wallMs());
     const samples = takeSamples(world);
+    const decisions = decideUnknown(world);
     const beganAtMs = wallMs();
     for (let minute = 1; minute <= runs;) {
       await sleep(dice() * PAUSE_MS_MAX);
@@ -82,12 +87,55 @@ export const fault: Fault = {
       say(`minute ${minute} of ${runs}: ${harm.name}; mail again after ${Math.round(ms)} ms`);
       for (; wallMs() - beganAtMs >= minute * MINUTE_MS && minute <= runs; minute++) tally.ran();
     }
+    const { accepted, resent } = await decisions.stop();
+    tally.note(`of what was unknown, ${accepted} were accepted since they had arrived, and ${resent} sent again`);
     judgeGrowth(await samples.stop(), runs, tally);
     tally.judged(await world.judge());
     await world.stop();
     return tally.outcome();
   },
 };
+
+/**
+ * As somebody does who has the relay's log: what arrived is accepted, what did not is sent again. Left alone, each unknown
+ * row would keep a page of each index from being used again, and the tables grow by what nobody decides.
+ */
+function decideUnknown({ installation, look, receptions }: World): {
+  stop(): Promise<{ readonly accepted: number; readonly resent: number }>;
+} {
+  const ending = new AbortController();
+  let [accepted, resent] = [0, 0];
+  const decide = async (verb: "accept" | "resend", ids: readonly string[]): Promise<number> => {
+    if (ids.length > 0) await runCommand(installation, "unknown", verb, ...ids);
+    return ids.length;
+  };
+  const decideOnce = async (): Promise<void> => {
+    const { messages } = JSON.parse(await runCommand(installation, "unknown", "list", "--limit", "1000", "--json")) as {
+      readonly messages: readonly { readonly id: string; readonly recipient: string }[];
+    };
+    await sleep(UNDER_WAY_MS);
+    look();
+    const arrived = new Set(receptions.map(({ recipient }) => recipient));
+    const idsOf = (isArrived: boolean): readonly string[] =>
+      messages.filter(({ recipient }) => arrived.has(recipient) === isArrived).map(({ id }) => id);
+    accepted += await decide("accept", idsOf(true));
+    resent += await decide("resend", idsOf(false));
+  };
+  const loop = (async () => {
+    while (!ending.signal.aborted) {
+      await sleep(DECIDE_MS, undefined, { signal: ending.signal }).catch(() => {});
+      // The database may be away just now: then the next time.
+      await decideOnce().catch(() => {});
+    }
+  })();
+  return {
+    async stop() {
+      ending.abort();
+      await loop;
+      return { accepted, resent };
+    },
+  };
+}
 
 interface Sample {
   readonly memory: readonly MemorySample[];
