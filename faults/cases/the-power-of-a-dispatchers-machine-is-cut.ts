@@ -179,10 +179,15 @@ async function expectUnknown(world: World, policy: Policy, cuts: readonly CutOff
   });
   if (call.kind !== "committed") throw new Error(`the stories cannot be read: ${call.kind}`);
   const lastReceivedAtMs = new Map(world.receptions.map(({ recipient, atMs }) => [recipient, atMs]));
+  const counted = new Set<string>();
   let [unknown, answered] = [0, 0];
   for (const { backAtMs, claimed } of cuts) {
     for (const attempt of claimed) {
-      const { kinds } = call.value.get(keyOf(attempt))!;
+      const key = keyOf(attempt);
+      // What nobody had rescued before the next cut was seen there, too.
+      if (counted.has(key)) continue;
+      counted.add(key);
+      const { kinds } = call.value.get(key)!;
       const end = kinds.find((kind) => ENDS.has(kind));
       if (end === "unknown") unknown++;
       else if (end !== undefined && (lastReceivedAtMs.get(attempt.recipient) ?? Infinity) < backAtMs) answered++;
