@@ -3,6 +3,7 @@
 
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import type { Log } from "../../platform/log.ts";
+import type { Properties, SchemaNode } from "../../platform/plain-schema.ts";
 import { AcceptanceBusy } from "../../submission/accept-submission.ts";
 import type { RefusalCode, SubmissionRefused } from "../../submission/submission.ts";
 import { EMAIL } from "./email-schema.ts";
@@ -21,21 +22,13 @@ export function refusalProblem({ code, message, hint, field }: Omit<SubmissionRe
   return new Problem(CODE_OF_REFUSAL[code], message, { hint: hint === "" ? "Correct it." : hint, field });
 }
 
-type Fields = Readonly<Record<string, object>>;
-
-/** `anyOf`: it may be left out. */
-interface BodySchema {
-  readonly properties?: Fields;
-  readonly anyOf?: readonly BodySchema[];
-}
-
-/** What the body of this route may have. */
-function bodyFields({ routeOptions }: FastifyRequest): Fields {
-  const { properties, anyOf } = (routeOptions.schema?.body ?? {}) as BodySchema;
+/** What the body of this route may have; `anyOf`: it may be left out. */
+function bodyFields({ routeOptions }: FastifyRequest): Properties {
+  const { properties, anyOf } = (routeOptions.schema?.body ?? {}) as SchemaNode;
   return properties ?? anyOf?.[0]?.properties ?? EMAIL.properties;
 }
 
-function problemOf(error: unknown, fields: Fields): Problem {
+function problemOf(error: unknown, fields: Properties): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof AcceptanceBusy) {
     return new Problem("busy", error.message, { hint: "Nothing was queued. Send it again in a moment." });
@@ -51,7 +44,7 @@ function raisedProblem(error: unknown): Problem {
   return refusalProblem({ code: code as RefusalCode, message, hint: hint ?? "", field: column });
 }
 
-function frameworkProblem(error: FastifyError, fields: Fields): Problem {
+function frameworkProblem(error: FastifyError, fields: Properties): Problem {
   if (error.validation !== undefined) return validationProblem(error, fields);
   switch (error.code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
@@ -70,7 +63,7 @@ function frameworkProblem(error: FastifyError, fields: Fields): Problem {
 }
 
 /** Of the body, the field is to blame; of the address, the parameter. */
-function validationProblem(error: Pick<FastifyError, "validation" | "validationContext">, fields: Fields): Problem {
+function validationProblem(error: Pick<FastifyError, "validation" | "validationContext">, fields: Properties): Problem {
   const [first] = error.validation ?? [];
   const { additionalProperty, missingProperty } = (first?.params ?? {}) as Readonly<Record<string, string | undefined>>;
   const named = first?.instancePath.split("/")[1] ?? missingProperty ?? additionalProperty;
@@ -89,7 +82,7 @@ const FIELD_CHARS_MAX = 100;
 function fieldProblem(
   field: string | undefined,
   about: { readonly isUnknown: boolean; readonly isMissing: boolean },
-  fields: Fields,
+  fields: Properties,
 ): Problem {
   if (field === undefined) {
     return new Problem("bad_field", "the body is not of the shape that is taken here", {
@@ -100,9 +93,7 @@ function fieldProblem(
     const hint = `Known: ${Object.keys(fields).join(", ")}.`;
     return new Problem("bad_field", `there is no field "${field}"`, { hint, field });
   }
-  const { description: expected } = (Object.hasOwn(fields, field) ? fields[field] : {}) as {
-    readonly description?: string;
-  };
+  const expected = Object.hasOwn(fields, field) ? fields[field]!.description : undefined;
   return new Problem("bad_field", `field "${field}" is ${about.isMissing ? "missing" : "not of its type"}`, {
     hint: expected === undefined ? "Correct it." : `Expected: ${expected}.`,
     field,

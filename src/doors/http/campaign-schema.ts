@@ -1,10 +1,10 @@
 // The shapes of campaigns: what is said of one, and what it answers. A campaign is told as `postlane campaign status --json`
 // tells it.
 
-import Type, { type Static } from "typebox";
 import { ALSO } from "../../campaigns/send-rest.ts";
 import { CANARY_LIMIT_DEFAULT, CANARY_WAIT_DEFAULT } from "../../campaigns/start-wish.ts";
 import { STATES } from "../../mail/state.ts";
+import { ANY_KEY, Type, type Static } from "../../platform/plain-schema.ts";
 import { PEOPLE_WANTED } from "../../reports/export-people.ts";
 import { nullable, optional } from "./email-schema.ts";
 import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
@@ -55,7 +55,7 @@ const CAMPAIGN = {
   version: Type.Integer({ description: "of its template, from 1" }),
   paused_because: nullable(
     Type.Object(
-      { code: Type.String(), evidence: Type.Record(Type.String(), Type.Number()) },
+      { code: Type.String(), evidence: Type.Record(ANY_KEY, Type.Number()) },
       { description: "which rule stopped it; null: a person, or it is not paused" },
     ),
   ),
@@ -212,8 +212,8 @@ export const REST_MADE = Type.Object({
   ...MOVED,
   rest_of: Type.String(),
   recipients: Type.Integer(),
-  stood: Type.Record(Type.String(), Type.Integer(), { description: "how they stood, by state" }),
-  left: Type.Record(Type.String(), Type.Integer(), { description: "who gets nothing, by state" }),
+  stood: Type.Record(ANY_KEY, Type.Integer(), { description: "how they stood, by state" }),
+  left: Type.Record(ANY_KEY, Type.Integer(), { description: "who gets nothing, by state" }),
 });
 
 export const CAMPAIGN_MOVED = Type.Object({

@@ -2,10 +2,10 @@
 // the OpenAPI document. Field names are Resend's, plus `lane`, `expires_at` and `metadata`. Only shapes stand here; what a
 // field may hold is for the rules of entry to say.
 
-import Type, { type Static } from "typebox";
+import { ANY_KEY, Type, type SchemaNode, type Static } from "../../platform/plain-schema.ts";
 import { BATCH_ITEMS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
 
-export const optional = <Schema extends Type.TSchema>(schema: Schema, description: string) =>
+export const optional = <Schema extends SchemaNode>(schema: Schema, description: string) =>
   Type.Optional(Type.Union([schema, Type.Null()], { description }));
 
 const MAILBOXES = Type.Union([Type.String(), Type.Array(Type.String())]);
@@ -20,8 +20,8 @@ export const ATTACHMENT = Type.Object(
   },
   { additionalProperties: false },
 );
-const METADATA = Type.Record(Type.String(), Type.Unknown());
-const VARIABLES = Type.Record(Type.String(), Type.Unknown());
+const METADATA = Type.Record(ANY_KEY, Type.Unknown());
+const VARIABLES = Type.Record(ANY_KEY, Type.Unknown());
 export const TEMPLATE = Type.Object(
   {
     id: Type.String({ description: "a template's name, or name@version" }),
@@ -43,7 +43,7 @@ export const EMAIL = Type.Object(
     html: optional(Type.String(), "text; needed if there is neither `text` nor `template`"),
     text: optional(Type.String(), "text; needed if there is neither `html` nor `template`"),
     headers: optional(
-      Type.Record(Type.String(), Type.String()),
+      Type.Record(ANY_KEY, Type.String()),
       'an object of strings, such as {"X-Order": "4711"}; X-Postlane-Lane, X-Postlane-List, X-Postlane-Expires-At and ' +
         "X-Postlane-Idempotency-Key act as fields, and are not sent",
     ),
@@ -104,7 +104,7 @@ export const HTTP_WORDS = [
 ] as const;
 export type HttpWord = (typeof HTTP_WORDS)[number];
 
-export const nullable = <Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
+export const nullable = <Schema extends SchemaNode>(schema: Schema) => Type.Union([schema, Type.Null()]);
 const WORD = nullable(Type.Enum([...HTTP_WORDS]));
 const TIME = nullable(Type.String());
 
@@ -153,7 +153,7 @@ export const SUBMITTED_EMAIL = Type.Object({
   ...LISTED,
   html: nullable(Type.String()),
   text: nullable(Type.String()),
-  headers: Type.Record(Type.String(), Type.String()),
+  headers: Type.Record(ANY_KEY, Type.String()),
   tags: Type.Array(TAG),
   template: nullable(Type.Object({ id: Type.String({ description: "name@version" }), variables: VARIABLES })),
   metadata: nullable(METADATA),

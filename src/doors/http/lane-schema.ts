@@ -1,6 +1,6 @@
 // The shapes of lanes and outlets.
 
-import Type, { type Static } from "typebox";
+import { ANY_KEY, Type, type Static } from "../../platform/plain-schema.ts";
 import { nullable } from "./email-schema.ts";
 
 export const NAME_PARAMS = Type.Object({ name: Type.String() });
@@ -16,7 +16,7 @@ const LANE = Type.Object({
   priority: nullable(Type.String({ description: "null: it is not in the configuration any more" })),
   outlets: Type.Array(Type.String()),
   dispatchers: Type.Integer({ description: "that are at work" }),
-  messages: Type.Record(Type.String(), Type.Integer(), { description: "how many are in which state" }),
+  messages: Type.Record(ANY_KEY, Type.Integer(), { description: "how many are in which state" }),
 });
 export type LaneAnswer = Static<typeof LANE>;
 

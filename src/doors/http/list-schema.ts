@@ -1,8 +1,8 @@
 // The shapes of lists of recipients and of what an import answers.
 
-import Type, { type Static } from "typebox";
 import { COLUMN_TYPES } from "../../campaigns/list-columns.ts";
 import { LIST_NAME_EXPECTED } from "../../mail/list-name.ts";
+import { Type, type Static } from "../../platform/plain-schema.ts";
 import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, REJECTED_ROWS_SHOWN_MAX } from "./http-limits.ts";
 
 export const LISTS_QUERY = Type.Object(
@@ -58,7 +58,7 @@ export type ImportQuery = Static<typeof IMPORT_QUERY>;
 export const LIST_CSV = {
   content: {
     "text/csv": {
-      schema: Type.Any({ description: "in UTF-8, the header row first; one column holds the address" }),
+      schema: Type.Unknown({ description: "in UTF-8, the header row first; one column holds the address" }),
     },
   },
 };

@@ -1,6 +1,6 @@
 // The shapes of what is looked at before a campaign is sent: its preflight, one recipient's copy, test copies.
 
-import Type, { type Static } from "typebox";
+import { Type, type Static } from "../../platform/plain-schema.ts";
 import { TEST_COPIES_DEFAULT, TEST_COPIES_MAX } from "../../preflight/send-test-copies.ts";
 import { nullable, optional } from "./email-schema.ts";
 
@@ -28,44 +28,42 @@ const FINDING = Type.Object({
 });
 
 /** One that an earlier Postlane has kept may lack a field. */
-const REPORT = Type.Partial(
-  Type.Object({
-    campaign: Type.String(),
-    name: Type.String(),
-    status: Type.String({ description: "of the campaign" }),
-    version: Type.Integer(),
-    lane: Type.String(),
-    scope: Type.String({ description: "all of the list, or not_made: those of whom no message is made yet" }),
-    recipients: Type.Integer({ description: "in that scope" }),
-    looked_at: Type.Integer(),
-    is_sample: Type.Boolean(),
-    rendered: Type.Integer(),
-    suppressed: Type.Integer(),
-    rejected: Type.Integer(),
-    doubled: Type.Integer(),
-    size: nullable(
-      Type.Object(
-        { mean: Type.Number(), p99: Type.Number(), max: Type.Number() },
-        { description: "octets of a message" },
-      ),
+const REPORT = Type.Partial({
+  campaign: Type.String(),
+  name: Type.String(),
+  status: Type.String({ description: "of the campaign" }),
+  version: Type.Integer(),
+  lane: Type.String(),
+  scope: Type.String({ description: "all of the list, or not_made: those of whom no message is made yet" }),
+  recipients: Type.Integer({ description: "in that scope" }),
+  looked_at: Type.Integer(),
+  is_sample: Type.Boolean(),
+  rendered: Type.Integer(),
+  suppressed: Type.Integer(),
+  rejected: Type.Integer(),
+  doubled: Type.Integer(),
+  size: nullable(
+    Type.Object(
+      { mean: Type.Number(), p99: Type.Number(), max: Type.Number() },
+      { description: "octets of a message" },
     ),
-    duration: Type.Object({
-      seconds: nullable(Type.Number()),
-      messages: Type.Integer(),
-      rate_per_s: nullable(Type.Number()),
-      basis: Type.String(),
-      measured_by: nullable(Type.String()),
-    }),
-    shared_with: Type.Array(
-      Type.Object({ lane: Type.String(), priority: Type.String(), outlets: Type.Array(Type.String()) }),
-    ),
-    is_dns_asked: Type.Boolean(),
-    findings: Type.Array(FINDING, { description: "the gravest first" }),
-    must_stop: Type.Boolean({ description: "one of them has severity stop" }),
-    rendered_per_s: Type.Number(),
-    took_ms: Type.Number(),
+  ),
+  duration: Type.Object({
+    seconds: nullable(Type.Number()),
+    messages: Type.Integer(),
+    rate_per_s: nullable(Type.Number()),
+    basis: Type.String(),
+    measured_by: nullable(Type.String()),
   }),
-);
+  shared_with: Type.Array(
+    Type.Object({ lane: Type.String(), priority: Type.String(), outlets: Type.Array(Type.String()) }),
+  ),
+  is_dns_asked: Type.Boolean(),
+  findings: Type.Array(FINDING, { description: "the gravest first" }),
+  must_stop: Type.Boolean({ description: "one of them has severity stop" }),
+  rendered_per_s: Type.Number(),
+  took_ms: Type.Number(),
+});
 
 export const PREFLIGHT = Type.Object({
   object: Type.Literal("preflight"),

@@ -1,6 +1,6 @@
 // The shape of every answer that is not what was asked for, and of a batch's, which holds such answers for its items.
 
-import Type, { type Static } from "typebox";
+import { Type, type Static } from "../../platform/plain-schema.ts";
 import { PROBLEMS, type ProblemCode } from "./problem.ts";
 
 const CODE = Type.Enum(Object.keys(PROBLEMS) as ProblemCode[]);

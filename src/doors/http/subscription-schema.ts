@@ -1,6 +1,6 @@
 // What goes in and out at `/subscriptions`.
 
-import Type, { type Static } from "typebox";
+import { ANY_KEY, Type, type Static } from "../../platform/plain-schema.ts";
 import { nullable, optional, TEMPLATE } from "./email-schema.ts";
 
 export const NEW_SUBSCRIPTION = Type.Object(
@@ -12,7 +12,7 @@ export const NEW_SUBSCRIPTION = Type.Object(
         'such as {"id": "confirm", "variables": {"name": "Ann"}}; it prints {{ confirm_url }}, which Postlane gives',
     }),
     data: optional(
-      Type.Record(Type.String(), Type.Unknown()),
+      Type.Record(ANY_KEY, Type.Unknown()),
       'values for columns of the list, such as {"first_name": "Ann"}; the others are empty',
     ),
     from: optional(

@@ -1,6 +1,6 @@
 // The shapes of suppressions.
 
-import Type, { type Static } from "typebox";
+import { Type, type Static } from "../../platform/plain-schema.ts";
 import { NAME_CHARS_MAX } from "../../suppression/read-suppression.ts";
 import { SUPPRESSION_REASONS, SUPPRESSION_SCOPES } from "../../suppression/suppression.ts";
 import { nullable } from "./email-schema.ts";

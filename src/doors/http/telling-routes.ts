@@ -1,9 +1,9 @@
 // What the front tells without a key: metrics, health, and explain for whoever is on this machine. Every answer is made from
 // what the front has in mind, so it is there also while the database stands still.
 
-import Type from "typebox";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { isIP } from "node:net";
+import { Type } from "../../platform/plain-schema.ts";
 import type { ExplainReport, Question } from "../../reports/explain.ts";
 import type { ReadQuestion } from "../../reports/explain-question.ts";
 import { PROBLEM_ANSWERS } from "./problem-schema.ts";

@@ -1,11 +1,11 @@
 // The shapes of templates: what is pushed, and what is told of it.
 
-import Type, { type Static } from "typebox";
+import { ANY_KEY, Type, type SchemaNode, type Static } from "../../platform/plain-schema.ts";
 import { ATTACHMENT, nullable } from "./email-schema.ts";
 import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
 
-const TEXTS = Type.Record(Type.String(), Type.String());
-const given = <Schema extends Type.TSchema>(schema: Schema, description: string) =>
+const TEXTS = Type.Record(ANY_KEY, Type.String());
+const given = <Schema extends SchemaNode>(schema: Schema, description: string) =>
   Type.Optional(Type.Union([schema, Type.Null()], { description }));
 
 export const TEMPLATE_SOURCE = Type.Object(
