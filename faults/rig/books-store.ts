@@ -108,12 +108,26 @@ export async function isHeldByGuard(client: pg.Client): Promise<boolean | undefi
   return (rows as { held: boolean }[])[0]?.held;
 }
 
+export interface HotBytes {
+  readonly total: number;
+  /** Pages of indexes that hold nothing, and wait to be used again. */
+  readonly emptyPages: number;
+}
+
+/** For `readHotBytes`, once. */
+export async function prepareHotBytes(client: pg.Client): Promise<void> {
+  await client.query("CREATE EXTENSION IF NOT EXISTS pgstattuple");
+}
+
 /** Of the tables that hold what moves, with their indexes, and nothing of the past. */
-export async function readHotBytes(client: pg.Client): Promise<number> {
+export async function readHotBytes(client: pg.Client): Promise<HotBytes> {
   const { rows } = await client.query(`
-    SELECT sum(pg_total_relation_size(name::regclass))::float8 AS bytes FROM unnest(ARRAY[
-      'postlane.queue', 'postlane.claim_batch', 'postlane.lease', 'postlane.balance', 'postlane.balance_delta']) AS name`);
-  return (rows[0] as { bytes: number }).bytes;
+    SELECT sum(pg_total_relation_size(oid))::float8 AS total, sum((
+        SELECT coalesce(sum((pgstatindex(indexrelid)).deleted_pages), 0) FROM pg_index WHERE indrelid = oid
+      ) * current_setting('block_size')::integer)::float8 AS "emptyPages"
+    FROM unnest(ARRAY['postlane.queue', 'postlane.claim_batch', 'postlane.lease', 'postlane.balance',
+      'postlane.balance_delta']::regclass[]) AS oid`);
+  return (rows as HotBytes[])[0]!;
 }
 
 /** Messages that are unknown right now, with the attempt that is: "message attempt". */
