@@ -41,9 +41,11 @@ export interface StoryEvent {
   readonly reply: string | null;
 }
 
+// The events are read behind the row: a message that is settled in between still waits by its row, and one that waits no more
+// has the event that says why.
 export async function tellStory(pool: Pool, id: MessageId, lanes: LanesByName): Promise<MessageStory | undefined> {
-  const [row, events] = await Promise.all([findMessage(pool, id), readEvents(pool, id)]);
-  return row === undefined ? undefined : shapeStory(row, events, lanes);
+  const row = await findMessage(pool, id);
+  return row === undefined ? undefined : shapeStory(row, await readEvents(pool, id), lanes);
 }
 
 /** Of each message of a submission, in the order of its recipients. */

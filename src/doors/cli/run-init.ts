@@ -140,7 +140,7 @@ function judgeTest({ id, state, is_captured: isCaptured, events }: MessageStory)
   if (isCaptured)
     return { isOut: true, state: "captured", said: "kept on this machine: postlane captured show latest" };
   const isOut = state === "sent" || state === "delivered";
-  return { isOut, state: state ?? "unknown", said: `${said} (${id})` };
+  return { isOut, state: state ?? "settled", said: `${said} (${id})` };
 }
 
 // ---- saying it
