@@ -18,8 +18,8 @@ const SLOT = "stale_replica";
 const MEASURED_MESSAGES = { small: 2000, full: 40_000 };
 const MEASURE_MS_MAX = 300_000;
 /** What a full run takes is the default; a small one has not so many rows, nor half a minute. */
-const SMALL_ALARM = 'vacuum_alarm: { dead_rows: 25000, held_for: "3 s" }';
-const ALARM_ROWS = { small: 25_000, full: 200_000 };
+const SMALL_ALARM = 'vacuum_alarm: { dead_rows: 10000, held_for: "3 s" }';
+const ALARM_ROWS = { small: 10_000, full: 200_000 };
 const ALARM_HELD_MS = { small: 3000, full: 30_000 };
 const ALARM_MS_MAX = 60_000;
 const CLAIM_FACTOR_MAX = 5;
@@ -33,7 +33,7 @@ export const fault: Fault = {
     "A transaction left open elsewhere, autovacuum off, and the replication slot of a dead replica, until so many dead rows " +
     "lie in the hot tables of a road that is always full",
   unit: "dead rows",
-  small: 50_000,
+  small: 20_000,
   full: 1_000_000,
   recoveryMsMax: 10_000,
   needs: ["postgresql-15"],
