@@ -161,16 +161,18 @@ export async function readStory(
 ): Promise<string> {
   const { rows } = await client.query(
     `SELECT 'msg_' || m.id || ': ' || concat_ws('; ',
-       (SELECT q.state || ' until ' || to_char(q.due_at, 'HH24:MI:SS.MS') || coalesce(' under lease ' || q.lease_id, '')
+       (SELECT q.state || coalesce(' until ' || to_char(q.due_at, 'HH24:MI:SS.MS'), '')
+          || coalesce(' under lease ' || q.lease_id, '')
         FROM postlane.queue AS q WHERE q.message_id = m.id),
        (SELECT string_agg(to_char(e.at, 'HH24:MI:SS.MS') || ' attempt ' || e.attempt || ' ' || e.kind
           || coalesce(' ' || e.reply, ''), '; ' ORDER BY e.at) FROM postlane.event AS e WHERE e.message_id = m.id)) AS told
-     FROM postlane.message AS m WHERE m.id = $1 OR m.recipient = $2`,
-    ["id" in message ? message.id : null, "recipient" in message ? message.recipient : null],
+     FROM postlane.message AS m WHERE ${"id" in message ? "m.id" : "m.recipient"} = $1`,
+    ["id" in message ? message.id : message.recipient],
   );
   return (rows as { told: string }[])[0]?.told ?? "nobody knows of it";
 }
 
+/** An attempt that was under way: claimed, and not settled. */
 export interface ClaimedAttempt {
   readonly messageId: number;
   readonly attempt: number;
