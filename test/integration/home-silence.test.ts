@@ -123,11 +123,11 @@ describe("nothing is lost when", AT_ONCE, () => {
     const listed = await until(
       "they are listed",
       async () => {
-        const list = await home.ask<{ messages: readonly { recipient: string; outlet: string }[] }>(
+        const list = await home.ask<{ total: number; messages: readonly { recipient: string; outlet: string }[] }>(
           "unaccounted",
           "list",
         );
-        return list.messages.length === mails.length && list.messages;
+        return list.total === mails.length && list.messages.length === mails.length && list.messages;
       },
       HOME_MS_MAX,
     );
