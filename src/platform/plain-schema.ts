@@ -40,7 +40,6 @@ export interface SchemaNode {
   readonly $id?: string;
   readonly title?: string;
   readonly description?: string;
-  readonly examples?: readonly unknown[];
   /** Of the configuration, beside all others. */
   readonly accepts?: (text: string) => boolean;
   readonly expected?: string;
@@ -58,10 +57,7 @@ type Mapped<Given extends Properties> = {
   -readonly [Key in Exclude<keyof Given, OptionalKeys<Given>>]: Static<Given[Key]>;
 } & { -readonly [Key in OptionalKeys<Given>]?: Static<Given[Key]> };
 
-type Options = Pick<
-  SchemaNode,
-  "$id" | "title" | "description" | "examples" | "expected" | "expectedName" | "isSecret"
->;
+type Options = Pick<SchemaNode, "$id" | "title" | "description" | "expected" | "expectedName" | "isSecret">;
 type ObjectOptions = Options & Pick<SchemaNode, "additionalProperties">;
 
 /** Of a record whose keys may be anything. */

@@ -1,26 +1,24 @@
 // The shapes of templates: what is pushed, and what is told of it.
 
-import { ANY_KEY, Type, type SchemaNode, type Static } from "../../platform/plain-schema.ts";
-import { ATTACHMENT, nullable } from "./email-schema.ts";
+import { ANY_KEY, Type, type Static } from "../../platform/plain-schema.ts";
+import { ATTACHMENT, nullable, optional } from "./email-schema.ts";
 import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "./http-limits.ts";
 
 const TEXTS = Type.Record(ANY_KEY, Type.String());
-const given = <Schema extends SchemaNode>(schema: Schema, description: string) =>
-  Type.Optional(Type.Union([schema, Type.Null()], { description }));
 
 export const TEMPLATE_SOURCE = Type.Object(
   {
     subject: Type.String({ description: "one line, with Liquid" }),
-    html: given(Type.String(), "the HTML part, with Liquid; needed if there is no `text`"),
-    text: given(Type.String(), "the text part, with Liquid; by default made from `html`"),
-    preheader: given(Type.String(), "what stands behind the subject in a list of mails, with Liquid"),
-    from: given(Type.String(), "one mailbox; an email's own goes before"),
-    reply_to: given(Type.String(), "one mailbox; an email's own goes before"),
-    headers: given(TEXTS, 'an object of strings with Liquid, such as {"X-Order": "{{ order.id }}"}'),
-    partials: given(TEXTS, "layouts and partials by file name, such as footer.html"),
-    locale: given(Type.String(), 'of what filters print, such as "pt-BR"; by default en'),
-    time_zone: given(Type.String(), 'such as "Europe/Vienna"; by default UTC'),
-    attachments: given(
+    html: optional(Type.String(), "the HTML part, with Liquid; needed if there is no `text`"),
+    text: optional(Type.String(), "the text part, with Liquid; by default made from `html`"),
+    preheader: optional(Type.String(), "what stands behind the subject in a list of mails, with Liquid"),
+    from: optional(Type.String(), "one mailbox; an email's own goes before"),
+    reply_to: optional(Type.String(), "one mailbox; an email's own goes before"),
+    headers: optional(TEXTS, 'an object of strings with Liquid, such as {"X-Order": "{{ order.id }}"}'),
+    partials: optional(TEXTS, "layouts and partials by file name, such as footer.html"),
+    locale: optional(Type.String(), 'of what filters print, such as "pt-BR"; by default en'),
+    time_zone: optional(Type.String(), 'such as "Europe/Vienna"; by default UTC'),
+    attachments: optional(
       Type.Array(ATTACHMENT),
       "what every mail of the template brings, as in an email; with a `content_id` the HTML shows it by `cid:` and this id",
     ),
