@@ -2,6 +2,7 @@
 // that became unknown are laid beside what the journal of the dead process said as it was written: they must be those that
 // stood between dot and answer, and no others.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Fault } from "../fault.ts";
 import { readUnknown } from "../rig/books-store.ts";
 import { seededDice } from "../rig/dice.ts";
@@ -17,6 +18,11 @@ const SEEDS = 20;
 /** Enough that every point is passed many times a second, and hardly anything is left to drain. */
 const RATES = { transactionalPerS: 40, bulkPerS: 200 };
 const HTTP_PER_S = 40;
+/**
+ * Between two kills, until who died is taken for well again: what dies sooner is started ever more seldom, and then it is
+ * this pause that is measured.
+ */
+const WELL_MS = 1250;
 
 interface Stage {
   readonly world: World;
@@ -49,6 +55,7 @@ export const fault: Fault = {
     for (let run = 0; run < runs; run++) {
       await dieAndRecover(stage, NAMES[(first + run) % NAMES.length]!, run);
       tally.ran();
+      await sleep(WELL_MS);
     }
     await site.stop();
     const judged = await world.judge();
