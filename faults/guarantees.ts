@@ -94,7 +94,8 @@ ${lines.join("\n")}
 function printRemarks(rows: readonly PublishedResult[]): string {
   const remarks = rows.flatMap(({ name, notes, complaints }) => {
     const sentences = [...notes, ...complaints.map((sentence) => `**${sentence}**`)];
-    return sentences.length === 0 ? [] : [`- \`${name}\`: ${sentences.join("; ")}`];
+    const line = sentences.map((sentence) => sentence.replace(/\.$/, "")).join("; ");
+    return sentences.length === 0 ? [] : [`- \`${name}\`: ${line}`];
   });
   return `## What was seen\n\n${remarks.length === 0 ? "Nothing beside the figures.\n" : `${remarks.join("\n")}\n`}`;
 }
