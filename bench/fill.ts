@@ -59,8 +59,8 @@ export async function fillDomains(
   groups: readonly { readonly domains: readonly string[]; readonly rows: number }[],
 ): Promise<void> {
   const id = await insertCampaign(client, { name: campaign, lane: "bulk", status: "paused", template: TEMPLATE });
-  await client.query("BEGIN");
   for (const [group, { domains, rows }] of groups.entries()) {
+    await client.query("BEGIN");
     await makeRecipients(
       client,
       id,
@@ -69,6 +69,6 @@ export async function fillDomains(
        FROM generate_series(1, $3) AS n`,
       [group, domains, rows],
     );
+    await client.query("COMMIT");
   }
-  await client.query("COMMIT");
 }

@@ -61,8 +61,8 @@ export async function fillList(
 }
 
 /**
- * The rows of a query (line, address, data) become recipients, and messages at once. Within the caller's transaction.
- * Answers how many.
+ * The rows of a query (line, address, data) become recipients, and messages at once. Within the caller's transaction, and
+ * once in it: what is fed is kept until its end. Answers how many.
  */
 export async function makeRecipients(
   client: ClientBase,
