@@ -3,6 +3,7 @@
 // stood between dot and answer, and no others.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { WELL_AFTER_READY_MS } from "../../src/processes/child.ts";
 import type { Fault } from "../fault.ts";
 import { readUnknown } from "../rig/books-store.ts";
 import { seededDice } from "../rig/dice.ts";
@@ -19,10 +20,10 @@ const SEEDS = 20;
 const RATES = { transactionalPerS: 40, bulkPerS: 200 };
 const HTTP_PER_S = 40;
 /**
- * Between two kills, until who died is taken for well again: what dies sooner is started ever more seldom, and then it is
- * this pause that is measured.
+ * Between two kills, until the supervisor takes who died for well again: what dies sooner is started ever more seldom, and
+ * then it is this pause that is measured. A front accepts a little before it is ready.
  */
-const WELL_MS = 1250;
+const WELL_MS = WELL_AFTER_READY_MS + 250;
 
 interface Stage {
   readonly world: World;

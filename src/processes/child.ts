@@ -49,7 +49,7 @@ const RESTART_MS_MAX = 5000;
  * A process that worked this long was well: whatever ended it came from outside or is rare, mail waits for it, and the
  * next pause is the first again. One that never becomes ready, or dies of its first work, is started ever more seldom.
  */
-const WELL_AFTER_READY_MS = 1000;
+export const WELL_AFTER_READY_MS = 1000;
 /** How often a child is looked after, and from which gap between two looks we were paused ourselves. */
 const LOOK_MS = 1000;
 const PAUSE_NOTICED_MS = 5 * LOOK_MS;
