@@ -4,6 +4,7 @@
 // whose mail must not wait for any of them. Prints one JSON object.
 
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -40,8 +41,9 @@ const SEEN_LATE_MS = 50;
 /** The well relay's mail, while all others are dead. */
 const GAP_MS_MAX = 500 + SLACK_MS;
 const PORT = 2525;
-/** More than sockets of the kernel hold. */
 const LARGE_BYTES = 32_000_000;
+/** What sockets hold at most. Some kernels let a window grow to all of the content, and the dot's timer then runs for it. */
+const SOCKET_BYTES_MAX = 1_000_000;
 const TRICKLE_MS = 100;
 /** Of a large content, what the slow reader takes at once, and how long it then rests: below the timer of a block. */
 const SIP_BYTES = 4_000_000;
@@ -52,6 +54,9 @@ const notes: string[] = [];
 
 async function tryAll(scope: Scope): Promise<BlackHoles> {
   command("ip", "link", "set", "lo", "up");
+  // Of this network alone.
+  for (const memory of ["tcp_rmem", "tcp_wmem"])
+    writeFileSync(`/proc/sys/net/ipv4/${memory}`, `4096 131072 ${SOCKET_BYTES_MAX}\n`);
   command("nft", "add table inet holes; add set inet holes dead { type ipv4_addr; }");
   command("nft", "add chain inet holes out { type filter hook output priority 0; policy accept; }");
   command("nft", "add rule inet holes out ip saddr @dead drop; add rule inet holes out ip daddr @dead drop");

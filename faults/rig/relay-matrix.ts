@@ -568,7 +568,12 @@ export const MATRIX: readonly MatrixPhase[] = [
     name: "data",
     moment: "The reply to the command DATA.",
     good: "354",
-    groups: [...envelopeGroups([]), ...contentGroups],
+    groups: taken([...envelopeGroups([]), ...contentGroups], {
+      result: "unknown: outlet",
+      connection: "ends",
+      when: ["good, then a reset"],
+      because: "it comes amid the content, whose final dot is written by then: neither yes nor no is known (RFC 1047)",
+    }),
   },
   {
     name: "dot",

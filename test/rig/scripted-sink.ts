@@ -43,19 +43,24 @@ export interface SinkCommand {
 
 /**
  * A string is the reply (lines joined by CRLF, the last CRLF is added); `drop` closes without a word; `silence` never
- * answers; `reply_and_drop` says its last word, and `reply_and_reset` has a reset behind it (not over TLS). Undefined, or
- * no answer function: as a correct server would.
+ * answers; `reply_and_drop` says its last word, and `reply_and_reset` has a reset behind it (not over TLS), at once or when
+ * the next octets come. Undefined, or no answer function: as a correct server would.
  */
 export type SinkAnswer =
   | string
   | { readonly kind: "drop" }
   | { readonly kind: "silence" }
-  | { readonly kind: "reply_and_drop" | "reply_and_reset"; readonly text: string };
+  | { readonly kind: "reply_and_drop"; readonly text: string }
+  | { readonly kind: "reply_and_reset"; readonly text: string; readonly resets: "at once" | "at more" };
 
 export const DROP: SinkAnswer = { kind: "drop" };
 export const SILENCE: SinkAnswer = { kind: "silence" };
 export const replyAndDrop = (text: string): SinkAnswer => ({ kind: "reply_and_drop", text });
-export const replyAndReset = (text: string): SinkAnswer => ({ kind: "reply_and_reset", text });
+export const replyAndReset = (text: string, resets: "at once" | "at more" = "at once"): SinkAnswer => ({
+  kind: "reply_and_reset",
+  text,
+  resets,
+});
 
 export interface SinkScript {
   /** EHLO keywords; STARTTLS is added by `tls`, AUTH by `users`. */
@@ -513,7 +518,8 @@ class SinkDialogue {
       case "reply_and_reset":
         this.#socket.uncork();
         this.#socket.write(`${answer.text}\r\n`);
-        this.#socket.resetAndDestroy();
+        if (answer.resets === "at once") this.#socket.resetAndDestroy();
+        else this.#socket.once("data", () => this.#socket.resetAndDestroy());
         return false;
       case "drop":
         this.#socket.uncork();
