@@ -85,7 +85,7 @@ test("strangers are refused, whatever they say, and the witness goes on", async 
   for (const socket of silent) socket.destroy();
   // Until it has seen that those are gone it is full.
   await until("the witness answers again", async () =>
-    /ok\nnone\n$/.test(await say(witness, `hello 1 ${witness.token}\nlast nowhere\n`, "none\n")),
+    (await say(witness, `hello 1 ${witness.token}\nlast nowhere\n`, "none\n")).endsWith("ok\nnone\n"),
   );
 });
 
