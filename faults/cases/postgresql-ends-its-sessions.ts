@@ -21,7 +21,7 @@ export const fault: Fault = {
   promises: ["durable", "one_state", "no_duplicate", "unknown"],
   what: "pg_terminate_backend under load: every session at once, or five within a second; no process may end of it",
   unit: "rounds",
-  small: 4,
+  small: 2,
   full: 50,
   // New sessions are 0.25 s away, and of a claim whose answer was lost a new lease and its rescue.
   recoveryMsMax: 5000,

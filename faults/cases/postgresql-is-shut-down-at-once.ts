@@ -18,7 +18,7 @@ export const fault: Fault = {
   promises: ["durable", "one_state", "no_duplicate", "unknown"],
   what: "immediate shutdown of PostgreSQL under load (SIGQUIT); the supervisor starts it again, no other process ends",
   unit: "shutdowns",
-  small: 3,
+  small: 2,
   full: 50,
   // From when PostgreSQL takes sessions again: how long it recovers is its own affair.
   recoveryMsMax: 10_000,

@@ -9,7 +9,7 @@ export const fault: Fault = {
   promises: ["durable", "one_state", "no_duplicate", "unknown"],
   what: "SIGKILL of a dispatcher, the front, the agent or the supervisor, at random moments under load",
   unit: "kills",
-  small: 10,
+  small: 5,
   full: 500,
   recoveryMsMax: 5000,
   async run({ runs, seed, isFull, scope, say, ledgersIn }) {

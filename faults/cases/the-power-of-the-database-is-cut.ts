@@ -21,7 +21,7 @@ export const fault: Fault = {
   promises: ["durable", "one_state", "no_duplicate"],
   what: "power cut of the disk that holds the whole database, under load; honest about flushes",
   unit: "power cuts",
-  small: 3,
+  small: 2,
   full: 100,
   recoveryMsMax: 10_000,
   needs: CUT_TOOLS,

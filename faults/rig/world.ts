@@ -105,7 +105,7 @@ export const LANES: readonly Lane[] = ["transactional", "bulk"];
  */
 const RATES: SubmissionRates = { transactionalPerS: 50, bulkPerS: 600 };
 /** Where one of many small runs shares the machine with others. */
-const RATES_SMALL: SubmissionRates = { transactionalPerS: 20, bulkPerS: 200 };
+const RATES_SMALL: SubmissionRates = { transactionalPerS: 10, bulkPerS: 100 };
 /** A lane that is silent for this long does not come back, however busy the machine is: the run is broken off. */
 const RECOVERY_MS_MAX = 120_000;
 /** Outlets and destinations that failed are left alone for 15 s; then what waits has to move. */
