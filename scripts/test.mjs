@@ -22,7 +22,7 @@ if (files.length === 0) {
 }
 // What is held against seconds, of real mailers or by the clock, runs apart, two at a time; the jams, which take longest, first.
 const isJam = (file) => file.includes("/jams-");
-const isTimed = (file) => isJam(file) || /\/(?:home-|explain|road-pace)/.test(file);
+const isTimed = (file) => isJam(file) || /\/(?:home-|explain|road-pace|road-fairness)/.test(file);
 // The fuzz tests ask a database, too.
 const isUnit = (file) => !/\/test\/(?:fuzz|integration|scenarios)\//.test(file);
 /** No file takes half of it where nothing hangs. */
@@ -35,14 +35,14 @@ const statuses = await Promise.all(
   shares.map((share, n) => runAlone(`units, part ${n + 1} of ${shares.length},`, ["scripts/run-here.mjs", ...share])),
 );
 if (statuses.some((status) => status !== 0)) process.exitCode = 1;
-// Four files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
+// Five files at a time: each integration file owns a server or a database of its own, and most of them wait. What they
 // wait for is real servers, so on a machine that is too busy a file gets a second chance, and is named at the end.
 const again = [];
 const servers = files.filter((file) => !isUnit(file));
 if (servers.length > 1) await makeTemplate();
 await runTwice(
   servers.filter((file) => !isTimed(file)),
-  4,
+  5,
 );
 await runTwice(
   servers.filter(isTimed).toSorted((one, other) => Number(isJam(other)) - Number(isJam(one))),
