@@ -16,6 +16,8 @@ import { bringUpWorld, type World } from "../rig/world.ts";
 const KINDS = ["database", "machine"] as const;
 /** Mail that goes out after the snapshot, and would be doubled. */
 const SENT_AFTER_MIN = 150;
+/** More comes in than goes out: so there is a backlog in which messages are sent after the snapshot. */
+const FLOW = { small: { bulkPerS: 200, maxRatePerS: 120 }, full: { bulkPerS: 500, maxRatePerS: 300 } };
 /** What is lost of less than a heartbeat, which comes every second, is not noticed. */
 const AFTER_MS_MIN = 2500;
 /** How long bulk is watched standing still: forty turns of a bulk dispatcher's look for mail. */
@@ -31,7 +33,7 @@ export const fault: Fault = {
   unit: "restores",
   small: 2,
   full: 40,
-  async run({ runs, seed, scope, say, ledgersIn }) {
+  async run({ runs, isFull, seed, scope, say, ledgersIn }) {
     const tally = createTally();
     const dice = seededDice(seed);
     const sums = { accepted: 0, lost: 0, unconfirmed: 0, unknown: 0, said: 0, twice: 0 };
@@ -40,7 +42,7 @@ export const fault: Fault = {
       const isKilled = dice() < 0.5;
       say(`restore ${run + 1} of ${runs}: ${kind}, after ${isKilled ? "a kill of everything" : "a stop in order"}`);
       const world = innerScope(scope);
-      const counts = await restoreOnce(world, { kind, isKilled, tally, say, ledgersIn });
+      const counts = await restoreOnce(world, { kind, isKilled, isFull, tally, say, ledgersIn });
       await world.end();
       for (const key of Object.keys(sums) as (keyof typeof sums)[]) sums[key] += counts[key];
       tally.ran();
@@ -78,18 +80,19 @@ async function restoreOnce(
   given: {
     readonly kind: (typeof KINDS)[number];
     readonly isKilled: boolean;
+    readonly isFull: boolean;
     readonly tally: Tally;
     readonly say: (line: string) => void;
     readonly ledgersIn?: string | undefined;
   },
 ): Promise<RestoreCounts> {
-  const { kind, isKilled, tally, say, ledgersIn } = given;
+  const { kind, isKilled, isFull, tally, say, ledgersIn } = given;
+  const { bulkPerS, maxRatePerS } = FLOW[isFull ? "full" : "small"];
   const world = await bringUpWorld(scope, {
     name: "restored",
     say,
-    // More comes in than goes out: so there is a backlog in which messages are sent after the snapshot.
-    rates: { transactionalPerS: 20, bulkPerS: 500 },
-    outletConfig: `max_rate: "300/s"`,
+    rates: { transactionalPerS: 20, bulkPerS },
+    outletConfig: `max_rate: "${maxRatePerS}/s"`,
     ...(kind === "machine" ? { config: `guard_gap: "${GAP_S} s"` } : {}),
     ledgersIn,
   });
