@@ -40,21 +40,25 @@ export async function readAgent(on: Queryable, outlet: string): Promise<AgentRow
 }
 
 // Compares with the holder that was seen, so that of two agents that both find the row free one gets it. The last
-// reading stays as old as it is: nothing was measured yet.
-export const TAKE = statement<unknown>(
+// reading stays as old as it is: nothing was measured yet. The position is what stands there now, and not what was seen:
+// a step of the holder that was killed may still have been committed in between.
+export const TAKE = statement<{ readonly log: LogPosition | null }>(
   "reading_take",
   `INSERT INTO postlane.reading AS r (outlet, number, at, body, agent)
    VALUES ($1, 0, clock_timestamp(), '{}', $2::jsonb || jsonb_build_object('taken_at', clock_timestamp()))
    ON CONFLICT (outlet) DO UPDATE SET agent = r.agent || excluded.agent
-     WHERE r.agent ->> 'holder' IS NOT DISTINCT FROM $3`,
+     WHERE r.agent ->> 'holder' IS NOT DISTINCT FROM $3
+   RETURNING agent -> 'log' AS log`,
 );
 
+/** Answers how far the log was followed before; undefined: another agent was quicker. */
 export async function takeReadingIfHeldBy(
   on: Queryable,
   given: { readonly outlet: string; readonly state: AgentState; readonly seenHolder: string | null },
-): Promise<boolean> {
+): Promise<{ readonly log: LogPosition | null } | undefined> {
   const agent = { ...given.state, holder: holderOf(given.state), ended_at: null };
-  return (await countOf(on, TAKE, [given.outlet, JSON.stringify(agent), given.seenHolder])) === 1;
+  const [row] = await rowsOf(on, TAKE, [given.outlet, JSON.stringify(agent), given.seenHolder]);
+  return row;
 }
 
 export const WRITE = statement<{ readonly at: Date }>(

@@ -138,7 +138,11 @@ async function commitStep(pool: Pool, { outlet, identity, position, arrivals }: 
   if (isNext) return;
   const row = await readAgent(pool, outlet);
   if (row?.holder !== holderOf(identity)) throw new AgentReplaced(outlet, row?.holder ?? null);
-  if (row.agent.log?.number !== position.number) {
-    throw new Error(`the place in the log is step ${row.agent.log?.number}, and not ${position.number}`);
+  const { log } = row.agent;
+  // The same number alone would do if nobody but this process ever wrote; lines that are not kept must not look kept.
+  if (log?.number !== position.number || log.inode !== position.inode || log.offset !== position.offset) {
+    throw new Error(
+      `the place in the log is step ${log?.number} at ${log?.offset}, and not ${position.number} at ${position.offset}`,
+    );
   }
 }

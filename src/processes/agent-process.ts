@@ -101,14 +101,18 @@ function identityOfThisProcess(): AgentIdentity {
 }
 
 /** Answers how far the log was followed by the agent before this one. */
-async function takeOver(pool: pg.Pool, outlet: string, identity: AgentIdentity): Promise<LogPosition | undefined> {
+export async function takeOver(
+  pool: pg.Pool,
+  outlet: string,
+  identity: AgentIdentity,
+): Promise<LogPosition | undefined> {
   try {
     const row = await readAgent(pool, outlet);
     if (row !== undefined && isWell(row)) throw elsewhere(outlet, row.holder);
     const state = { ...identity, uses: null };
-    const isTaken = await takeReadingIfHeldBy(pool, { outlet, state, seenHolder: row?.holder ?? null });
-    if (!isTaken) throw elsewhere(outlet, (await readAgent(pool, outlet))?.holder ?? null);
-    return row?.agent.log ?? undefined;
+    const taken = await takeReadingIfHeldBy(pool, { outlet, state, seenHolder: row?.holder ?? null });
+    if (taken === undefined) throw elsewhere(outlet, (await readAgent(pool, outlet))?.holder ?? null);
+    return taken.log ?? undefined;
   } catch (error) {
     throw explainedRefusal(error);
   }
