@@ -16,8 +16,8 @@ import { createTally, type Tally } from "../rig/tally.ts";
 import type { World } from "../rig/world.ts";
 
 const MINUTE_MS = 60_000;
-/** Far below what the machine can do, so that what piles up is seen as such. */
-const RATES = { small: { transactionalPerS: 10, bulkPerS: 100 }, full: { transactionalPerS: 20, bulkPerS: 200 } };
+/** Of a full run: far below what the machine can do, so that what piles up is seen as such. */
+const RATES = { transactionalPerS: 20, bulkPerS: 200 };
 const PAUSE_MS_MAX = 12_000;
 const SAMPLE_MS = 5000;
 /** How often somebody decides about what is unknown, and how long what its relay may still be taking is waited for. */
@@ -71,8 +71,8 @@ export const fault: Fault = {
   full: 60,
   async run({ runs, isFull, seed, scope, say, ledgersIn }) {
     const tally = createTally();
-    const rates = RATES[isFull ? "full" : "small"];
-    const world = await bringUpCrashWorld(scope, { name: "soak", say, rates, ledgersIn });
+    const rates = isFull ? { rates: RATES } : {};
+    const world = await bringUpCrashWorld(scope, { name: "soak", say, ...rates, ledgersIn });
     const dice = seededDice(seed);
     await world.untilRecovered(wallMs());
     const samples = takeSamples(world);
