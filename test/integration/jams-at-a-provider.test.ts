@@ -1,25 +1,19 @@
-// Nine jams at a provider that our mail goes out by (a scripted server with TLS, a password and a rate), and in our own
+// Eight jams at a provider that our mail goes out by (a scripted server with TLS, a password and a rate), and in our own
 // processes, made on purpose: `explain` names each one first within 5 s, and takes it back within 10 s of its end.
 
-import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
 import { sendSignal } from "../../bench/running-processes.ts";
-import { findEmbedded } from "../../src/postgres/embedded.ts";
-import { embeddedConfig } from "../../src/postgres/database.ts";
 import { provoke, startEngine, type EngineUnderTest, type Jam } from "../rig/jam.ts";
 import { createCampaign, enqueueMany, fillCampaign, until } from "../rig/lane-mail.ts";
 import { inScope, type Scope } from "../rig/scope.ts";
 import { replyAndDrop, startScriptedSink, type SinkAnswer, type SinkCommand } from "../rig/scripted-sink.ts";
 
 const MAX_RATE_PER_S = 100;
-/** As explain has it; the jam begins when the transaction is so old. */
-const LONG_TRANSACTION_S = 30;
 /** More than the flow's pause between two rounds: at any time somebody waits. */
 const SLOW_MS = 600;
 const CERTIFICATE = path.resolve(import.meta.dirname, "../fixtures/tls/cert.pem");
@@ -49,14 +43,7 @@ test("what a provider and our own processes do to the mail is named within five 
       yaml: configuration(sink.port),
       flow: () => ["ann", "bob"].map((user) => `${user}${turn}@${LIVE[turn++ % LIVE.length]}`),
     });
-    const old = await openTransaction(scope, engine);
     const jams: Readonly<Record<string, Jam>> = {
-      // First, since it grows old whatever else is tried.
-      "a long transaction": {
-        code: "long_transaction",
-        begin: () => old.untilSeconds(LONG_TRANSACTION_S),
-        end: () => old.end(),
-      },
       max_rate: {
         code: "max_rate",
         begin: () => enqueueMany(engine.pool, recipients(9 * MAX_RATE_PER_S)),
@@ -187,28 +174,5 @@ function cpuFull(scope: Scope, provider: Provider): Jam {
       }
     },
     end,
-  };
-}
-
-interface OldTransaction {
-  untilSeconds(seconds: number): Promise<void>;
-  end(): Promise<void>;
-}
-
-async function openTransaction(scope: Scope, { installation }: EngineUnderTest): Promise<OldTransaction> {
-  const server = await findEmbedded(installation.dataDir);
-  assert.ok(server !== undefined);
-  const client = new pg.Client(embeddedConfig(server));
-  client.on("error", () => {});
-  await client.connect();
-  scope.after(() => client.end());
-  await client.query("BEGIN");
-  await client.query("SELECT pg_current_xact_id()");
-  const openedAt = performance.now();
-  return {
-    async untilSeconds(seconds) {
-      await until("the transaction is old", () => performance.now() - openedAt >= seconds * 1000, 60_000);
-    },
-    end: async () => void (await client.query("ROLLBACK")),
   };
 }
