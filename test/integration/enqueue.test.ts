@@ -250,12 +250,12 @@ test("50 clients that commit with enqueue share their flushes", async (t) => {
 const CLIENTS = 50;
 const COMMITS_EACH = 10;
 
-/** Each commit writes something, and is held back for 2 ms so that others can join its flush if nothing keeps them. */
+/** Each commit writes something, and is held back for 5 ms so that others can join its flush if nothing keeps them. */
 async function flushesPerCommit(t: TestContext, statement: string): Promise<number> {
   const { pool, clientConfig } = await testDatabase(t);
   await pool.query("CREATE TABLE site_order (id integer)");
   const before = await flushes(pool);
-  const options = `${clientConfig.options ?? ""} -c commit_delay=2000 -c commit_siblings=1`;
+  const options = `${clientConfig.options ?? ""} -c commit_delay=5000 -c commit_siblings=1`;
   const clients = Array.from({ length: CLIENTS }, () => new pg.Client({ ...clientConfig, options }));
   await Promise.all(clients.map((client) => client.connect()));
   const pids = (await Promise.all(clients.map((client) => client.query("SELECT pg_backend_pid() AS pid")))).map(
