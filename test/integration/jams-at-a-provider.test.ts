@@ -15,6 +15,11 @@ import { replyAndDrop, startScriptedSink, type SinkAnswer, type SinkCommand } fr
 
 /** So little that a machine with other work, too, keeps to it: else something else limits. */
 const MAX_RATE_PER_S = 50;
+/**
+ * For so long a dispatcher says that mail was kept back, with the pulse that says it. A burst that comes meanwhile is named
+ * at once, and no more when they are over, until it has itself been kept back.
+ */
+const KEPT_BACK_MS = 3000;
 /** More than the flow's pause between two rounds: at any time somebody waits. */
 const SLOW_MS = 600;
 const CERTIFICATE = path.resolve(import.meta.dirname, "../fixtures/tls/cert.pem");
@@ -85,7 +90,7 @@ test("what a provider and our own processes do to the mail is named within five 
       max_rate: {
         code: "max_rate",
         async begin() {
-          await untilNobodyWantsMore(engine);
+          await sleep(KEPT_BACK_MS);
           await enqueueMany(engine.pool, recipients(9 * MAX_RATE_PER_S));
         },
         end: () => untilFewWait(engine),
@@ -132,15 +137,6 @@ function recipients(
     to: `user${index}@${domains[index % domains.length]}`,
     lane: "bulk",
   }));
-}
-
-/**
- * A dispatcher says for two seconds that mail was kept back. A burst that comes then is named at once, and no more when
- * they are over, until it has itself been kept back.
- */
-async function untilNobodyWantsMore({ pool }: EngineUnderTest): Promise<void> {
-  const WANTING = `SELECT FROM postlane.lease WHERE pulse -> 'outlets' @> '[{ "wants_more": true }]'`;
-  await until("nobody wants more", async () => (await pool.query(WANTING)).rowCount === 0);
 }
 
 /** The burst is through; the flow goes on. */
